@@ -1,1 +1,28 @@
-//! stub
+//! Thalweg: a stream processing engine for one machine.
+//!
+//! Floors: a module imports only from floors below its own; `tests/tidy.rs` holds it.
+//!
+//! ```text
+//! 6  testing
+//! 5  api
+//! 4  runtime
+//! 3  plan            connector
+//! 2  operator <- window, join
+//! 1  state    record    format
+//! 0  error  limits  time  key  config  ring  sys
+//! ```
+
+extern crate self as thalweg;
+
+pub mod error;
+pub mod key;
+pub mod limits;
+pub mod prelude;
+pub mod record;
+pub mod time;
+
+/// What the macros need; not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use {rkyv, serde};
+}

@@ -1,0 +1,131 @@
+//! The one error of the library: a cause, what was being done, whose fault it is.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The result of nearly everything here.
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
+
+/// What kind of thing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The job as it was put together can't run.
+    Plan,
+    /// The operating system refused or failed.
+    Io,
+    /// Bytes from outside are not what they should be.
+    Data,
+    /// The user's code panicked or returned an error.
+    UserCode,
+    /// A limit of the engine was reached.
+    Limit,
+    /// The engine broke a promise of its own.
+    Internal,
+}
+
+/// Who can mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The user: the program or its parameters.
+    User,
+    /// The world outside: files, disks, peers, data.
+    External,
+    /// The engine: please report it.
+    Internal,
+}
+
+/// What went wrong, in one line from the outside in: `job hot-auctions: source bids, shard 1:
+/// bids.csv line 7: field price: expected a whole number`.
+///
+/// Cheap to clone. Contexts are added on the way up with [`Error::within`].
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: Kind,
+    /// Innermost first.
+    contexts: Vec<String>,
+    message: String,
+    retry: bool,
+}
+
+impl Error {
+    /// An error of `kind` that says `message`: what happened and what to do about it.
+    pub fn new(kind: Kind, message: impl fmt::Display) -> Error {
+        let message = message.to_string();
+        Error(Arc::new(Inner { kind, contexts: Vec::new(), message, retry: false }))
+    }
+
+    /// An error of the operating system while doing `what`.
+    pub fn io(what: impl fmt::Display, cause: &std::io::Error) -> Error {
+        use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+        let mut error = Error::new(Kind::Io, format!("{what}: {cause}"));
+        let retry = matches!(cause.kind(), Interrupted | TimedOut | WouldBlock);
+        Arc::make_mut(&mut error.0).retry = retry;
+        error
+    }
+
+    /// Wraps the error in what was being done, outermost last.
+    #[must_use]
+    pub fn within(mut self, context: impl fmt::Display) -> Error {
+        Arc::make_mut(&mut self.0).contexts.push(context.to_string());
+        self
+    }
+
+    /// What kind of thing went wrong.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// Who can mend it.
+    pub fn fault(&self) -> Fault {
+        match self.0.kind {
+            Kind::Plan | Kind::UserCode | Kind::Limit => Fault::User,
+            Kind::Io | Kind::Data => Fault::External,
+            Kind::Internal => Fault::Internal,
+        }
+    }
+
+    /// Whether the same thing may succeed when it is done again.
+    pub fn retry(&self) -> bool {
+        self.0.retry
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for context in self.0.contexts.iter().rev() {
+            write!(f, "{context}: ")?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({self})", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_from_the_outside_in() {
+        let error = Error::new(Kind::Data, "expected a whole number, found \"12.5\"")
+            .within("field price")
+            .within("source bids, split 3, offset 18442")
+            .within("job hot-auctions");
+        assert_eq!(
+            error.to_string(),
+            "job hot-auctions: source bids, split 3, offset 18442: field price: \
+             expected a whole number, found \"12.5\""
+        );
+        assert_eq!(error.fault(), Fault::External);
+    }
+}

@@ -1,0 +1,40 @@
+//! Every limit of the engine, with the reason beside the number.
+
+/// Bytes of records in a frame: four frames of input and output fit an L1/L2 way set, and 512
+/// records of 64 bytes amortise a ring operation (256 are enough, see `benches/ring.rs`).
+pub const FRAME_BYTES: usize = 32 << 10;
+
+/// Most records in a frame, for records that are smaller than 8 bytes or empty.
+pub const FRAME_RECORDS: usize = 4096;
+
+/// Frames under way from one shard to another on one exchange. With [`FRAME_BYTES`] it bounds the
+/// memory of a pair: 8 × 32 KiB.
+pub const RING_FRAMES: usize = 8;
+
+/// Records a source hands on between two looks at the rings.
+pub const SOURCE_RECORDS: usize = 1024;
+
+/// Batches of a source after which partly filled frames leave although the source has more: it
+/// bounds how far a watermark lags behind the records.
+pub const FLUSH_BATCHES: u32 = 4;
+
+/// Key groups, the unit in which keyed state moves between shards.
+pub const KEY_GROUPS: u32 = 1 << 12;
+
+/// Most shards of a job.
+pub const SHARDS: usize = 256;
+
+/// Bytes of one line of text: a longer one is a bad row, not a reason to grow.
+pub const LINE_BYTES: usize = 1 << 20;
+
+/// How far in event time a shard may run ahead of the slowest one, in microseconds. Without it a
+/// shard that owns few hot keys runs away and the others keep what it sends.
+pub const LEAD_US: i64 = 500_000;
+
+/// Batches of a source that a shard may run ahead in any case, however much event time they hold:
+/// a stream that is sparse in time must not go in lockstep.
+pub const LEAD_BATCHES: u32 = 4;
+
+const _: () = assert!(RING_FRAMES >= 2 && RING_FRAMES.is_power_of_two());
+const _: () = assert!(SHARDS <= KEY_GROUPS as usize);
+const _: () = assert!(FRAME_BYTES.is_multiple_of(64));

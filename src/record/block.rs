@@ -1,0 +1,174 @@
+//! Blocks: where records are gathered; batches: how operators are given them.
+#![allow(unsafe_code)]
+
+use std::any::TypeId;
+use std::marker::PhantomData;
+
+use super::Record;
+use crate::limits::{FRAME_BYTES, FRAME_RECORDS};
+use crate::time::Timestamp;
+
+/// An aligned run of records of one type with their event times, filled by one operator.
+///
+/// ```text
+/// bytes: | record | record | record | …       each a multiple of 8 bytes
+/// times: | time   | time   | time   | …       8 bytes each
+/// ```
+#[derive(Debug)]
+pub struct Block {
+    record: TypeId,
+    bytes: Vec<u64>,
+    times: Vec<Timestamp>,
+    used: usize,
+    /// Records after which a block of fixed-size records is full.
+    records_max: usize,
+}
+
+impl Block {
+    /// An empty block for records of type `R`; its memory is taken when the first record comes.
+    pub fn new<R: Record>() -> Block {
+        let size = R::SIZE.unwrap_or(8).max(8);
+        let records_max = (FRAME_BYTES / size).clamp(1, FRAME_RECORDS);
+        let (bytes, times) = (Vec::new(), Vec::new());
+        Block { record: TypeId::of::<R>(), bytes, times, used: 0, records_max }
+    }
+
+    /// Appends a record; true when the block is now full and wants to leave. A full block takes
+    /// more records all the same, it grows.
+    ///
+    /// # Panics
+    /// When the block was made for another type.
+    #[inline(always)]
+    pub fn push<R: Record>(&mut self, at: Timestamp, view: R::View<'_>) -> bool {
+        assert!(self.record == TypeId::of::<R>(), "a block holds records of one type");
+        let size = R::size(view);
+        if self.used + size > self.bytes.len() * 8 || self.times.len() == self.times.capacity() {
+            self.grow(size);
+        }
+        // SAFETY: 1. `used` is a multiple of 8 and the words are aligned to 8. 2. there is room
+        // for `size` bytes.
+        unsafe { R::write(view, self.bytes.as_mut_ptr().cast::<u8>().add(self.used)) };
+        self.used += size;
+        self.times.push(at);
+        self.times.len() >= self.records_max || (R::SIZE.is_none() && self.used >= FRAME_BYTES)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, size: usize) {
+        let words = (self.used + size).max(FRAME_BYTES).div_ceil(8);
+        if words > self.bytes.len() {
+            self.bytes.resize(words.max(self.bytes.len() * 5 / 4), 0);
+        }
+        if self.times.len() == self.times.capacity() {
+            self.times.reserve_exact(self.records_max.max(self.times.len() / 4));
+        }
+    }
+
+    /// How many records there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    /// Forgets the records, keeps the memory.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.used = 0;
+        self.times.clear();
+    }
+
+    /// The records, to be read.
+    #[inline]
+    pub fn batch(&self) -> Batch<'_> {
+        Batch {
+            record: self.record,
+            first: self.bytes.as_ptr().cast(),
+            len: self.times.len(),
+            times: Some(&self.times),
+            split: 0,
+            borrowed: PhantomData,
+        }
+    }
+}
+
+/// Records of one type that an operator is given: a whole frame, or a slice that a source lends.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    record: TypeId,
+    first: *const u8,
+    len: usize,
+    times: Option<&'a [Timestamp]>,
+    split: u32,
+    borrowed: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Batch<'a> {
+    /// Lends records where they lie; they have no event time yet. None when the type's records
+    /// are padded in a stream but not in a slice (its size is no multiple of 8).
+    pub fn lend<R>(records: &'a [R]) -> Option<Batch<'a>>
+    where
+        R: super::Plain,
+    {
+        (R::SIZE == Some(size_of::<R>())).then_some(Batch {
+            record: TypeId::of::<R>(),
+            first: records.as_ptr().cast(),
+            len: records.len(),
+            times: None,
+            split: 0,
+            borrowed: PhantomData,
+        })
+    }
+
+    /// The same records, said to come from this split of the source or this upstream shard.
+    #[must_use]
+    pub fn from_split(mut self, split: u32) -> Batch<'a> {
+        self.split = split;
+        self
+    }
+
+    /// Which split, or upstream shard, the records come from.
+    #[inline]
+    pub fn split(&self) -> u32 {
+        self.split
+    }
+
+    /// How many records there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Shows every record with its event time ([`Timestamp::MIN`] when it has none), in order.
+    ///
+    /// # Panics
+    /// When the records are of another type.
+    #[inline(always)]
+    pub fn for_each<R: Record>(&self, mut look: impl FnMut(Timestamp, R::View<'a>)) {
+        assert!(self.record == TypeId::of::<R>(), "an edge carries records of one type");
+        let mut at = self.first;
+        let mut next = || {
+            // SAFETY: 1. a batch is made from a block or a slice of `len` records of this type,
+            // which it borrows for `'a`. 2. `next` is called `len` times.
+            let (view, size) = unsafe { R::read(at) };
+            at = at.wrapping_add(size);
+            view
+        };
+        match self.times {
+            Some(times) => times.iter().for_each(|&time| look(time, next())),
+            None => (0..self.len).for_each(|_| look(Timestamp::MIN, next())),
+        }
+    }
+}

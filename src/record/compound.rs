@@ -1,0 +1,302 @@
+//! Records made of records: text, tuples, options, lists.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+
+use super::{Record, Schema, Type, Visitor, pad};
+
+/// Bytes of a length or a tag, which keeps what follows it aligned.
+const WORD: usize = 8;
+
+// SAFETY: layout `len: u64 | len bytes | padding to 8`. 1. `write` fills the length and the text
+// and `size` counts them with the padding. 2. `read` takes the same length. 3. `pad`.
+unsafe impl Record for String {
+    type View<'a> = &'a str;
+    const SIZE: Option<usize> = None;
+
+    fn data_type() -> Type {
+        Type::Text
+    }
+    #[inline(always)]
+    fn lend<X>(&self, look: impl FnOnce(&str) -> X) -> X {
+        look(self)
+    }
+    #[inline(always)]
+    fn shorten<'s, 'l: 's>(view: &'l str) -> &'s str {
+        view
+    }
+    fn own(view: &str) -> String {
+        view.to_owned()
+    }
+    #[inline(always)]
+    fn size(view: &str) -> usize {
+        WORD + pad(view.len())
+    }
+    #[inline(always)]
+    unsafe fn write(view: &str, to: *mut u8) {
+        // SAFETY: the caller's conditions give room for the word and the text.
+        unsafe {
+            to.cast::<u64>().write(view.len() as u64);
+            to.add(WORD).copy_from_nonoverlapping(view.as_ptr(), view.len());
+        }
+    }
+    #[inline(always)]
+    unsafe fn read<'a>(from: *const u8) -> (&'a str, usize) {
+        // SAFETY: `write` put a length and that many bytes of valid UTF-8 there.
+        unsafe {
+            let len = from.cast::<u64>().read() as usize;
+            let bytes = std::slice::from_raw_parts(from.add(WORD), len);
+            (std::str::from_utf8_unchecked(bytes), WORD + pad(len))
+        }
+    }
+    fn visit(&self, to: &mut dyn Visitor) {
+        to.text(self);
+    }
+}
+
+// SAFETY: layout `tag: u64 | the value when the tag is 1`, and for a fixed-size value always its
+// bytes, which are not read when the tag is 0.
+unsafe impl<A: Record> Record for Option<A> {
+    type View<'a> = Option<A::View<'a>>;
+    const SIZE: Option<usize> = match A::SIZE {
+        Some(size) => Some(WORD + size),
+        None => None,
+    };
+
+    fn data_type() -> Type {
+        Type::Option(Box::new(A::data_type()))
+    }
+    #[inline(always)]
+    fn lend<X>(&self, look: impl FnOnce(Self::View<'_>) -> X) -> X {
+        match self {
+            Some(a) => a.lend(|a| look(Some(a))),
+            None => look(None),
+        }
+    }
+    #[inline(always)]
+    fn shorten<'s, 'l: 's>(view: Self::View<'l>) -> Self::View<'s> {
+        view.map(A::shorten)
+    }
+    fn own(view: Self::View<'_>) -> Self {
+        view.map(A::own)
+    }
+    #[inline(always)]
+    fn size(view: Self::View<'_>) -> usize {
+        WORD + A::SIZE.unwrap_or_else(|| view.map_or(0, A::size))
+    }
+    #[inline(always)]
+    unsafe fn write(view: Self::View<'_>, to: *mut u8) {
+        // SAFETY: the caller gives room for the tag and the value, which starts aligned.
+        unsafe {
+            to.cast::<u64>().write(u64::from(view.is_some()));
+            if let Some(a) = view {
+                A::write(a, to.add(WORD));
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
+        // SAFETY: `write` put a tag there, and the value when the tag is not 0.
+        unsafe {
+            if from.cast::<u64>().read() == 0 {
+                return (None, WORD + A::SIZE.unwrap_or(0));
+            }
+            let (view, size) = A::read(from.add(WORD));
+            (Some(view), WORD + size)
+        }
+    }
+    fn visit(&self, to: &mut dyn Visitor) {
+        match self {
+            Some(a) => a.visit(to),
+            None => to.null(),
+        }
+    }
+}
+
+/// A view of a `Vec<A>`: its items are read in place, in order.
+///
+/// ```
+/// use thalweg::prelude::*;
+/// let sum = vec![1_u64, 2, 3].lend(|list| list.iter().sum::<u64>());
+/// assert_eq!(sum, 6);
+/// ```
+pub struct List<'a, A> {
+    first: *const u8,
+    len: usize,
+    items: PhantomData<&'a [A]>,
+}
+
+impl<A> Clone for List<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for List<'_, A> {}
+
+impl<'a, A: Record> List<'a, A> {
+    /// How many items there are.
+    pub fn len(self) -> usize {
+        self.len
+    }
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+    /// The items' views.
+    pub fn iter(self) -> impl Iterator<Item = A::View<'a>> {
+        let mut at = self.first;
+        (0..self.len).map(move |_| {
+            // SAFETY: a list is only made of what `Vec::write` wrote, one item after the other,
+            // and borrows it for `'a`.
+            let (view, size) = unsafe { A::read(at) };
+            at = at.wrapping_add(size);
+            view
+        })
+    }
+}
+
+// SAFETY: layout `bytes: u64 | count: u64 | items`, where `bytes` is the size of the items, each a
+// multiple of 8.
+unsafe impl<A: Record> Record for Vec<A> {
+    type View<'a> = List<'a, A>;
+    const SIZE: Option<usize> = None;
+
+    fn data_type() -> Type {
+        Type::List(Box::new(A::data_type()))
+    }
+    fn lend<X>(&self, look: impl FnOnce(List<'_, A>) -> X) -> X {
+        let bytes: usize = self.iter().map(|a| a.lend(A::size)).sum();
+        let mut words = vec![0_u64; bytes / WORD];
+        let mut at = words.as_mut_ptr().cast::<u8>();
+        for item in self {
+            // SAFETY: the items' sizes were summed just now, and all are multiples of 8.
+            item.lend(|view| unsafe {
+                A::write(view, at);
+                at = at.add(A::size(view));
+            });
+        }
+        look(List { first: words.as_ptr().cast(), len: self.len(), items: PhantomData })
+    }
+    fn shorten<'s, 'l: 's>(view: List<'l, A>) -> List<'s, A> {
+        List { first: view.first, len: view.len, items: PhantomData }
+    }
+    fn own(view: List<'_, A>) -> Self {
+        view.iter().map(A::own).collect()
+    }
+    fn size(view: List<'_, A>) -> usize {
+        2 * WORD + view.iter().map(A::size).sum::<usize>()
+    }
+    unsafe fn write(view: List<'_, A>, to: *mut u8) {
+        let bytes = Self::size(view) - 2 * WORD;
+        // SAFETY: the caller gives room for two words and the items; they are copied as they lie.
+        unsafe {
+            to.cast::<u64>().write(bytes as u64);
+            to.add(WORD).cast::<u64>().write(view.len as u64);
+            to.add(2 * WORD).copy_from_nonoverlapping(view.first, bytes);
+        }
+    }
+    unsafe fn read<'a>(from: *const u8) -> (List<'a, A>, usize) {
+        // SAFETY: `write` put two words there and then the items.
+        unsafe {
+            let bytes = from.cast::<u64>().read() as usize;
+            let len = from.add(WORD).cast::<u64>().read() as usize;
+            let list = List { first: from.add(2 * WORD), len, items: PhantomData };
+            (list, 2 * WORD + bytes)
+        }
+    }
+    fn visit(&self, to: &mut dyn Visitor) {
+        to.list();
+        for item in self {
+            item.visit(to);
+        }
+        to.end();
+    }
+}
+
+const fn sum(a: Option<usize>, b: Option<usize>) -> Option<usize> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        _ => None,
+    }
+}
+
+macro_rules! lend_all {
+    ($self:ident, $look:ident, [$($type:ident $done:ident)*]) => {
+        $look(($($type::shorten($done),)*))
+    };
+    ($self:ident, $look:ident, [$($done:ident)*] $type:ident $n:tt $next:ident $($rest:tt)*) => {
+        $self.$n.lend(|$next| lend_all!($self, $look, [$($done)* $type $next] $($rest)*))
+    };
+}
+
+macro_rules! tuple {
+    ($($type:ident $n:tt $name:ident $text:literal),*) => {
+        // SAFETY: the parts lie one after the other; each is a multiple of 8 long and keeps
+        // `Record`'s promises.
+        unsafe impl<$($type: Record),*> Record for ($($type,)*) {
+            type View<'a> = ($($type::View<'a>,)*);
+            const SIZE: Option<usize> = {
+                let size = Some(0);
+                $(let size = sum(size, $type::SIZE);)*
+                size
+            };
+
+            fn data_type() -> Type {
+                Type::Struct(Schema::new("", [$(($text, $type::data_type())),*]))
+            }
+            #[inline(always)]
+            fn lend<X>(&self, look: impl FnOnce(Self::View<'_>) -> X) -> X {
+                lend_all!(self, look, [] $($type $n $name)*)
+            }
+            #[inline(always)]
+            fn shorten<'s, 'l: 's>(view: Self::View<'l>) -> Self::View<'s> {
+                ($($type::shorten(view.$n),)*)
+            }
+            #[inline(always)]
+            fn own(view: Self::View<'_>) -> Self {
+                ($($type::own(view.$n),)*)
+            }
+            #[inline(always)]
+            fn size(view: Self::View<'_>) -> usize {
+                0 $(+ $type::size(view.$n))*
+            }
+            #[inline(always)]
+            unsafe fn write(view: Self::View<'_>, to: *mut u8) {
+                let at = to;
+                $(
+                    // SAFETY: the caller gives room for all parts; each ends aligned.
+                    let at = unsafe {
+                        $type::write(view.$n, at);
+                        at.add($type::size(view.$n))
+                    };
+                )*
+                let _ = at;
+            }
+            #[inline(always)]
+            unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
+                let mut size = 0;
+                $(
+                    // SAFETY: `write` put the parts there in this order.
+                    let ($name, bytes) = unsafe { $type::read(from.add(size)) };
+                    size += bytes;
+                )*
+                (($($name,)*), size)
+            }
+            fn visit(&self, to: &mut dyn Visitor) {
+                to.fields();
+                $(to.field($text); self.$n.visit(to);)*
+                to.end();
+            }
+        }
+    };
+}
+
+tuple!(A 0 a "0");
+tuple!(A 0 a "0", B 1 b "1");
+tuple!(A 0 a "0", B 1 b "1", C 2 c "2");
+tuple!(A 0 a "0", B 1 b "1", C 2 c "2", D 3 d "3");
+tuple!(A 0 a "0", B 1 b "1", C 2 c "2", D 3 d "3", E 4 e "4");
+tuple!(A 0 a "0", B 1 b "1", C 2 c "2", D 3 d "3", E 4 e "4", F 5 f "5");
+tuple!(A 0 a "0", B 1 b "1", C 2 c "2", D 3 d "3", E 4 e "4", F 5 f "5", G 6 g "6");
+tuple!(A 0 a "0", B 1 b "1", C 2 c "2", D 3 d "3", E 4 e "4", F 5 f "5", G 6 g "6", H 7 h "7");

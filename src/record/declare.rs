@@ -1,0 +1,237 @@
+//! The `record!` macro.
+
+/// Declares a record type.
+///
+/// A struct whose fields all have a fixed size becomes a plain `Copy` type that closures read
+/// natively. A struct with a `String`, `Vec`, `Option` or `Box` becomes an archived type, read
+/// through rkyv's view of it. An enum is archived. Where the macro can't see it (a field's type is
+/// itself a record), say `fixed struct`, `archived struct`, `fixed enum` or `archived enum`.
+///
+/// Every record is `Clone`, `Debug`, `PartialEq` and (de)serialises with serde; derive more
+/// (`Eq`, `Hash` for keys) as usual.
+///
+/// ```
+/// use thalweg::prelude::*;
+///
+/// record! {
+///     /// Somebody offers a price.
+///     pub struct Bid { pub auction: u64, pub price: u64, pub at: Timestamp }
+/// }
+/// record! { struct Person { id: u64, name: String } }
+///
+/// assert_eq!(<Bid as Record>::SIZE, Some(24));
+/// let person = Person { id: 1, name: "Ada".into() };
+/// assert!(person.lend(|person| person.name.as_str() == "Ada" && person.id == 1));
+/// ```
+#[macro_export]
+macro_rules! record {
+    ($(#[$meta:meta])* $vis:vis fixed struct $($rest:tt)*) => {
+        $crate::__record_as!(fixed $(#[$meta])* $vis struct $($rest)*);
+    };
+    ($(#[$meta:meta])* $vis:vis archived struct $($rest:tt)*) => {
+        $crate::__record_as!(archived $(#[$meta])* $vis struct $($rest)*);
+    };
+    ($(#[$meta:meta])* $vis:vis fixed enum $($rest:tt)*) => {
+        $crate::__record_as!(fixed $(#[$meta])* $vis enum $($rest)*);
+    };
+    ($(#[$meta:meta])* $vis:vis archived enum $($rest:tt)*) => {
+        $crate::__record_as!(archived $(#[$meta])* $vis enum $($rest)*);
+    };
+    ($(#[$meta:meta])* $vis:vis enum $($rest:tt)*) => {
+        $crate::__record_as!(archived $(#[$meta])* $vis enum $($rest)*);
+    };
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($fields:tt)* }) => {
+        $crate::__record_kind!([$(#[$meta])* $vis struct $name { $($fields)* }] $($fields)*);
+    };
+}
+
+/// Decides by the fields' types whether a struct is fixed or archived.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __record_kind {
+    ([$($item:tt)*]) => { $crate::__record_as!(fixed $($item)*); };
+    ([$($item:tt)*] $(#[$m:meta])* $v:vis $field:ident : String $($rest:tt)*) => {
+        $crate::__record_as!(archived $($item)*);
+    };
+    ([$($item:tt)*] $(#[$m:meta])* $v:vis $field:ident : Vec < $($rest:tt)*) => {
+        $crate::__record_as!(archived $($item)*);
+    };
+    ([$($item:tt)*] $(#[$m:meta])* $v:vis $field:ident : Option < $($rest:tt)*) => {
+        $crate::__record_as!(archived $($item)*);
+    };
+    ([$($item:tt)*] $(#[$m:meta])* $v:vis $field:ident : Box < $($rest:tt)*) => {
+        $crate::__record_as!(archived $($item)*);
+    };
+    ([$($item:tt)*] $(#[$m:meta])* $v:vis $field:ident : $type:ty $(, $($rest:tt)*)?) => {
+        $crate::__record_kind!([$($item)*] $($($rest)*)?);
+    };
+}
+
+/// Writes the type and what [`Record`](crate::record::Record) wants of it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __record_as {
+    (fixed $(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$fmeta:meta])* $fvis:vis $field:ident : $type:ty),* $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[derive($crate::__private::serde::Serialize, $crate::__private::serde::Deserialize)]
+        #[serde(crate = "thalweg::__private::serde")]
+        #[derive($crate::__private::rkyv::Archive, $crate::__private::rkyv::Serialize)]
+        #[derive($crate::__private::rkyv::Deserialize)]
+        #[rkyv(crate = $crate::__private::rkyv)]
+        $vis struct $name { $($(#[$fmeta])* $fvis $field: $type),* }
+
+        impl $crate::record::Plain for $name {
+            $crate::__record_struct!(Plain $name { $($field: $type),* });
+        }
+    };
+    (archived $(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$fmeta:meta])* $fvis:vis $field:ident : $type:ty),* $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[derive($crate::__private::serde::Serialize, $crate::__private::serde::Deserialize)]
+        #[serde(crate = "thalweg::__private::serde")]
+        #[derive($crate::__private::rkyv::Archive, $crate::__private::rkyv::Serialize)]
+        #[derive($crate::__private::rkyv::Deserialize)]
+        #[rkyv(crate = $crate::__private::rkyv)]
+        $vis struct $name { $($(#[$fmeta])* $fvis $field: $type),* }
+
+        $crate::__record_archived!($name {
+            $crate::__record_struct!(Record $name { $($field: $type),* });
+        });
+    };
+    (fixed $(#[$meta:meta])* $vis:vis enum $name:ident {
+        $($(#[$vmeta:meta])* $variant:ident $(($type:ty))?),* $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[derive($crate::__private::serde::Serialize, $crate::__private::serde::Deserialize)]
+        #[serde(crate = "thalweg::__private::serde")]
+        #[derive($crate::__private::rkyv::Archive, $crate::__private::rkyv::Serialize)]
+        #[derive($crate::__private::rkyv::Deserialize)]
+        #[rkyv(crate = $crate::__private::rkyv)]
+        $vis enum $name { $($(#[$vmeta])* $variant $(($type))?),* }
+
+        impl $crate::record::Plain for $name {
+            $crate::__record_enum!(Plain $name { $($variant $(($type))?),* });
+        }
+    };
+    (archived $(#[$meta:meta])* $vis:vis enum $name:ident {
+        $($(#[$vmeta:meta])* $variant:ident $(($type:ty))?),* $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[derive($crate::__private::serde::Serialize, $crate::__private::serde::Deserialize)]
+        #[serde(crate = "thalweg::__private::serde")]
+        #[derive($crate::__private::rkyv::Archive, $crate::__private::rkyv::Serialize)]
+        #[derive($crate::__private::rkyv::Deserialize)]
+        #[rkyv(crate = $crate::__private::rkyv)]
+        $vis enum $name { $($(#[$vmeta])* $variant $(($type))?),* }
+
+        $crate::__record_archived!($name {
+            $crate::__record_enum!(Record $name { $($variant $(($type))?),* });
+        });
+    };
+}
+
+/// The shape and the visit of a struct.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __record_struct {
+    ($of:ident $name:ident { $($field:ident : $type:ty),* }) => {
+        fn data_type() -> $crate::record::Type {
+            $crate::record::Type::Struct($crate::record::Schema::new(
+                stringify!($name),
+                [$((stringify!($field), <$type as $crate::record::Record>::data_type())),*],
+            ))
+        }
+        fn visit(&self, to: &mut dyn $crate::record::Visitor) {
+            to.fields();
+            $(
+                to.field(stringify!($field));
+                $crate::record::Record::visit(&self.$field, to);
+            )*
+            to.end();
+        }
+    };
+}
+
+/// The shape and the visit of an enum.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __record_enum {
+    ($of:ident $name:ident { $($variant:ident $(($type:ty))?),* }) => {
+        fn data_type() -> $crate::record::Type {
+            $crate::record::Type::Enum($crate::record::Schema::new(
+                stringify!($name),
+                [$((
+                    stringify!($variant),
+                    <($($type)?) as $crate::record::Record>::data_type(),
+                )),*],
+            ))
+        }
+        #[allow(irrefutable_let_patterns)]
+        fn visit(&self, to: &mut dyn $crate::record::Visitor) {
+            $($crate::__record_variant!(self to $name $variant $($type)?);)*
+        }
+    };
+}
+
+/// Shows one variant of an enum.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __record_variant {
+    ($self:ident $to:ident $name:ident $variant:ident) => {
+        if let $name::$variant = $self {
+            $to.variant(stringify!($variant));
+            $to.null();
+        }
+    };
+    ($self:ident $to:ident $name:ident $variant:ident $type:ty) => {
+        if let $name::$variant(inner) = $self {
+            $to.variant(stringify!($variant));
+            $crate::record::Record::visit(inner, $to);
+        }
+    };
+}
+
+/// `Record` for a type that lies in frames as its rkyv archive.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __record_archived {
+    ($name:ident { $($shape:tt)* }) => {
+        #[allow(unsafe_code)]
+        // SAFETY: `Archived` writes `size()` bytes, a multiple of 8, and reads back the same.
+        unsafe impl $crate::record::Record for $name {
+            type View<'a> = &'a $crate::record::Archived<$name>;
+            const SIZE: Option<usize> = None;
+            $($shape)*
+            fn lend<T>(&self, look: impl FnOnce(Self::View<'_>) -> T) -> T {
+                $crate::record::Archived::lend(self, look)
+            }
+            fn shorten<'s, 'l: 's>(view: Self::View<'l>) -> Self::View<'s> {
+                view
+            }
+            fn own(view: Self::View<'_>) -> Self {
+                view.own()
+            }
+            #[inline(always)]
+            fn size(view: Self::View<'_>) -> usize {
+                view.size()
+            }
+            #[inline(always)]
+            unsafe fn write(view: Self::View<'_>, to: *mut u8) {
+                // SAFETY: the caller's conditions are those of `Archived::write`.
+                unsafe { view.write(to) }
+            }
+            #[inline(always)]
+            unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
+                // SAFETY: the caller's conditions are those of `Archived::read`.
+                unsafe { $crate::record::Archived::read(from) }
+            }
+        }
+    };
+}

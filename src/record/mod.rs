@@ -1,0 +1,106 @@
+//! Records: what a stream is made of, how it lies in memory, and how it is read in place.
+//!
+//! A record type has an *owned* form (what a closure returns) and a *view* (what a closure is
+//! given): a borrowed reading of the bytes in a frame.
+//!
+//! | owned | view | encoded |
+//! |---|---|---|
+//! | `u64`, `f64`, `bool`, [`Timestamp`](crate::time::Timestamp), `[u8; N]`, … | itself | 8 bytes, or the next multiple of 8 |
+//! | a fixed-size struct or enum of [`record!`](crate::record!) | `&Bid` | its own bytes |
+//! | `String` | `&str` | length, text |
+//! | a struct or enum of [`record!`](crate::record!) with strings or lists | [`&Archived<Person>`](Archived), reads as rkyv's `ArchivedPerson` | length, rkyv archive |
+//! | `(A, B)`, `Option<A>` | `(A::View, B::View)`, `Option<A::View>` | one after the other |
+//! | `Vec<A>` | [`List<A>`] | length, count, items |
+//!
+//! Every encoding is a multiple of 8 bytes long and starts at a multiple of 8, so fixed-size
+//! records are read natively and nothing is ever deserialised on the way through the engine.
+#![allow(unsafe_code)]
+
+mod archived;
+mod block;
+mod compound;
+mod declare;
+mod frame;
+mod native;
+mod schema;
+
+pub use archived::Archived;
+pub use block::{Batch, Block};
+pub use compound::List;
+pub use frame::{Frame, Payload};
+pub use native::Plain;
+pub use schema::{Column, Schema, Type, Visitor};
+
+/// Rounds up to the engine's alignment of 8 bytes.
+pub(crate) const fn pad(bytes: usize) -> usize {
+    bytes.next_multiple_of(8)
+}
+
+/// A type that streams can be made of. Implemented by [`record!`](crate::record!) and, for
+/// fixed-size types of your own, through [`Plain`].
+///
+/// # Safety
+/// 1. [`write`](Record::write) initialises exactly [`size`](Record::size) bytes and no more.
+/// 2. [`read`](Record::read) of what `write` wrote gives an equal view and that same size.
+/// 3. `size` is a multiple of 8, and equals [`SIZE`](Record::SIZE) where that is some.
+pub unsafe trait Record: Sized + Send + 'static {
+    /// What a closure gets: the record read in place.
+    type View<'a>: Copy;
+
+    /// Bytes of every record of the type, or none when they differ.
+    const SIZE: Option<usize>;
+
+    /// The shape, for schemas, CSV and JSON.
+    fn data_type() -> Type;
+
+    /// Looks at an owned record as a view.
+    fn lend<T>(&self, look: impl FnOnce(Self::View<'_>) -> T) -> T;
+
+    /// A view is also a view for a shorter time.
+    fn shorten<'s, 'l: 's>(view: Self::View<'l>) -> Self::View<'s>;
+
+    /// An owned copy of what a view shows.
+    fn own(view: Self::View<'_>) -> Self;
+
+    /// Encoded bytes of this record.
+    fn size(view: Self::View<'_>) -> usize;
+
+    /// Writes the record's encoding.
+    ///
+    /// # Safety
+    /// 1. `to` is aligned to 8. 2. `size(view)` bytes from it may be written.
+    unsafe fn write(view: Self::View<'_>, to: *mut u8);
+
+    /// Reads a record in place; gives its view and its size.
+    ///
+    /// # Safety
+    /// 1. `from` is aligned to 8. 2. `write` of this type wrote there. 3. The bytes stay as they
+    ///    are for `'a`.
+    unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize);
+
+    /// Shows every field to `to`, in the order of [`Record::data_type`].
+    fn visit(&self, to: &mut dyn Visitor);
+}
+
+/// A record that can be a key: equal keys are equal as views and hash alike.
+pub trait Key: Record + Clone + Eq + std::hash::Hash {
+    /// Whether there is only one key, `()`: tables of it are one slot.
+    const SINGLE: bool = size_of::<Self>() == 0;
+}
+
+impl<T: Record + Clone + Eq + std::hash::Hash> Key for T {}
+
+/// What a borrowed key becomes when it must be kept: `str` becomes `String`.
+pub trait ToKey: Eq + std::hash::Hash {
+    /// The owned key; hashes like its borrowed form.
+    type Key: Key + std::borrow::Borrow<Self>;
+    /// Makes the owned key.
+    fn to_key(&self) -> Self::Key;
+}
+
+impl ToKey for str {
+    type Key = String;
+    fn to_key(&self) -> String {
+        self.to_owned()
+    }
+}

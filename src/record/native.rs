@@ -1,0 +1,175 @@
+//! Records that lie in a frame as they lie in a Rust variable.
+#![allow(unsafe_code)]
+
+use super::{Record, Type, Visitor, pad};
+use crate::time::Timestamp;
+
+/// A fixed-size type of your own: `Copy`, aligned to at most 8 bytes. Its view is `&Self`, so a
+/// closure reads the fields natively. [`record!`](crate::record!) implements it for you.
+///
+/// ```
+/// use thalweg::prelude::*;
+/// use thalweg::record::{Plain, Type, Visitor};
+///
+/// #[derive(Clone, Copy)]
+/// struct Celsius(f32);
+///
+/// impl Plain for Celsius {
+///     fn data_type() -> Type { Type::Float(32) }
+///     fn visit(&self, to: &mut dyn Visitor) { to.float(self.0.into()) }
+/// }
+/// assert_eq!(<Celsius as Record>::SIZE, Some(8));
+/// ```
+pub trait Plain: Copy + Send + Sync + 'static {
+    /// The shape, for schemas, CSV and JSON.
+    fn data_type() -> Type;
+    /// Shows the fields in the order of the shape.
+    fn visit(&self, to: &mut dyn Visitor);
+}
+
+// SAFETY: 1. a typed copy of `T` writes no more than `size_of::<T>() <= SIZE` bytes; the padding is
+// never read. 2. the same typed copy is read back by reference, at an address that is aligned to 8
+// and therefore to `T`. 3. `pad` gives multiples of 8.
+unsafe impl<T: Plain> Record for T {
+    type View<'a> = &'a T;
+    const SIZE: Option<usize> = {
+        assert!(align_of::<T>() <= 8, "records are aligned to at most 8 bytes");
+        Some(pad(size_of::<T>()))
+    };
+
+    fn data_type() -> Type {
+        T::data_type()
+    }
+    #[inline(always)]
+    fn lend<X>(&self, look: impl FnOnce(&T) -> X) -> X {
+        look(self)
+    }
+    #[inline(always)]
+    fn shorten<'s, 'l: 's>(view: &'l T) -> &'s T {
+        view
+    }
+    #[inline(always)]
+    fn own(view: &T) -> T {
+        *view
+    }
+    #[inline(always)]
+    fn size(_: &T) -> usize {
+        pad(size_of::<T>())
+    }
+    #[inline(always)]
+    unsafe fn write(view: &T, to: *mut u8) {
+        // SAFETY: the caller's conditions 1 and 2; `T` is aligned to at most 8.
+        unsafe { to.cast::<T>().write(*view) }
+    }
+    #[inline(always)]
+    unsafe fn read<'a>(from: *const u8) -> (&'a T, usize) {
+        // SAFETY: the caller's conditions 1 to 3; `write` put a `T` there.
+        (unsafe { &*from.cast::<T>() }, pad(size_of::<T>()))
+    }
+    fn visit(&self, to: &mut dyn Visitor) {
+        T::visit(self, to);
+    }
+}
+
+macro_rules! by_value {
+    ($($type:ty: $shape:expr, |$x:ident, $to:ident| $visit:expr;)*) => {$(
+        // SAFETY: 1. and 3. the value is copied into `pad(size_of)` bytes. 2. it is read back from
+        // there, unaligned where the type is wider than 8 bytes.
+        unsafe impl Record for $type {
+            type View<'a> = $type;
+            const SIZE: Option<usize> = Some(pad(size_of::<$type>()));
+
+            fn data_type() -> Type {
+                $shape
+            }
+            #[inline(always)]
+            fn lend<X>(&self, look: impl FnOnce($type) -> X) -> X {
+                look(*self)
+            }
+            #[inline(always)]
+            fn shorten<'s, 'l: 's>(view: Self::View<'l>) -> Self::View<'s> {
+                view
+            }
+            #[inline(always)]
+            fn own(view: $type) -> $type {
+                view
+            }
+            #[inline(always)]
+            fn size(_: $type) -> usize {
+                pad(size_of::<$type>())
+            }
+            #[inline(always)]
+            unsafe fn write(view: $type, to: *mut u8) {
+                // SAFETY: the caller's condition 2.
+                unsafe { to.cast::<$type>().write_unaligned(view) }
+            }
+            #[inline(always)]
+            unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
+                // SAFETY: the caller's conditions 1 to 3.
+                (unsafe { from.cast::<$type>().read_unaligned() }, pad(size_of::<$type>()))
+            }
+            fn visit(&self, $to: &mut dyn Visitor) {
+                let $x = *self;
+                $visit
+            }
+        }
+    )*};
+}
+
+by_value! {
+    (): Type::Unit, |_x, _to| ();
+    bool: Type::Bool, |x, to| to.bool(x);
+    char: Type::Text, |x, to| to.text(x.encode_utf8(&mut [0; 4]));
+    u8: Type::Uint(8), |x, to| to.uint(x.into());
+    u16: Type::Uint(16), |x, to| to.uint(x.into());
+    u32: Type::Uint(32), |x, to| to.uint(x.into());
+    u64: Type::Uint(64), |x, to| to.uint(x.into());
+    u128: Type::Uint(128), |x, to| to.uint(x);
+    i8: Type::Int(8), |x, to| to.int(x.into());
+    i16: Type::Int(16), |x, to| to.int(x.into());
+    i32: Type::Int(32), |x, to| to.int(x.into());
+    i64: Type::Int(64), |x, to| to.int(x.into());
+    i128: Type::Int(128), |x, to| to.int(x);
+    f32: Type::Float(32), |x, to| to.float(x.into());
+    f64: Type::Float(64), |x, to| to.float(x);
+    Timestamp: Type::Time, |x, to| to.time(x);
+}
+
+// SAFETY: as for the other types by value; the array is copied into `pad(N)` bytes.
+unsafe impl<const N: usize> Record for [u8; N] {
+    type View<'a> = [u8; N];
+    const SIZE: Option<usize> = Some(pad(N));
+
+    fn data_type() -> Type {
+        Type::Bytes
+    }
+    #[inline(always)]
+    fn lend<X>(&self, look: impl FnOnce([u8; N]) -> X) -> X {
+        look(*self)
+    }
+    #[inline(always)]
+    fn shorten<'s, 'l: 's>(view: Self::View<'l>) -> Self::View<'s> {
+        view
+    }
+    #[inline(always)]
+    fn own(view: [u8; N]) -> [u8; N] {
+        view
+    }
+    #[inline(always)]
+    fn size(_: [u8; N]) -> usize {
+        pad(N)
+    }
+    #[inline(always)]
+    unsafe fn write(view: [u8; N], to: *mut u8) {
+        // SAFETY: the caller's condition 2.
+        unsafe { to.cast::<[u8; N]>().write(view) }
+    }
+    #[inline(always)]
+    unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
+        // SAFETY: the caller's conditions 1 to 3.
+        (unsafe { from.cast::<[u8; N]>().read() }, pad(N))
+    }
+    fn visit(&self, to: &mut dyn Visitor) {
+        to.bytes(self);
+    }
+}

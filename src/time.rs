@@ -1,0 +1,214 @@
+//! Event time and processing time: one clock unit for the whole engine, the microsecond.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A point in time: microseconds since 1970-01-01T00:00:00Z.
+///
+/// It prints and serialises as ISO 8601 (`2001-01-01T00:03:00Z`) and is read from ISO 8601 with or
+/// without a zone (none means UTC), or from an integer, which is taken as **milliseconds**.
+///
+/// ```
+/// use thalweg::prelude::*;
+/// let at = Timestamp::from_millis(1_500);
+/// assert_eq!(at + 500.millis(), Timestamp::from_millis(2_000));
+/// assert_eq!(at.to_string(), "1970-01-01T00:00:01.5Z");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[repr(transparent)]
+pub struct Timestamp(i64);
+
+/// The promise that no later record has an event time below it.
+pub type Watermark = Timestamp;
+
+impl Timestamp {
+    /// Before everything: the watermark of a stream that promises nothing.
+    pub const MIN: Timestamp = Timestamp(i64::MIN);
+    /// After everything: the watermark of a stream that has ended.
+    pub const MAX: Timestamp = Timestamp(i64::MAX);
+
+    /// From microseconds since the epoch.
+    #[inline]
+    pub const fn from_micros(us: i64) -> Timestamp {
+        Timestamp(us)
+    }
+
+    /// From milliseconds since the epoch; saturates at the ends.
+    #[inline]
+    pub const fn from_millis(ms: i64) -> Timestamp {
+        Timestamp(ms.saturating_mul(1_000))
+    }
+
+    /// Microseconds since the epoch.
+    #[inline]
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole milliseconds since the epoch, rounded down.
+    #[inline]
+    pub const fn millis(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
+    /// The machine's wall clock now.
+    pub fn now() -> Timestamp {
+        match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
+            Ok(since) => Timestamp(span(since)),
+            Err(before) => Timestamp(-span(before.duration())),
+        }
+    }
+
+    /// The start of the `size`-long interval that holds this time; intervals are aligned to the
+    /// epoch plus `offset`. `size` is in microseconds and must be positive.
+    #[inline]
+    pub const fn align_down(self, size: i64, offset: i64) -> Timestamp {
+        let from = self.0.saturating_sub(offset);
+        Timestamp(from - from.rem_euclid(size) + offset)
+    }
+
+    /// Reads what [`Timestamp`]'s `Display` prints, and ISO 8601 in general.
+    ///
+    /// # Errors
+    /// When the text is no date and time.
+    pub fn parse(text: &str) -> Result<Timestamp, String> {
+        let bad = |e: jiff::Error| format!("expected a time such as 2001-01-01T00:03:00, {e}");
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Ok(Timestamp(at.as_microsecond()));
+        }
+        let civil: jiff::civil::DateTime = text.parse().map_err(bad)?;
+        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(bad)?;
+        Ok(Timestamp(zoned.timestamp().as_microsecond()))
+    }
+}
+
+/// A duration in whole microseconds, saturating.
+#[inline]
+pub fn span(d: Duration) -> i64 {
+    i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl std::ops::Add<Duration> for Timestamp {
+    type Output = Timestamp;
+    #[inline]
+    fn add(self, d: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_add(span(d)))
+    }
+}
+
+impl std::ops::Sub<Duration> for Timestamp {
+    type Output = Timestamp;
+    #[inline]
+    fn sub(self, d: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(span(d)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(at) => write!(f, "{at}"),
+            Err(_) if self.0 < 0 => f.write_str("-inf"),
+            Err(_) => f.write_str("+inf"),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Timestamp;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time: ISO 8601 text, or an integer of milliseconds since 1970")
+            }
+            fn visit_i64<E: serde::de::Error>(self, ms: i64) -> Result<Timestamp, E> {
+                Ok(Timestamp::from_millis(ms))
+            }
+            fn visit_u64<E: serde::de::Error>(self, ms: u64) -> Result<Timestamp, E> {
+                i64::try_from(ms).map(Timestamp::from_millis).map_err(E::custom)
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                Timestamp::parse(text).map_err(E::custom)
+            }
+        }
+        d.deserialize_any(Text)
+    }
+}
+
+/// `5.seconds()`, `10.minutes()`: durations as they are said.
+///
+/// ```
+/// use thalweg::prelude::*;
+/// assert_eq!(2.minutes(), 120.seconds());
+/// ```
+pub trait Units {
+    /// This many microseconds.
+    fn micros(self) -> Duration;
+    /// This many milliseconds.
+    fn millis(self) -> Duration;
+    /// This many seconds.
+    fn seconds(self) -> Duration;
+    /// This many minutes.
+    fn minutes(self) -> Duration;
+    /// This many hours.
+    fn hours(self) -> Duration;
+    /// This many days of 24 hours.
+    fn days(self) -> Duration;
+}
+
+impl Units for u64 {
+    fn micros(self) -> Duration {
+        Duration::from_micros(self)
+    }
+    fn millis(self) -> Duration {
+        Duration::from_millis(self)
+    }
+    fn seconds(self) -> Duration {
+        Duration::from_secs(self)
+    }
+    fn minutes(self) -> Duration {
+        Duration::from_secs(self.saturating_mul(60))
+    }
+    fn hours(self) -> Duration {
+        Duration::from_secs(self.saturating_mul(3_600))
+    }
+    fn days(self) -> Duration {
+        Duration::from_secs(self.saturating_mul(86_400))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_prints() {
+        for us in [0, 1, -1, 1_600_000_000_123_456] {
+            let at = Timestamp::from_micros(us);
+            assert_eq!(Timestamp::parse(&at.to_string()), Ok(at));
+        }
+    }
+
+    #[test]
+    fn text_without_zone_is_utc() {
+        assert_eq!(Timestamp::parse("1970-01-01T00:00:01"), Ok(Timestamp::from_millis(1_000)));
+        assert!(Timestamp::parse("yesterday").is_err());
+    }
+
+    #[test]
+    fn alignment_is_floor_also_before_the_epoch() {
+        let ten = Timestamp::from_micros(-1).align_down(10, 0);
+        assert_eq!(ten, Timestamp::from_micros(-10));
+        assert_eq!(Timestamp::from_micros(13).align_down(10, 4), Timestamp::from_micros(4));
+    }
+}
