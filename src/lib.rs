@@ -17,8 +17,10 @@ extern crate self as thalweg;
 pub mod error;
 pub mod key;
 pub mod limits;
+pub mod operator;
 pub mod prelude;
 pub mod record;
+pub mod ring;
 pub mod time;
 
 /// What the macros need; not for use by hand.

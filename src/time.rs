@@ -16,8 +16,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert_eq!(at + 500.millis(), Timestamp::from_millis(2_000));
 /// assert_eq!(at.to_string(), "1970-01-01T00:00:01.5Z");
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+)]
 #[repr(transparent)]
 pub struct Timestamp(i64);
 
@@ -135,7 +147,9 @@ impl<'de> Deserialize<'de> for Timestamp {
                 Ok(Timestamp::from_millis(ms))
             }
             fn visit_u64<E: serde::de::Error>(self, ms: u64) -> Result<Timestamp, E> {
-                i64::try_from(ms).map(Timestamp::from_millis).map_err(E::custom)
+                i64::try_from(ms)
+                    .map(Timestamp::from_millis)
+                    .map_err(E::custom)
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
                 Timestamp::parse(text).map_err(E::custom)
@@ -201,7 +215,10 @@ mod tests {
 
     #[test]
     fn text_without_zone_is_utc() {
-        assert_eq!(Timestamp::parse("1970-01-01T00:00:01"), Ok(Timestamp::from_millis(1_000)));
+        assert_eq!(
+            Timestamp::parse("1970-01-01T00:00:01"),
+            Ok(Timestamp::from_millis(1_000))
+        );
         assert!(Timestamp::parse("yesterday").is_err());
     }
 
@@ -209,6 +226,9 @@ mod tests {
     fn alignment_is_floor_also_before_the_epoch() {
         let ten = Timestamp::from_micros(-1).align_down(10, 0);
         assert_eq!(ten, Timestamp::from_micros(-10));
-        assert_eq!(Timestamp::from_micros(13).align_down(10, 4), Timestamp::from_micros(4));
+        assert_eq!(
+            Timestamp::from_micros(13).align_down(10, 4),
+            Timestamp::from_micros(4)
+        );
     }
 }

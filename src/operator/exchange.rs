@@ -1,0 +1,334 @@
+//! The exchange: records go to the shard that a partitioner names, frame by frame.
+//!
+//! ```text
+//! shard a: Exchange ── Lane ══ ring of packets ══▶ Inbox: shard b
+//!                        ▲                           │
+//!                        ╚═══ ring of empty frames ══╝
+//! ```
+//!
+//! A packet is a frame with the watermark that holds after it, so watermarks cost nothing of
+//! their own while records flow.
+
+use std::collections::VecDeque;
+
+use super::{Lifecycle, Operator, Output, Partition, Progress, Seat, Stage, Stamp};
+use crate::error::{Error, Kind, Result};
+use crate::limits::{FLUSH_BATCHES, RING_FRAMES};
+use crate::record::{Batch, Block, Frame, Payload, Record};
+use crate::ring::{Bells, Consumer, Producer, ring};
+use crate::time::{Timestamp, Watermark};
+
+/// What travels from shard to shard.
+pub enum Packet {
+    /// Records, and the watermark after them.
+    Frame(Frame),
+    /// A watermark alone.
+    Watermark(Watermark),
+    /// The sender has ended.
+    Finish,
+}
+
+/// The sender's end of the way to one shard.
+pub struct Lane {
+    ring: Producer<Packet>,
+    home: Consumer<Box<dyn Payload>>,
+    /// Packets that found the ring full, in order.
+    waiting: VecDeque<Packet>,
+    spare: Vec<Box<Block>>,
+    /// The watermark that the receiver was told.
+    told: Watermark,
+}
+
+/// The receiver's end of the way from one shard.
+pub struct Arrival {
+    ring: Consumer<Packet>,
+    home: Producer<Box<dyn Payload>>,
+    watermark: Watermark,
+    finished: bool,
+}
+
+/// All ways of one exchange: the lanes and the inbox of each shard.
+pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
+    let mut all: Vec<(Vec<Lane>, Vec<Arrival>)> =
+        (0..shards).map(|_| (Vec::new(), Vec::new())).collect();
+    for from in 0..shards {
+        for to in 0..shards {
+            let (packets, arriving) = ring(RING_FRAMES);
+            let (empties, home) = ring(2 * RING_FRAMES);
+            let (waiting, spare, told) = (VecDeque::new(), Vec::new(), Timestamp::MIN);
+            all[from].0.push(Lane {
+                ring: packets,
+                home,
+                waiting,
+                spare,
+                told,
+            });
+            let (watermark, finished) = (Timestamp::MIN, false);
+            all[to].1.push(Arrival {
+                ring: arriving,
+                home: empties,
+                watermark,
+                finished,
+            });
+        }
+    }
+    let inbox = |from| Inbox {
+        from,
+        bells: bells.clone(),
+        told: Timestamp::MIN,
+        next: 0,
+        unsent: 0,
+    };
+    all.into_iter()
+        .map(|(lanes, from)| (lanes, inbox(from)))
+        .collect()
+}
+
+impl Lane {
+    /// Sends what waits as far as there is room; true when something went.
+    fn push(&mut self) -> bool {
+        let mut went = false;
+        while let Some(packet) = self.waiting.pop_front() {
+            if let Err(packet) = self.ring.push(packet) {
+                self.waiting.push_front(packet);
+                break;
+            }
+            went = true;
+        }
+        went
+    }
+
+    fn empty<R: Record>(&mut self) -> Box<Block> {
+        if let Some(block) = self.spare.pop() {
+            return block;
+        }
+        let home = self
+            .home
+            .pop()
+            .and_then(|payload| payload.into_any().downcast().ok());
+        home.unwrap_or_else(|| Box::new(Block::new::<R>()))
+    }
+}
+
+/// The stage at the end of a chain that sends each record to the shard its partitioner names.
+pub struct Exchange<R, P> {
+    partition: P,
+    blocks: Vec<Box<Block>>,
+    lanes: Vec<Lane>,
+    bells: Bells,
+    watermark: Watermark,
+    /// Whether a lane has packets that found no room.
+    waits: bool,
+    record: std::marker::PhantomData<fn() -> R>,
+}
+
+impl<R: Record, P: Partition<R>> Exchange<R, P> {
+    /// Sends into these lanes, one a shard.
+    pub fn new(partition: P, lanes: Vec<Lane>, bells: Bells) -> Self {
+        let blocks = lanes.iter().map(|_| Box::new(Block::new::<R>())).collect();
+        let (watermark, record) = (Timestamp::MIN, std::marker::PhantomData);
+        Exchange {
+            partition,
+            blocks,
+            lanes,
+            bells,
+            watermark,
+            waits: false,
+            record,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ship(&mut self, shard: usize) {
+        let lane = &mut self.lanes[shard];
+        let next = lane.empty::<R>();
+        let payload = std::mem::replace(&mut self.blocks[shard], next) as Box<dyn Payload>;
+        lane.told = self.watermark;
+        lane.waiting.push_back(Packet::Frame(Frame {
+            watermark: self.watermark,
+            payload,
+        }));
+        self.push(shard);
+    }
+
+    fn push(&mut self, shard: usize) {
+        let lane = &mut self.lanes[shard];
+        if lane.push() {
+            self.bells[shard].ring();
+        }
+        self.waits |= !lane.waiting.is_empty();
+    }
+
+    fn send(&mut self, shard: usize, packet: Packet) {
+        self.lanes[shard].waiting.push_back(packet);
+        self.push(shard);
+    }
+}
+
+impl<R: Record, P: Partition<R>> Lifecycle for Exchange<R, P> {
+    fn open(&mut self, seat: &Seat) -> Result {
+        self.partition.open(seat);
+        Ok(())
+    }
+
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        self.watermark = at;
+        if at == Timestamp::MAX {
+            return self.flush(out);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, _: &mut Output<'_>) -> Result {
+        for shard in 0..self.lanes.len() {
+            if !self.blocks[shard].is_empty() {
+                self.ship(shard);
+            } else if self.lanes[shard].told < self.watermark {
+                self.lanes[shard].told = self.watermark;
+                self.send(shard, Packet::Watermark(self.watermark));
+            }
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, _: &mut Output<'_>) -> Result<Progress> {
+        if !self.waits {
+            return Ok(Progress::Done);
+        }
+        self.waits = false;
+        let mut progress = Progress::Idle;
+        for shard in 0..self.lanes.len() {
+            let before = self.lanes[shard].waiting.len();
+            self.push(shard);
+            if self.lanes[shard].waiting.len() < before {
+                progress = Progress::Busy;
+            }
+        }
+        Ok(progress)
+    }
+
+    fn ready(&mut self) -> bool {
+        !self.waits
+    }
+
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        self.flush(out)?;
+        (0..self.lanes.len()).for_each(|shard| self.send(shard, Packet::Finish));
+        Ok(())
+    }
+}
+
+impl<R: Record, P: Partition<R>> Stage<R> for Exchange<R, P> {
+    #[inline(always)]
+    fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
+        let Exchange {
+            partition, blocks, ..
+        } = self;
+        let mut full = None;
+        partition.shards(blocks.len(), record, |shard| {
+            if blocks[shard].push::<R>(stamp.at, record) {
+                full = Some(shard);
+            }
+        });
+        if full.is_some() {
+            self.ship_full();
+        }
+        Ok(())
+    }
+}
+
+impl<R: Record, P: Partition<R>> Exchange<R, P> {
+    #[cold]
+    #[inline(never)]
+    fn ship_full(&mut self) {
+        for shard in 0..self.blocks.len() {
+            if self.blocks[shard].is_full() {
+                self.ship(shard);
+            }
+        }
+    }
+}
+
+/// The other end of an exchange: what arrives from all shards, with their least watermark.
+pub struct Inbox {
+    from: Vec<Arrival>,
+    bells: Bells,
+    told: Watermark,
+    next: usize,
+    /// Packets since the operators behind last sent what they hold back.
+    unsent: u32,
+}
+
+impl Inbox {
+    fn take(&mut self, sender: usize, out: &mut Output<'_>) -> Result<bool> {
+        let arrival = &mut self.from[sender];
+        let Some(packet) = arrival.ring.pop() else {
+            if arrival.ring.is_closed() && !arrival.finished && arrival.ring.is_empty() {
+                let what = format!("shard {sender} left without ending its stream");
+                return Err(Error::new(Kind::Internal, what));
+            }
+            return Ok(false);
+        };
+        match packet {
+            Packet::Frame(Frame {
+                watermark,
+                mut payload,
+            }) => {
+                out.dispatch(0, &payload.batch().from_split(sender as u32))?;
+                payload.clear();
+                arrival.watermark = watermark;
+                // A frame that finds no room on the way home is freed.
+                let _ = arrival.home.push(payload);
+            }
+            Packet::Watermark(at) => arrival.watermark = at,
+            Packet::Finish => arrival.finished = true,
+        }
+        // Room in the ring: the sender may wait for it.
+        self.bells[sender].ring();
+        Ok(true)
+    }
+
+    fn advance(&mut self, out: &mut Output<'_>) -> Result {
+        let low = self.from.iter().map(|arrival| arrival.watermark).min();
+        let low = low.unwrap_or(Timestamp::MAX);
+        if low <= self.told {
+            return Ok(());
+        }
+        self.told = low;
+        out.watermark(low)
+    }
+}
+
+impl Operator for Inbox {
+    fn process(&mut self, _: usize, _: &Batch<'_>, _: &mut Output<'_>) -> Result {
+        Err(Error::new(Kind::Internal, "an inbox has no input port"))
+    }
+
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        if self.from.iter().all(|arrival| arrival.finished) {
+            return Ok(Progress::Done);
+        }
+        let mut progress = Progress::Idle;
+        self.next = (self.next + 1) % self.from.len();
+        for i in 0..self.from.len() {
+            let sender = (self.next + i) % self.from.len();
+            if self.take(sender, out)? {
+                progress = Progress::Busy;
+                self.unsent += 1;
+            }
+        }
+        self.advance(out)?;
+        if self.from.iter().all(|arrival| arrival.finished) {
+            out.flush()?;
+            out.finish()?;
+            return Ok(Progress::Done);
+        }
+        let much = self.unsent >= FLUSH_BATCHES * self.from.len() as u32;
+        if much || (self.unsent > 0 && progress == Progress::Idle) {
+            self.unsent = 0;
+            out.flush()?;
+        }
+        Ok(progress)
+    }
+}

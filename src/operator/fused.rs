@@ -1,0 +1,297 @@
+//! A chain and the work at its end, as one operator.
+
+use std::sync::Arc;
+
+use super::{Chain, Lead, Operator, Output, Progress, Push, Seat, SplitState, Stamp};
+use crate::error::Result;
+use crate::record::{Batch, Record};
+use crate::time::{Timestamp, Watermark};
+
+/// What an operator's work is told besides records. All have a default that does nothing or
+/// passes on.
+pub trait Lifecycle: Send + 'static {
+    /// See [`Operator::open`].
+    ///
+    /// # Errors
+    /// Whatever makes it impossible to run.
+    fn open(&mut self, seat: &Seat) -> Result {
+        let _ = seat;
+        Ok(())
+    }
+    /// A batch has been taken: what it gave goes on.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn end(&mut self, out: &mut Output<'_>) -> Result {
+        let _ = out;
+        Ok(())
+    }
+    /// See [`Operator::watermark`]. What it gives must be handed on before the watermark.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        out.watermark(at)
+    }
+    /// See [`Operator::flush`].
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn flush(&mut self, out: &mut Output<'_>) -> Result {
+        out.flush()
+    }
+    /// See [`Operator::poll`].
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        let _ = out;
+        Ok(Progress::Done)
+    }
+    /// See [`Operator::ready`].
+    fn ready(&mut self) -> bool {
+        true
+    }
+    /// See [`Operator::finish`].
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        out.finish()
+    }
+}
+
+/// The work of an operator on the records of input port `PORT`.
+pub trait Stage<R: Record, const PORT: usize = 0>: Lifecycle {
+    /// Takes one record.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result;
+}
+
+/// The end of a chain: pushes into the stage and keeps its first error.
+struct Tail<'a, 'b, S, const PORT: usize> {
+    stage: &'a mut S,
+    out: &'a mut Output<'b>,
+    result: Result,
+}
+
+impl<R: Record, S: Stage<R, PORT>, const PORT: usize> Push<R> for Tail<'_, '_, S, PORT> {
+    #[inline(always)]
+    fn push(&mut self, stamp: Stamp, record: R::View<'_>) {
+        if let Err(error) = self.stage.record(stamp, record, self.out) {
+            self.result = Err(error);
+        }
+    }
+}
+
+/// A chain and what this shard knows of its event time.
+struct Head<C> {
+    chain: C,
+    /// The input's watermark.
+    input: Watermark,
+    /// The watermark that the stage was told.
+    told: Watermark,
+    lead: Option<Arc<Lead>>,
+    shard: usize,
+}
+
+impl<C: Chain> Head<C> {
+    fn new(chain: C, lead: Option<Arc<Lead>>) -> Self {
+        let (input, told) = (Timestamp::MIN, Timestamp::MIN);
+        Head {
+            chain,
+            input,
+            told,
+            lead: lead.filter(|_| C::TIMED),
+            shard: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn run<S, const PORT: usize>(
+        &mut self,
+        batch: &Batch<'_>,
+        stage: &mut S,
+        out: &mut Output<'_>,
+    ) -> Result
+    where
+        S: Stage<C::Out, PORT>,
+    {
+        self.chain.begin(batch.split());
+        let mark = self.input;
+        let chain = &mut self.chain;
+        let mut tail = Tail {
+            stage,
+            out,
+            result: Ok(()),
+        };
+        batch.for_each::<C::In>(|at, record| chain.push(Stamp { at, mark }, record, &mut tail));
+        let Tail { result, .. } = tail;
+        result
+    }
+
+    /// The watermark to tell the stage, when it has grown.
+    fn advance(&mut self) -> Option<Watermark> {
+        let low = self.chain.watermark(self.input);
+        if low <= self.told {
+            return None;
+        }
+        self.told = low;
+        if let Some(lead) = &self.lead {
+            lead.publish(self.shard, low);
+        }
+        Some(low)
+    }
+
+    /// Tells the stage's other shards that this one no longer holds them back.
+    fn end(&mut self) {
+        if let Some(lead) = &self.lead {
+            lead.publish(self.shard, Timestamp::MAX);
+        }
+    }
+
+    fn ready(&mut self) -> bool {
+        self.lead
+            .as_ref()
+            .is_none_or(|lead| lead.may_go_on(self.shard))
+    }
+}
+
+/// The operator made of a chain and a stage.
+pub struct Fused<C, S> {
+    head: Head<C>,
+    stage: S,
+}
+
+impl<C: Chain, S: Stage<C::Out>> Fused<C, S> {
+    /// Fuses; `lead` bounds how far this shard may run ahead, when the chain takes event times.
+    pub fn new(chain: C, stage: S, lead: Option<Arc<Lead>>) -> Self {
+        Fused {
+            head: Head::new(chain, lead),
+            stage,
+        }
+    }
+}
+
+impl<C: Chain, S: Stage<C::Out>> Operator for Fused<C, S> {
+    fn open(&mut self, seat: &Seat) -> Result {
+        self.head.shard = seat.shard;
+        self.stage.open(seat)
+    }
+    fn process(&mut self, _: usize, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
+        self.head.run::<S, 0>(batch, &mut self.stage, out)?;
+        self.stage.end(out)?;
+        self.head
+            .advance()
+            .map_or(Ok(()), |at| self.stage.watermark(at, out))
+    }
+    fn watermark(&mut self, _: usize, at: Watermark, out: &mut Output<'_>) -> Result {
+        self.head.input = at;
+        self.head
+            .advance()
+            .map_or(Ok(()), |at| self.stage.watermark(at, out))
+    }
+    fn split(&mut self, split: u32, state: SplitState, out: &mut Output<'_>) -> Result {
+        self.head.chain.split(split, state);
+        self.head
+            .advance()
+            .map_or(Ok(()), |at| self.stage.watermark(at, out))
+    }
+    fn flush(&mut self, out: &mut Output<'_>) -> Result {
+        self.stage.flush(out)
+    }
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        self.stage.poll(out)
+    }
+    fn ready(&mut self) -> bool {
+        self.stage.ready() && self.head.ready()
+    }
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        self.head.end();
+        self.stage.finish(out)
+    }
+}
+
+/// The operator made of two chains and a stage with two input ports.
+pub struct Fused2<C0, C1, S> {
+    heads: (Head<C0>, Head<C1>),
+    told: Watermark,
+    stage: S,
+}
+
+impl<C0, C1, S> Fused2<C0, C1, S>
+where
+    C0: Chain,
+    C1: Chain,
+    S: Stage<C0::Out, 0> + Stage<C1::Out, 1>,
+{
+    /// Fuses; each port has a bound of its own on how far this shard may run ahead.
+    pub fn new(chains: (C0, C1), stage: S, leads: [Option<Arc<Lead>>; 2]) -> Self {
+        let [left, right] = leads;
+        let heads = (Head::new(chains.0, left), Head::new(chains.1, right));
+        Fused2 {
+            heads,
+            told: Timestamp::MIN,
+            stage,
+        }
+    }
+
+    fn advance(&mut self, out: &mut Output<'_>) -> Result {
+        self.heads.0.advance();
+        self.heads.1.advance();
+        let low = self.heads.0.told.min(self.heads.1.told);
+        if low <= self.told {
+            return Ok(());
+        }
+        self.told = low;
+        self.stage.watermark(low, out)
+    }
+}
+
+impl<C0, C1, S> Operator for Fused2<C0, C1, S>
+where
+    C0: Chain,
+    C1: Chain,
+    S: Stage<C0::Out, 0> + Stage<C1::Out, 1>,
+{
+    fn open(&mut self, seat: &Seat) -> Result {
+        (self.heads.0.shard, self.heads.1.shard) = (seat.shard, seat.shard);
+        self.stage.open(seat)
+    }
+    fn process(&mut self, port: usize, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
+        match port {
+            0 => self.heads.0.run::<S, 0>(batch, &mut self.stage, out)?,
+            _ => self.heads.1.run::<S, 1>(batch, &mut self.stage, out)?,
+        }
+        self.stage.end(out)?;
+        self.advance(out)
+    }
+    fn watermark(&mut self, port: usize, at: Watermark, out: &mut Output<'_>) -> Result {
+        match port {
+            0 => self.heads.0.input = at,
+            _ => self.heads.1.input = at,
+        }
+        self.advance(out)
+    }
+    fn split(&mut self, split: u32, state: SplitState, out: &mut Output<'_>) -> Result {
+        self.heads.0.chain.split(split, state);
+        self.heads.1.chain.split(split, state);
+        self.advance(out)
+    }
+    fn flush(&mut self, out: &mut Output<'_>) -> Result {
+        self.stage.flush(out)
+    }
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        self.stage.poll(out)
+    }
+    fn ready(&mut self) -> bool {
+        self.stage.ready() && self.heads.0.ready() && self.heads.1.ready()
+    }
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        self.heads.0.end();
+        self.heads.1.end();
+        self.stage.finish(out)
+    }
+}

@@ -1,0 +1,92 @@
+//! The bound on how far one shard runs ahead of another in event time.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, fence};
+
+use crossbeam_utils::CachePadded;
+
+use crate::limits::LEAD_BATCHES;
+use crate::ring::Bells;
+use crate::time::Watermark;
+
+/// How far every shard has come with one timed chain. Each shard writes its own line and reads
+/// the others' when it wants to go on.
+pub struct Lead {
+    shards: Vec<CachePadded<Place>>,
+    /// Microseconds.
+    lead_max: i64,
+    bells: Bells,
+}
+
+/// Where one shard is.
+#[derive(Debug)]
+struct Place {
+    /// Its watermark, microseconds.
+    at: AtomicI64,
+    /// The most event time that one of its batches spanned, microseconds.
+    stride: AtomicI64,
+    /// It waits for others to come up.
+    waits: AtomicBool,
+}
+
+impl Lead {
+    /// A bound for `shards` shards of `lead_max` microseconds, or of so much event time as
+    /// [`LEAD_BATCHES`] of the shard's batches span, whichever is more.
+    pub fn new(shards: usize, lead_max: i64, bells: Bells) -> Lead {
+        let place = || Place {
+            at: AtomicI64::new(i64::MIN),
+            stride: AtomicI64::new(0),
+            waits: AtomicBool::new(false),
+        };
+        let shards = (0..shards).map(|_| CachePadded::new(place())).collect();
+        Lead {
+            shards,
+            lead_max,
+            bells,
+        }
+    }
+
+    /// Says how far this shard has come.
+    pub fn publish(&self, shard: usize, at: Watermark) {
+        let place = &self.shards[shard];
+        let before = place.at.load(Relaxed);
+        if before != i64::MIN && at.micros() != i64::MAX {
+            let stride = at.micros().saturating_sub(before);
+            place.stride.fetch_max(stride, Relaxed);
+        }
+        place.at.store(at.micros(), Release);
+        // Pairs with the fence in `may_go_on`: either it sees this watermark or this sees it wait.
+        fence(SeqCst);
+        for (other, place) in self.shards.iter().enumerate() {
+            if other != shard && place.waits.load(Relaxed) {
+                self.bells[other].ring();
+            }
+        }
+    }
+
+    /// Whether this shard may take more records.
+    pub fn may_go_on(&self, shard: usize) -> bool {
+        let place = &self.shards[shard];
+        if self.close_enough(shard) {
+            if place.waits.load(Relaxed) {
+                place.waits.store(false, Relaxed);
+            }
+            return true;
+        }
+        place.waits.store(true, Relaxed);
+        fence(SeqCst);
+        self.close_enough(shard)
+    }
+
+    fn close_enough(&self, shard: usize) -> bool {
+        let place = &self.shards[shard];
+        let at = place.at.load(Relaxed);
+        let stride = place
+            .stride
+            .load(Relaxed)
+            .saturating_mul(i64::from(LEAD_BATCHES));
+        let bound = self.lead_max.max(stride);
+        let slowest = self.shards.iter().map(|place| place.at.load(Acquire)).min();
+        at == i64::MAX || slowest.is_none_or(|slowest| at.saturating_sub(bound) <= slowest)
+    }
+}

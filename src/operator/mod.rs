@@ -1,0 +1,158 @@
+//! Operators: the meaning of streams. No threads, no files.
+//!
+//! A shard holds one instance of every operator, in the order of the flow. A batch of records is
+//! given to an operator by one dynamic call; within it the user's closures are one fused loop
+//! ([`Chain`]) that ends in the operator's own work ([`Stage`]).
+//!
+//! What an operator is told, in this grammar: `(process | watermark | idle)* finish`. Watermarks
+//! strictly grow.
+
+mod chain;
+mod emit;
+mod exchange;
+mod fused;
+mod graph;
+mod lead;
+mod route;
+mod sink;
+mod source;
+mod source_node;
+
+pub use chain::{
+    Chain, EventTime, Filter, FilterMap, FlatMap, Identity, Inspect, Map, Push, Stamp,
+};
+pub use emit::{Emit, Emitter};
+pub use exchange::{Arrival, Exchange, Inbox, Lane, Packet, lanes};
+pub use fused::{Fused, Fused2, Lifecycle, Stage};
+pub use graph::{Edge, Node, Output, Trace};
+pub use lead::Lead;
+pub use route::{Broadcast, ByKey, ByRange, Deal, Gather, Partition, Random};
+pub use sink::{Sink, Writer, Written};
+pub use source::{BadRecord, Downstream, Feed, OnBadRecord, Source, Split};
+pub use source_node::SourceNode;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use crate::error::Result;
+use crate::record::Batch;
+use crate::ring::Bells;
+use crate::time::Watermark;
+
+/// What one look at something brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Something was done, and there may be more.
+    Busy,
+    /// Nothing to do at the moment.
+    Idle,
+    /// There will never be more.
+    Done,
+}
+
+/// What a source says of one of its splits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitState {
+    /// It may give records: its watermark counts.
+    Active,
+    /// It has been silent for long: watermarks do without it until it speaks again.
+    Idle,
+    /// It has ended.
+    Ended,
+}
+
+/// Where an operator runs and what it shares with its like on the other shards.
+#[derive(Clone)]
+pub struct Seat {
+    /// This shard's number.
+    pub shard: usize,
+    /// How many shards there are.
+    pub shards: usize,
+    /// To wake other shards.
+    pub bells: Bells,
+    /// Set when sources shall end early.
+    pub stop: Arc<AtomicBool>,
+    /// How far shards may be apart in event time, in microseconds.
+    pub lead_us: i64,
+    /// A split that is silent for so long no longer holds the watermark back; microseconds.
+    pub idle_us: i64,
+}
+
+/// Counters of one operator on one shard, readable at any time.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Records taken in.
+    pub records_in: AtomicU64,
+    /// Records handed on.
+    pub records_out: AtomicU64,
+    /// Records that came too late.
+    pub late: AtomicU64,
+    /// Records that could not be read.
+    pub bad: AtomicU64,
+}
+
+/// One step of a job on one shard, called once per batch.
+pub trait Operator: Send {
+    /// Called once on the shard's own thread, before anything else.
+    ///
+    /// # Errors
+    /// Whatever makes it impossible to run.
+    fn open(&mut self, seat: &Seat) -> Result {
+        let _ = seat;
+        Ok(())
+    }
+
+    /// Takes the records of a batch that arrived on an input port.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn process(&mut self, port: usize, batch: &Batch<'_>, out: &mut Output<'_>) -> Result;
+
+    /// An input port has nothing before `at` any more; the watermarks of a port strictly grow.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn watermark(&mut self, port: usize, at: Watermark, out: &mut Output<'_>) -> Result {
+        let _ = port;
+        out.watermark(at)
+    }
+
+    /// A split of the source that feeds this operator changed its state.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn split(&mut self, split: u32, state: SplitState, out: &mut Output<'_>) -> Result {
+        let _ = (split, state, out);
+        Ok(())
+    }
+
+    /// The input has nothing more at the moment, or much has gathered: what is held back leaves.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn flush(&mut self, out: &mut Output<'_>) -> Result {
+        out.flush()
+    }
+
+    /// One look at what comes from elsewhere (a source, rings, the clock), in bounded time.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        let _ = out;
+        Ok(Progress::Done)
+    }
+
+    /// Whether it can take a batch now. Nothing upstream is polled while it can't.
+    fn ready(&mut self) -> bool {
+        true
+    }
+
+    /// All inputs have ended.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        out.finish()
+    }
+}

@@ -1,0 +1,161 @@
+//! The operator that reads the splits of a source that belong to its shard.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::{Feed, OnBadRecord, Operator, Output, Progress, Seat, Split, SplitState};
+use crate::error::{Error, Kind, Result};
+use crate::limits::FLUSH_BATCHES;
+use crate::record::{Batch, Block, Record};
+use crate::time::Timestamp;
+
+/// Reads splits in turn, tells those that are silent or have ended.
+pub struct SourceNode<R: Record> {
+    splits: Vec<Reader<R>>,
+    policy: OnBadRecord,
+    block: Block,
+    next: usize,
+    /// Batches since what is held back was last sent.
+    unsent: u32,
+    seat: Option<Seat>,
+    announced: bool,
+    ended: bool,
+}
+
+struct Reader<R: Record> {
+    number: u32,
+    split: Box<dyn Split<R>>,
+    state: SplitState,
+    /// Since when it has given nothing.
+    silent: Option<Instant>,
+}
+
+impl<R: Record> SourceNode<R> {
+    /// Reads these splits, each with its number in the source.
+    pub fn new(splits: Vec<(u32, Box<dyn Split<R>>)>, policy: OnBadRecord) -> Self {
+        let reader = |(number, split)| Reader {
+            number,
+            split,
+            state: SplitState::Active,
+            silent: None,
+        };
+        let splits = splits.into_iter().map(reader).collect();
+        let block = Block::new::<R>();
+        SourceNode {
+            splits,
+            policy,
+            block,
+            next: 0,
+            unsent: 0,
+            seat: None,
+            announced: false,
+            ended: false,
+        }
+    }
+
+    /// Polls one split and says what it gave.
+    fn read(&mut self, index: usize, out: &mut Output<'_>) -> Result<Progress> {
+        let reader = &mut self.splits[index];
+        let mut bad = 0;
+        let mut feed = Feed::new(reader.number, &mut self.block, &mut bad, self.policy, out);
+        let progress = reader.split.poll(&mut feed).and_then(|progress| {
+            feed.flush()?;
+            Ok(progress)
+        });
+        out.counters().bad.fetch_add(bad, Relaxed);
+        progress.map_err(|error| {
+            let context = format!("split {}, offset {}", reader.number, reader.split.offset());
+            error.within(context)
+        })
+    }
+
+    /// Notes what a split gave; tells the operators behind when its state changes.
+    fn note(&mut self, index: usize, progress: Progress, out: &mut Output<'_>) -> Result {
+        let idle_us = self.seat.as_ref().map_or(i64::MAX, |seat| seat.idle_us);
+        let reader = &mut self.splits[index];
+        let state = match progress {
+            Progress::Done => SplitState::Ended,
+            Progress::Busy => {
+                reader.silent = None;
+                SplitState::Active
+            }
+            Progress::Idle => {
+                let silent = reader.silent.get_or_insert_with(Instant::now).elapsed();
+                let long = silent > Duration::from_micros(idle_us.unsigned_abs());
+                if long { SplitState::Idle } else { reader.state }
+            }
+        };
+        if state == reader.state {
+            return Ok(());
+        }
+        reader.state = state;
+        let number = reader.number;
+        if state == SplitState::Ended {
+            self.splits.remove(index);
+        }
+        out.split(number, state)
+    }
+
+    fn end(&mut self, drain: bool, out: &mut Output<'_>) -> Result<Progress> {
+        self.ended = true;
+        if drain {
+            out.watermark(Timestamp::MAX)?;
+        }
+        out.flush()?;
+        out.finish()?;
+        Ok(Progress::Done)
+    }
+}
+
+impl<R: Record> Operator for SourceNode<R> {
+    fn open(&mut self, seat: &Seat) -> Result {
+        self.seat = Some(seat.clone());
+        Ok(())
+    }
+
+    fn process(&mut self, _: usize, _: &Batch<'_>, _: &mut Output<'_>) -> Result {
+        Err(Error::new(Kind::Internal, "a source has no input port"))
+    }
+
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        if self.ended {
+            return Ok(Progress::Done);
+        }
+        if self
+            .seat
+            .as_ref()
+            .is_some_and(|seat| seat.stop.load(Relaxed))
+        {
+            return self.end(false, out);
+        }
+        if self.splits.is_empty() {
+            return self.end(true, out);
+        }
+        if !self.announced {
+            self.announced = true;
+            for reader in &self.splits {
+                out.split(reader.number, SplitState::Active)?;
+            }
+        }
+        self.next = (self.next + 1) % self.splits.len();
+        let mut progress = Progress::Idle;
+        for i in 0..self.splits.len() {
+            let index = (self.next + i) % self.splits.len();
+            progress = self.read(index, out)?;
+            self.note(index, progress, out)?;
+            if progress != Progress::Idle {
+                break;
+            }
+        }
+        self.unsent += u32::from(progress != Progress::Idle);
+        if self.unsent >= FLUSH_BATCHES || (self.unsent > 0 && progress == Progress::Idle) {
+            self.unsent = 0;
+            out.flush()?;
+        }
+        Ok(if progress == Progress::Done {
+            Progress::Busy
+        } else {
+            progress
+        })
+    }
+}
