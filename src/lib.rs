@@ -18,9 +18,11 @@ pub mod error;
 pub mod key;
 pub mod limits;
 pub mod operator;
+pub mod plan;
 pub mod prelude;
 pub mod record;
 pub mod ring;
+pub mod runtime;
 pub mod time;
 
 /// What the macros need; not for use by hand.

@@ -1,0 +1,83 @@
+//! How a job is run, apart from what it does.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::limits::LEAD_US;
+use crate::ring::Idle;
+
+/// What drives the shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Executor {
+    /// Glommio where io_uring works, plain threads where it does not.
+    #[default]
+    Auto,
+    /// A glommio executor (io_uring) a shard.
+    Glommio,
+    /// A plain thread a shard.
+    Threads,
+}
+
+impl Executor {
+    /// The executor that will run, never [`Executor::Auto`].
+    ///
+    /// # Errors
+    /// When glommio was asked for and can't run here.
+    pub fn choose(self) -> Result<Executor> {
+        match (self, super::glommio::probe()) {
+            (Executor::Threads, _) | (Executor::Auto, Err(_)) => Ok(Executor::Threads),
+            (Executor::Auto | Executor::Glommio, Ok(())) => Ok(Executor::Glommio),
+            (Executor::Glommio, Err(why)) => {
+                let what = format!(
+                    "the glommio executor can't run here: {why}; \
+                     use Executor::Threads or Auto, or see `thalweg doctor`"
+                );
+                Err(Error::new(Kind::Io, what))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Executor::Auto => "auto",
+            Executor::Glommio => "glommio",
+            Executor::Threads => "threads",
+        })
+    }
+}
+
+/// How a job is run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Shards; one a core when none.
+    pub shards: Option<usize>,
+    /// What drives them.
+    pub executor: Executor,
+    /// What a shard without work does.
+    pub idle: Idle,
+    /// Whether shard `i` is pinned to core `i` (modulo the cores).
+    pub pin: bool,
+    /// How far in event time a shard may run ahead of the slowest.
+    pub lead: Duration,
+    /// A split that is silent for so long no longer holds the watermark back.
+    pub idle_after: Duration,
+    /// Whether Ctrl-C (and SIGTERM) stops the job.
+    pub stop_on_ctrl_c: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            shards: None,
+            executor: Executor::Auto,
+            idle: Idle::default(),
+            pin: true,
+            lead: Duration::from_micros(LEAD_US.unsigned_abs()),
+            idle_after: Duration::from_secs(30),
+            stop_on_ctrl_c: false,
+        }
+    }
+}

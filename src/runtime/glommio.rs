@@ -1,0 +1,99 @@
+//! Shards on glommio executors: one a core, with an io_uring of its own.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use core_affinity::CoreId;
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
+
+use super::{Shard, Shared, Turn};
+use crate::error::{Error, Kind};
+
+/// Turns between two looks of the executor at its io_uring.
+const TURNS: u32 = 64;
+
+/// Memory that the executor registers for direct I/O; the shards do none yet.
+const IO_MEMORY_BYTES: usize = 64 << 10;
+
+/// Whether an executor can be made here; tried once a process, on a thread that ends with it.
+pub(super) fn probe() -> Result<(), String> {
+    static PROBED: OnceLock<Result<(), String>> = OnceLock::new();
+    let attempt = || match executor(None) {
+        Ok(executor) => {
+            executor.run(async {});
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    let probed = || {
+        let thread = std::thread::Builder::new()
+            .name("probe-io-uring".into())
+            .spawn(attempt);
+        let joined = thread
+            .map(JoinHandle::join)
+            .map_err(|error| error.to_string())?;
+        joined.map_err(|_| "glommio panicked".to_owned())?
+    };
+    PROBED.get_or_init(probed).clone()
+}
+
+fn executor(core: Option<CoreId>) -> Result<LocalExecutor, String> {
+    let placement = core.map_or(Placement::Unbound, |core| Placement::Fixed(core.id));
+    let builder = LocalExecutorBuilder::new(placement).io_memory(IO_MEMORY_BYTES);
+    builder.make().map_err(|error| error.to_string())
+}
+
+/// Runs a shard to its end on a thread of its own.
+pub(super) fn spawn(
+    shard: Shard,
+    shared: Arc<Shared>,
+    core: Option<CoreId>,
+) -> io::Result<JoinHandle<()>> {
+    let name = format!("shard-{}", shard.number());
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(move || match executor(core) {
+            Ok(executor) => executor.run(drive(shard, &shared)),
+            Err(why) => shared.fail(Error::new(Kind::Io, format!("glommio: {why}"))),
+        })
+}
+
+async fn drive(mut shard: Shard, shared: &Shared) {
+    let mut turns = 0_u32;
+    while !shared.has_failed() {
+        match shard.turn() {
+            Ok(Turn::Done) => return,
+            Ok(Turn::Again) => {
+                turns += 1;
+                if turns.is_multiple_of(TURNS) {
+                    glommio::yield_if_needed().await;
+                }
+            }
+            Ok(Turn::Spin) => std::hint::spin_loop(),
+            Ok(Turn::Yield) => std::thread::yield_now(),
+            Ok(Turn::Sleep(nap)) => {
+                shard.bell().arm();
+                // What came before the bell was armed did not ring it: look once more.
+                match shard.turn() {
+                    Ok(Turn::Sleep(_)) if !shared.has_failed() => sleep(&shard, nap).await,
+                    Ok(Turn::Done) => return,
+                    Ok(_) => shard.bell().disarm(),
+                    Err(error) => return shared.fail(error),
+                }
+            }
+            Err(error) => return shared.fail(error),
+        }
+    }
+}
+
+async fn sleep(shard: &Shard, nap: Duration) {
+    let rung = async {
+        shard.bell().wait_async().await;
+        Ok(())
+    };
+    // Running out of time is as good a reason to look as the bell.
+    let _ = glommio::timer::timeout(nap, rung).await;
+}

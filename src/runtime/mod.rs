@@ -1,0 +1,218 @@
+//! The runtime: shards, what drives them, and how a running job is watched and stopped.
+
+mod config;
+mod glommio;
+mod interrupt;
+mod report;
+mod shard;
+mod threads;
+
+pub use config::{Config, Executor};
+pub use report::{OperatorReport, Report};
+pub use shard::{Shard, Turn};
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::error::{Error, Kind, Result};
+use crate::limits::SHARDS;
+use crate::operator::{Counters, Seat};
+use crate::plan::Plan;
+use crate::ring::Bells;
+use crate::time::span;
+
+/// What all shards of a running job share: the way out.
+pub(crate) struct Shared {
+    /// Sources shall end early.
+    stop: Arc<AtomicBool>,
+    /// A shard has failed: all leave at once.
+    failed: AtomicBool,
+    error: Mutex<Option<Error>>,
+    bells: Bells,
+}
+
+impl Shared {
+    /// Ends the job with this error, unless it has one already.
+    pub(crate) fn fail(&self, error: Error) {
+        let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(error);
+        drop(first);
+        self.failed.store(true, SeqCst);
+        self.bells.ring_all();
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
+
+    fn stop(&self) {
+        self.stop.store(true, SeqCst);
+        self.bells.ring_all();
+    }
+}
+
+/// The counters of one operator on all shards.
+struct Watched {
+    name: Arc<str>,
+    shards: Vec<Arc<Counters>>,
+}
+
+/// A job that runs.
+///
+/// Dropping it stops the job and waits for it.
+pub struct Running {
+    job: String,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    watched: Vec<Watched>,
+    executor: Executor,
+    shards: usize,
+    started: Instant,
+}
+
+impl Running {
+    /// Starts the shards of a plan.
+    ///
+    /// # Errors
+    /// All that can be found wrong before the first record flows.
+    pub fn start(job: &str, plan: &mut Plan, config: &Config) -> Result<Running> {
+        let context = |error: Error| error.within(format!("job {job}"));
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        let shards = config.shards.unwrap_or(cores.len().max(1));
+        if shards == 0 || shards > SHARDS {
+            let what = format!("{shards} shards: give a number from 1 to {SHARDS}");
+            return Err(context(Error::new(Kind::Plan, what)));
+        }
+        let executor = config.executor.choose().map_err(context)?;
+        let bells = Bells::new(shards);
+        let stop = Arc::new(AtomicBool::new(false));
+        let seat = |shard| Seat {
+            shard,
+            shards,
+            bells: bells.clone(),
+            stop: stop.clone(),
+            lead_us: span(config.lead),
+            idle_us: span(config.idle_after),
+        };
+        let seats: Vec<Seat> = (0..shards).map(seat).collect();
+        let layout = plan.lay_out(&seats).map_err(context)?;
+        let watched = watch(&layout.shards);
+        let (failed, error) = (AtomicBool::new(false), Mutex::new(None));
+        let shared = Arc::new(Shared {
+            stop,
+            failed,
+            error,
+            bells,
+        });
+        if config.stop_on_ctrl_c {
+            interrupt::stop_on_ctrl_c(&shared).map_err(context)?;
+        }
+        let mut running = Running {
+            job: job.to_owned(),
+            shared: shared.clone(),
+            threads: Vec::new(),
+            watched,
+            executor,
+            shards,
+            started: Instant::now(),
+        };
+        for (seat, nodes) in seats.into_iter().zip(layout.shards) {
+            let core = cores.get(seat.shard % cores.len().max(1)).copied();
+            let core = core.filter(|_| config.pin);
+            let shard = Shard::new(seat, nodes, config.idle, cores.len().max(1));
+            let spawned = match executor {
+                Executor::Glommio => glommio::spawn(shard, shared.clone(), core),
+                Executor::Auto | Executor::Threads => threads::spawn(shard, shared.clone(), core),
+            };
+            match spawned {
+                Ok(thread) => running.threads.push(thread),
+                Err(error) => shared.fail(Error::io("starting a shard's thread", &error)),
+            }
+        }
+        Ok(running)
+    }
+
+    /// Asks the sources to end. What they have given flows out; windows that are still open give
+    /// no result. [`Running::join`] waits for it.
+    pub fn stop(&self) {
+        self.shared.stop();
+    }
+
+    /// Whether the job has ended by itself or by an error.
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// What the operators have counted so far; stops no shard.
+    pub fn metrics(&self) -> Report {
+        let operator = |watched: &Watched| {
+            let sum = |of: fn(&Counters) -> u64| watched.shards.iter().map(|c| of(c)).sum();
+            OperatorReport {
+                name: watched.name.to_string(),
+                records_in: sum(|c| c.records_in.load(Relaxed)),
+                records_out: sum(|c| c.records_out.load(Relaxed)),
+                late: sum(|c| c.late.load(Relaxed)),
+                bad: sum(|c| c.bad.load(Relaxed)),
+            }
+        };
+        Report {
+            job: self.job.clone(),
+            shards: self.shards,
+            executor: self.executor,
+            elapsed: self.started.elapsed(),
+            operators: self.watched.iter().map(operator).collect(),
+        }
+    }
+
+    /// Waits until the job has ended.
+    ///
+    /// # Errors
+    /// What ended it early: the first error of any shard, with operator and shard named.
+    pub fn join(mut self) -> Result<Report> {
+        self.wait();
+        let report = self.metrics();
+        let mut error = self
+            .shared
+            .error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match error.take() {
+            Some(error) => Err(error.within(format!("job {}", self.job))),
+            None => Ok(report),
+        }
+    }
+
+    fn wait(&mut self) {
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                let what = "a shard's thread panicked outside of its turns";
+                self.shared.fail(Error::new(Kind::Internal, what));
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+        self.wait();
+    }
+}
+
+fn watch(shards: &[Vec<crate::operator::Node>]) -> Vec<Watched> {
+    let nodes = shards.first().map_or(0, Vec::len);
+    let of = |node: usize| Watched {
+        name: shards[0][node].name.clone(),
+        shards: shards
+            .iter()
+            .map(|nodes| nodes[node].counters.clone())
+            .collect(),
+    };
+    (0..nodes)
+        .map(of)
+        .filter(|watched| !watched.name.is_empty())
+        .collect()
+}
