@@ -34,7 +34,7 @@ use std::{
     ops::Deref,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -43,6 +43,7 @@ use {
     atomic_waker::AtomicWaker,
     std::{
         sync::atomic::{AtomicBool, Ordering, fence},
+        task::Wake,
         thread::{self, Thread},
         time::Instant,
     },
@@ -52,7 +53,6 @@ use {
 use loom::{
     future::AtomicWaker,
     sync::atomic::{AtomicBool, Ordering, fence},
-    thread::{self, Thread},
 };
 
 use crossbeam_utils::CachePadded;
@@ -102,13 +102,6 @@ impl Bell {
         self.armed.load(Ordering::Relaxed) && self.wake()
     }
 
-    fn register(&self, waker: &Waker) {
-        #[cfg(not(loom))]
-        self.waker.register(waker);
-        #[cfg(loom)]
-        self.waker.register_by_ref(waker);
-    }
-
     /// Out of line, since a busy owner never needs it.
     #[cold]
     fn wake(&self) -> bool {
@@ -124,7 +117,7 @@ impl Bell {
     /// [`disarm`](Self::disarm), [`wait`](Self::wait) or [`wait_async`](Self::wait_async).
     #[inline]
     pub fn arm(&self) {
-        self.armed.store(true, Ordering::Relaxed);
+        self.armed.swap(true, Ordering::AcqRel);
         // Pairs with the fence of `ring`: see the head of this file.
         fence(Ordering::SeqCst);
     }
@@ -132,35 +125,48 @@ impl Bell {
     /// Owner: takes [`arm`](Self::arm) back, because the last look found work.
     #[inline]
     pub fn disarm(&self) {
-        self.armed.store(false, Ordering::Relaxed);
+        self.armed.swap(false, Ordering::AcqRel);
     }
 
     /// Owner: blocks the thread until the bell is rung, or for `timeout` at most (`None`: for as
     /// long as it takes), and says whether it was rung since it was armed. The bell is no longer
     /// armed thereafter. Returns at once if it is not armed.
+    #[cfg(not(loom))]
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
-        let waker = thread_waker();
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
         // A timeout beyond the end of the clock is none.
-        #[cfg(not(loom))]
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        #[cfg(loom)]
-        assert!(timeout.is_none(), "loom has no clock");
-        loop {
-            // Anew each time: the wake of an earlier ring may come late, and takes the waker of
-            // this wait with it.
-            self.register(&waker);
-            if !self.armed.load(Ordering::Acquire) {
-                return true;
-            }
-            #[cfg(not(loom))]
+        // A park may return without a reason, hence the loop.
+        while !self.is_rung(&waker) {
             match end.map(|end| end.saturating_duration_since(Instant::now())) {
                 None => thread::park(),
                 Some(Duration::ZERO) => return !self.armed.swap(false, Ordering::AcqRel),
                 Some(left) => thread::park_timeout(left),
             }
-            #[cfg(loom)]
-            thread::park();
         }
+        true
+    }
+
+    /// Loom has no clock, and its park forgets an unpark that comes while a lock is taken; its
+    /// executor stands in for the loop above.
+    #[cfg(loom)]
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        assert!(timeout.is_none(), "loom has no clock");
+        loom::future::block_on(self.wait_async());
+        true
+    }
+
+    /// Whether the bell is no longer armed; if it still is, `waker` is woken by the next ring.
+    ///
+    /// To be asked after every wake-up, even one without a reason: the wake of an earlier ring may
+    /// come late and take the waker of this wait with it.
+    fn is_rung(&self, waker: &Waker) -> bool {
+        // First the waker, then the look: a ring in between finds the waker.
+        #[cfg(not(loom))]
+        self.waker.register(waker);
+        #[cfg(loom)]
+        self.waker.register_by_ref(waker);
+        !self.armed.load(Ordering::Acquire)
     }
 
     /// Owner: a future that is ready when the bell was rung since it was armed, at once if it is
@@ -185,12 +191,10 @@ impl Future for Rung<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // First the waker, then the look: a ring in between finds the waker.
-        self.bell.register(context.waker());
-        if self.bell.armed.load(Ordering::Acquire) {
-            Poll::Pending
-        } else {
+        if self.bell.is_rung(context.waker()) {
             Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     }
 }
@@ -202,20 +206,14 @@ impl Drop for Rung<'_> {
 }
 
 /// Wakes a thread that is parked, or makes its next park return at once.
+#[cfg(not(loom))]
 struct Unpark(Thread);
 
+#[cfg(not(loom))]
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
     }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn thread_waker() -> Waker {
-    Waker::from(Arc::new(Unpark(thread::current())))
 }
 
 /// The bells of all shards, shared by all of them: `bells[j].ring()` wakes shard `j`.

@@ -5,16 +5,13 @@
 use super::Bell;
 
 /// The owner's loop as every user writes it: look, arm, look again, wait.
-///
-/// Nobody is joined: loom ends a model when all threads have ended, and takes a late unpark (which
-/// the real thing allows) for the end of a join.
 #[cfg(loom)]
 mod models {
     use std::{future::poll_fn, pin::pin};
 
     use loom::{
         future::block_on,
-        model,
+        model::{Builder, model},
         sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},
@@ -27,7 +24,9 @@ mod models {
 
     #[test]
     fn a_thread_that_waits_gets_all_values() {
-        model(|| {
+        let mut model = Builder::new();
+        model.preemption_bound = Some(4);
+        model.check(|| {
             let bell = Arc::new(Bell::new());
             let (mut producer, mut consumer) = ring(2);
             let ringer = Arc::clone(&bell);
@@ -76,7 +75,10 @@ mod models {
 
     #[test]
     fn two_that_ring_at_once_wake_for_both() {
-        model(|| {
+        // Three threads: all interleavings with at most three preemptions.
+        let mut model = Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
             let bell = Arc::new(Bell::new());
             let work = Arc::new(AtomicUsize::new(0));
             for _ in 0..2 {
