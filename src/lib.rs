@@ -21,6 +21,7 @@ pub mod operator;
 pub mod prelude;
 pub mod record;
 pub mod ring;
+pub mod sys;
 pub mod time;
 
 /// What the macros need; not for use by hand.
