@@ -42,15 +42,17 @@ impl Procfs {
         kib(&self.field("proc/meminfo", name)?)
     }
 
-    /// Names of the entries of a folder; none if it cannot be read.
-    pub fn entries(&self, path: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.root.join(path)) else {
-            return Vec::new();
-        };
-        entries
-            .flatten()
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect()
+    /// The folder of this process's own control group (version 2), which inside a container is
+    /// the topmost.
+    pub fn control_group(&self) -> String {
+        let text = self.read("proc/self/cgroup").unwrap_or_default();
+        let path = text
+            .lines()
+            .find_map(|line| line.strip_prefix("0::/"))
+            .unwrap_or("");
+        format!("sys/fs/cgroup/{path}")
+            .trim_end_matches('/')
+            .to_owned()
     }
 }
 
@@ -91,7 +93,6 @@ mod tests {
         assert_eq!(procfs.memory_bytes("Mem"), None);
         assert_eq!(procfs.field("proc/meminfo", "Empty"), None);
         assert_eq!(procfs.read("proc/nothing"), None);
-        assert_eq!(procfs.entries("proc"), ["meminfo"]);
     }
 
     #[test]

@@ -30,6 +30,7 @@ fn doctor_says_what_the_machine_gives() {
         "quota",
         "memlock",
         "huge pages",
+        "THP",
         "clock",
         "frequency",
         "hypervisor",

@@ -8,12 +8,16 @@ use crate::procfs::{Procfs, readable_bytes};
 /// Free memory below which larger jobs fail.
 const FREE_BYTES_MIN: u64 = 512 << 20;
 
-/// What glommio likes to lock for an executor: 10 MiB of buffers, and its rings.
-const MEMLOCK_BYTES_EXECUTOR: u64 = 12 << 20;
+/// What a glommio executor likes to lock: 10 MiB of buffers, which the kernel counts once for each
+/// of the three rings that they are registered with, and the rings.
+const MEMLOCK_BYTES_EXECUTOR: u64 = 32 << 20;
+
+/// The bit of `CAP_IPC_LOCK`, with which the limit does not count; see capabilities(7).
+const CAP_IPC_LOCK: u64 = 1 << 14;
 
 pub(super) fn examine(procfs: &Procfs) -> Vec<Finding> {
     vec![
-        memlock(probe::memlock_bytes(), probe::cores()),
+        memlock(probe::memlock_bytes(), probe::cores(), is_exempt(procfs)),
         transparent(procfs),
         reserved(procfs),
         free(procfs),
@@ -21,7 +25,15 @@ pub(super) fn examine(procfs: &Procfs) -> Vec<Finding> {
     ]
 }
 
-fn memlock(limit: Option<u64>, cores: usize) -> Finding {
+/// Whether this process may lock more than its limit.
+fn is_exempt(procfs: &Procfs) -> bool {
+    let set = procfs
+        .field("proc/self/status", "CapEff")
+        .unwrap_or_default();
+    u64::from_str_radix(&set, 16).is_ok_and(|set| set & CAP_IPC_LOCK != 0)
+}
+
+fn memlock(limit: Option<u64>, cores: usize, exempt: bool) -> Finding {
     let Some(limit) = limit else {
         return Finding::ok("memlock", "not told");
     };
@@ -41,6 +53,9 @@ fn memlock(limit: Option<u64>, cores: usize) -> Finding {
             remedy,
         );
     }
+    if exempt {
+        return Finding::ok("memlock", format!("{value}, and the right to lock more"));
+    }
     if limit < wanted {
         let value = format!("{value}; direct I/O buffers of {cores} shards may not all be locked");
         return Finding::warn("memlock", value, remedy);
@@ -56,9 +71,9 @@ fn transparent(procfs: &Procfs) -> Finding {
     let chosen = text.split(['[', ']']).nth(1).unwrap_or("not told");
     if chosen == "never" {
         let remedy = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled";
-        return Finding::warn("huge pages", "transparent: never", remedy);
+        return Finding::warn("THP", "never", remedy);
     }
-    Finding::ok("huge pages", format!("transparent: {chosen}"))
+    Finding::ok("THP", format!("transparent huge pages: {chosen}"))
 }
 
 fn reserved(procfs: &Procfs) -> Finding {
@@ -77,12 +92,32 @@ fn reserved(procfs: &Procfs) -> Finding {
     )
 }
 
+/// What the control group allows, and what of it is taken; `None` without a limit.
+fn group_limit(procfs: &Procfs) -> Option<(u64, u64)> {
+    let group = procfs.control_group();
+    let number = |path: String| procfs.read(&path)?.parse::<u64>().ok();
+    let limit = number(format!("{group}/memory.max"))?;
+    Some((
+        limit,
+        number(format!("{group}/memory.current")).unwrap_or(0),
+    ))
+}
+
 fn free(procfs: &Procfs) -> Finding {
     let total = procfs.memory_bytes("MemTotal");
-    let Some((free, total)) = procfs.memory_bytes("MemAvailable").zip(total) else {
+    let Some((mut free, mut total)) = procfs.memory_bytes("MemAvailable").zip(total) else {
         return Finding::ok("memory", "not told");
     };
-    let value = format!("{} of {} free", readable_bytes(free), readable_bytes(total));
+    let mut whose = "";
+    if let Some((limit, taken)) = group_limit(procfs).filter(|(limit, _)| *limit < total) {
+        (free, total) = (free.min(limit.saturating_sub(taken)), limit);
+        whose = ", by the control group's limit";
+    }
+    let value = format!(
+        "{} of {} free{whose}",
+        readable_bytes(free),
+        readable_bytes(total)
+    );
     if free < FREE_BYTES_MIN {
         return Finding::bad(
             "memory",
@@ -115,10 +150,20 @@ mod tests {
 
     #[test]
     fn too_little_lockable_memory_is_bad() {
-        assert_eq!(memlock(Some(64 << 10), 2).verdict, Verdict::Bad);
-        assert_eq!(memlock(Some(8 << 20), 2).verdict, Verdict::Warn);
-        assert_eq!(memlock(Some(64 << 20), 2).verdict, Verdict::Ok);
-        assert_eq!(memlock(Some(u64::MAX), 64).value, "unlimited");
+        assert_eq!(memlock(Some(64 << 10), 2, true).verdict, Verdict::Bad);
+        assert_eq!(memlock(Some(8 << 20), 2, false).verdict, Verdict::Warn);
+        assert_eq!(memlock(Some(8 << 20), 2, true).verdict, Verdict::Ok);
+        assert_eq!(memlock(Some(64 << 20), 2, false).verdict, Verdict::Ok);
+        assert_eq!(memlock(Some(u64::MAX), 64, false).value, "unlimited");
+    }
+
+    #[test]
+    fn the_right_to_lock_is_one_bit() {
+        let status = "proc/self/status";
+        let (_root, procfs) = tree(&[(status, "CapEff:\t0000000000004000\n")]);
+        assert!(is_exempt(&procfs));
+        let (_user, procfs) = tree(&[(status, "CapEff:\t0000000000000000\n")]);
+        assert!(!is_exempt(&procfs));
     }
 
     #[test]
@@ -127,7 +172,10 @@ mod tests {
         let (_never, procfs) = tree(&[(path, "always madvise [never]")]);
         assert_eq!(transparent(&procfs).verdict, Verdict::Warn);
         let (_marked, procfs) = tree(&[(path, "always [madvise] never")]);
-        assert_eq!(transparent(&procfs).value, "transparent: madvise");
+        assert_eq!(
+            transparent(&procfs).value,
+            "transparent huge pages: madvise"
+        );
     }
 
     #[test]
@@ -138,6 +186,21 @@ mod tests {
         let (_root, procfs) = tree(&[("proc/meminfo", meminfo)]);
         assert_eq!(free(&procfs).verdict, Verdict::Bad);
         assert_eq!(free(&procfs).value, "100 MiB of 8 GiB free");
+        let (_limited, inside) = tree(&[
+            (
+                "proc/meminfo",
+                "MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\n",
+            ),
+            ("proc/self/cgroup", "0::/app\n"),
+            ("sys/fs/cgroup/app/memory.max", "1073741824\n"),
+            ("sys/fs/cgroup/app/memory.current", "1048576\n"),
+        ]);
+        assert_eq!(free(&inside).verdict, Verdict::Ok);
+        assert!(
+            free(&inside).value.contains("of 1 GiB free, by"),
+            "{:?}",
+            free(&inside)
+        );
         assert_eq!(swap(&procfs).value, "1 MiB of 2 MiB used");
         assert_eq!(
             reserved(&procfs).value,

@@ -72,7 +72,7 @@ fn affinity(allowed: Option<usize>, online: Option<usize>) -> Finding {
 
 /// Processor time a period that the control group allows, over the period: cores.
 fn quota_cores(procfs: &Procfs) -> Option<f64> {
-    let pair = if let Some(text) = procfs.read(&format!("{}/cpu.max", group(procfs))) {
+    let pair = if let Some(text) = procfs.read(&format!("{}/cpu.max", procfs.control_group())) {
         let (quota, period) = text.split_once(' ')?;
         (quota.parse::<f64>().ok()?, period.parse::<f64>().ok()?)
     } else {
@@ -85,18 +85,6 @@ fn quota_cores(procfs: &Procfs) -> Option<f64> {
         (number("quota")?, number("period")?)
     };
     (pair.0 > 0.0 && pair.1 > 0.0).then(|| pair.0 / pair.1)
-}
-
-/// The folder of the process's own control group (version 2). Inside a container it is the root.
-fn group(procfs: &Procfs) -> String {
-    let text = procfs.read("proc/self/cgroup").unwrap_or_default();
-    let path = text
-        .lines()
-        .find_map(|line| line.strip_prefix("0::/"))
-        .unwrap_or("");
-    format!("sys/fs/cgroup/{path}")
-        .trim_end_matches('/')
-        .to_owned()
 }
 
 fn quota(procfs: &Procfs) -> Finding {
