@@ -98,7 +98,12 @@ fn ours_slice() -> Pair {
 fn ours_single() -> Pair {
     let (mut producer, mut consumer) = thalweg::ring::ring(CAPACITY);
     pair(
-        move |records| records.iter().take_while(|record| producer.push(**record).is_ok()).count(),
+        move |records| {
+            records
+                .iter()
+                .take_while(|record| producer.push(**record).is_ok())
+                .count()
+        },
         move |max, sum| {
             let records = std::iter::from_fn(|| consumer.pop()).take(max);
             records.map(|record| look(record, sum)).count()
@@ -111,9 +116,9 @@ fn rtrb_chunk() -> Pair {
     pair(
         move |records| {
             let count = producer.slots().min(records.len());
-            producer.write_chunk_uninit(count).map_or(0, |chunk| {
-                chunk.fill_from_iter(records.iter().copied())
-            })
+            producer
+                .write_chunk_uninit(count)
+                .map_or(0, |chunk| chunk.fill_from_iter(records.iter().copied()))
         },
         move |max, sum| {
             let count = consumer.slots().min(max);
@@ -135,7 +140,10 @@ fn rtrb_slice() -> Pair {
     pair(
         move |records| producer.push_partial_slice(records).0.len(),
         move |max, sum| {
-            let count = consumer.pop_partial_slice_uninit(&mut buffer[..max]).0.len();
+            let count = consumer
+                .pop_partial_slice_uninit(&mut buffer[..max])
+                .0
+                .len();
             look_at(&buffer[..count], sum);
             count
         },
@@ -145,7 +153,12 @@ fn rtrb_slice() -> Pair {
 fn rtrb_single() -> Pair {
     let (mut producer, mut consumer) = rtrb::RingBuffer::new(CAPACITY);
     pair(
-        move |records| records.iter().take_while(|record| producer.push(**record).is_ok()).count(),
+        move |records| {
+            records
+                .iter()
+                .take_while(|record| producer.push(**record).is_ok())
+                .count()
+        },
         move |max, sum| {
             let records = std::iter::from_fn(|| consumer.pop().ok()).take(max);
             records.map(|record| look(record, sum)).count()

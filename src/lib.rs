@@ -14,6 +14,7 @@
 
 extern crate self as thalweg;
 
+pub mod api;
 pub mod error;
 pub mod key;
 pub mod limits;
@@ -23,7 +24,10 @@ pub mod prelude;
 pub mod record;
 pub mod ring;
 pub mod runtime;
+pub mod state;
+pub mod sys;
 pub mod time;
+pub mod window;
 
 /// What the macros need; not for use by hand.
 #[doc(hidden)]

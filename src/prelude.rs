@@ -1,6 +1,11 @@
 //! What a program needs: `use thalweg::prelude::*;`.
 
+pub use crate::api::{Job, Keyed, Stream, Windowed};
 pub use crate::error::{Error, Result};
+pub use crate::operator::{Chain, Emit};
 pub use crate::record;
-pub use crate::record::{Key, Record};
+pub use crate::record::{InWindow, Key, Record};
+pub use crate::ring::Idle;
+pub use crate::runtime::{Config, Executor, Report, Running};
 pub use crate::time::{Timestamp, Units};
+pub use crate::window::{Cumulating, Sliding, Tumbling};

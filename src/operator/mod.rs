@@ -7,17 +7,20 @@
 //! What an operator is told, in this grammar: `(process | watermark | idle)* finish`. Watermarks
 //! strictly grow.
 
+mod aggregate;
 mod chain;
 mod emit;
 mod exchange;
 mod fused;
 mod graph;
+mod key_of;
 mod lead;
 mod route;
 mod sink;
 mod source;
 mod source_node;
 
+pub use aggregate::{Aggregate, Aggregates, Summable};
 pub use chain::{
     Chain, EventTime, Filter, FilterMap, FlatMap, Identity, Inspect, Map, Push, Stamp,
 };
@@ -25,6 +28,7 @@ pub use emit::{Emit, Emitter};
 pub use exchange::{Arrival, Exchange, Inbox, Lane, Packet, lanes};
 pub use fused::{Fused, Fused2, Lifecycle, Stage};
 pub use graph::{Edge, Node, Output, Trace};
+pub use key_of::{Borrows, ByRef, ByValue, KeyOf};
 pub use lead::Lead;
 pub use route::{Broadcast, ByKey, ByRange, Deal, Gather, Partition, Random};
 pub use sink::{Sink, Writer, Written};

@@ -21,6 +21,7 @@ mod block;
 mod compound;
 mod declare;
 mod frame;
+mod in_window;
 mod native;
 mod schema;
 
@@ -28,6 +29,7 @@ pub use archived::Archived;
 pub use block::{Batch, Block};
 pub use compound::List;
 pub use frame::{Frame, Payload};
+pub use in_window::InWindow;
 pub use native::Plain;
 pub use schema::{Column, Schema, Type, Visitor};
 

@@ -1,2 +1,28 @@
-//! The thalweg command.
-fn main() {}
+//! The program `thalweg`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mimalloc::MiMalloc;
+use thalweg_cli::args::{Args, Command, Suite};
+use thalweg_cli::{bench, doctor};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("thalweg: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Bench(Suite::Nexmark(args)) => bench::nexmark(&args),
+        Command::Doctor(args) => doctor::run(&args),
+    }
+}

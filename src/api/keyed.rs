@@ -1,0 +1,65 @@
+//! [`Keyed`]: a stream whose records have a key.
+
+use std::marker::PhantomData;
+
+use super::{Stream, Windowed};
+use crate::operator::{Chain, KeyOf, Partition};
+use crate::record::Record;
+use crate::window::Windows;
+
+/// A stream partitioned by key. What follows keeps its state for each key, on the shard that owns
+/// the key.
+#[must_use = "a stream does nothing until it ends in a sink"]
+pub struct Keyed<R: Record, C: Chain<Out = R>, B: KeyOf<R>> {
+    pub(super) stream: Stream<R, C>,
+    pub(super) by: B,
+}
+
+impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Clone for Keyed<R, C, B> {
+    fn clone(&self) -> Self {
+        Keyed {
+            stream: self.stream.clone(),
+            by: self.by.clone(),
+        }
+    }
+}
+
+impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
+    /// Names the next operator in messages and metrics.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.stream = self.stream.named(name);
+        self
+    }
+
+    /// Cuts every key's records into windows.
+    pub fn window<W: Windows>(self, windows: W) -> Windowed<R, C, B, W> {
+        Windowed {
+            keyed: self,
+            windows,
+            lateness: 0,
+        }
+    }
+}
+
+/// Sends a record to the shard that owns its key.
+pub(super) struct ToOwner<R, B> {
+    pub(super) by: B,
+    pub(super) record: PhantomData<fn() -> R>,
+}
+
+impl<R, B: Clone> Clone for ToOwner<R, B> {
+    fn clone(&self) -> Self {
+        ToOwner {
+            by: self.by.clone(),
+            record: PhantomData,
+        }
+    }
+}
+
+impl<R: Record, B: KeyOf<R>> Partition<R> for ToOwner<R, B> {
+    #[inline(always)]
+    fn shards(&mut self, shards: usize, record: R::View<'_>, mut to: impl FnMut(usize)) {
+        let hash = B::hash(&self.by.part(record));
+        to(crate::key::owner(crate::key::group(hash), shards));
+    }
+}

@@ -1,0 +1,182 @@
+//! What a user holds: [`Job`], [`Stream`], [`Keyed`], [`Windowed`].
+
+mod keyed;
+mod stream;
+mod windowed;
+
+pub use keyed::Keyed;
+pub use stream::Stream;
+pub use windowed::Windowed;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::operator::{BadRecord, Chain, Fused, Lane, Source, SourceNode, Stage};
+use crate::plan::{Flow, Make, MakeSender, Origin, Plan, Site, Step};
+use crate::ring::{Bells, Idle};
+use crate::runtime::{Config, Executor, Report, Running};
+
+/// A named program of streams.
+///
+/// ```
+/// use thalweg::prelude::*;
+///
+/// let job = Job::new("evens");
+/// let (sink, results) = Collect::new();
+/// job.source(Counter::to(10)).filter(|n| n % 2 == 0).sink(sink);
+/// job.run()?;
+/// assert_eq!(results.sorted(), [0, 2, 4, 6, 8]);
+/// # Ok::<(), Error>(())
+/// ```
+pub struct Job {
+    name: String,
+    plan: Rc<RefCell<Plan>>,
+    config: Config,
+}
+
+impl Job {
+    /// A job without streams yet.
+    pub fn new(name: impl Into<String>) -> Job {
+        Job {
+            name: name.into(),
+            plan: Rc::default(),
+            config: Config::default(),
+        }
+    }
+
+    /// How many shards run it, 1 to 256; one a core unless said otherwise.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Job {
+        self.config.shards = Some(shards);
+        self
+    }
+
+    /// What drives the shards; glommio where io_uring works unless said otherwise.
+    #[must_use]
+    pub fn executor(mut self, executor: Executor) -> Job {
+        self.config.executor = executor;
+        self
+    }
+
+    /// What a shard without work does; it spins briefly, then sleeps, unless said otherwise.
+    #[must_use]
+    pub fn idle(mut self, idle: Idle) -> Job {
+        self.config.idle = idle;
+        self
+    }
+
+    /// How far in event time a shard may run ahead of the slowest; 500 ms unless said otherwise.
+    #[must_use]
+    pub fn lead(mut self, lead: Duration) -> Job {
+        self.config.lead = lead;
+        self
+    }
+
+    /// After how long a silent split of a source no longer holds the watermark back; 30 s unless
+    /// said otherwise.
+    #[must_use]
+    pub fn idle_after(mut self, silence: Duration) -> Job {
+        self.config.idle_after = silence;
+        self
+    }
+
+    /// Whether the shards are pinned to cores; they are unless said otherwise.
+    #[must_use]
+    pub fn pin(mut self, pin: bool) -> Job {
+        self.config.pin = pin;
+        self
+    }
+
+    /// Lets Ctrl-C, SIGTERM and SIGHUP stop the job cleanly. Takes the process's handler for them.
+    #[must_use]
+    pub fn stop_on_ctrl_c(mut self) -> Job {
+        self.config.stop_on_ctrl_c = true;
+        self
+    }
+
+    /// Sets everything about how the job is run at once.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Job {
+        self.config = config;
+        self
+    }
+
+    /// Begins a stream at a source.
+    pub fn source<S: Source>(&self, source: S) -> Stream<S::Record> {
+        self.source_with_bad(source).0
+    }
+
+    /// Begins a stream at a source; the second stream is the records that it could not read, if
+    /// it was told to send them there
+    /// ([`OnBadRecord::SideStream`](crate::operator::OnBadRecord::SideStream)).
+    pub fn source_with_bad<S: Source>(&self, source: S) -> (Stream<S::Record>, Stream<BadRecord>) {
+        let name = format!("source {}", source.name());
+        let mut splits = None;
+        let make: Make = Box::new(move |site: &Site<'_>| {
+            let seat = site.seat;
+            if splits.is_none() {
+                splits = Some(source.splits(seat.shards)?.into_iter().map(Some).collect());
+            }
+            let all: &mut Vec<Option<_>> = splits.as_mut().expect("set just above");
+            let mine = (0_u32..).zip(all.iter_mut());
+            let mine = mine.skip(seat.shard).step_by(seat.shards);
+            let mine = mine
+                .filter_map(|(i, split)| Some((i, split.take()?)))
+                .collect();
+            Ok(Box::new(SourceNode::<S::Record>::new(mine, source.on_bad_record())) as _)
+        });
+        let flow = Flow::Local(make);
+        let origin = self.plan.borrow_mut().add(Step {
+            name,
+            inputs: Vec::new(),
+            flow,
+        });
+        let bad = Origin { port: 1, ..origin };
+        (Stream::at(&self.plan, origin), Stream::at(&self.plan, bad))
+    }
+
+    /// Starts the job and gives a handle to it.
+    ///
+    /// # Errors
+    /// All that can be found wrong before the first record flows.
+    pub fn start(self) -> Result<Running> {
+        Running::start(&self.name, &mut self.plan.borrow_mut(), &self.config)
+    }
+
+    /// Runs the job to its end: until its sources have ended or something fails.
+    ///
+    /// # Errors
+    /// What ended it early, with job, shard and operator named.
+    pub fn run(self) -> Result<Report> {
+        self.start()?.join()
+    }
+}
+
+/// Makes a chain with a stage at its end on the chain's own shard.
+pub(crate) fn local<C, S>(
+    chain: C,
+    mut stage: impl FnMut(&Site<'_>) -> Result<S> + Send + 'static,
+) -> Make
+where
+    C: Chain,
+    S: Stage<C::Out>,
+{
+    Box::new(move |site| Ok(Box::new(Fused::new(chain.clone(), stage(site)?, site.lead(0))) as _))
+}
+
+/// Makes the sending end of an exchange behind a chain.
+pub(crate) fn sending<C, S>(
+    chain: C,
+    mut stage: impl FnMut(Vec<Lane>, Bells) -> S + Send + 'static,
+) -> MakeSender
+where
+    C: Chain,
+    S: Stage<C::Out>,
+{
+    Box::new(move |site, lanes| {
+        let stage = stage(lanes, site.seat.bells.clone());
+        Ok(Box::new(Fused::new(chain.clone(), stage, site.lead(0))) as _)
+    })
+}

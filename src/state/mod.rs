@@ -1,0 +1,5 @@
+//! State: what operators remember for each key.
+
+mod table;
+
+pub use table::Table;

@@ -1,0 +1,3 @@
+//! The only door to the operating system.
+
+pub mod probe;

@@ -1,0 +1,266 @@
+//! What windows there are: tumbling, sliding, cumulating.
+
+use std::time::Duration;
+
+use crate::time::{Timestamp, span};
+
+/// A description of windows that `window(…)` takes.
+pub trait Windows: Clone + Send + 'static {}
+
+/// Windows that are made of panes: any window is a run of whole panes.
+pub trait Paned: Windows {
+    /// The panes and windows in numbers.
+    fn spec(&self) -> WindowSpec;
+}
+
+/// Windows made of panes, in microseconds. Windows end at every multiple of `step` plus `offset`.
+///
+/// ```text
+/// sliding, size 4, step 2      cumulating, size 4, step 1
+/// panes   |0-2|2-4|4-6|6-8|    panes   |0|1|2|3|4|5|6|7|
+/// windows |-------|            windows |-|
+///             |-------|                |---|
+///                 |-------|            |-----|
+///                                      |-------|
+///                                              |-|  …
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSpec {
+    /// Length of a window; of the longest for cumulating windows.
+    pub size: i64,
+    /// Distance between the ends of windows.
+    pub step: i64,
+    /// Length of a pane.
+    pub pane: i64,
+    /// Where windows are aligned to, from the epoch.
+    pub offset: i64,
+    /// All windows of one `size` begin together.
+    pub cumulating: bool,
+}
+
+impl WindowSpec {
+    /// The start of the pane that holds a time.
+    #[inline]
+    pub fn pane_of(&self, at: Timestamp) -> Timestamp {
+        at.align_down(self.pane, self.offset)
+    }
+
+    /// The end of the first window that holds a pane.
+    pub fn first_end(&self, pane: Timestamp) -> Timestamp {
+        self.end_at_or_after(us(pane, self.pane))
+    }
+
+    /// The end of the last window that holds a pane.
+    pub fn last_end(&self, pane: Timestamp) -> Timestamp {
+        if self.cumulating {
+            return us(pane.align_down(self.size, self.offset), self.size);
+        }
+        us(pane, self.size).align_down(self.step, self.offset)
+    }
+
+    /// The start of the window that ends at `end`.
+    pub fn start_of(&self, end: Timestamp) -> Timestamp {
+        if self.cumulating {
+            return us(end, -1).align_down(self.size, self.offset);
+        }
+        us(end, -self.size)
+    }
+
+    /// The first end of a window at or after a time.
+    pub fn end_at_or_after(&self, at: Timestamp) -> Timestamp {
+        us(us(at, -1).align_down(self.step, self.offset), self.step)
+    }
+
+    /// The end of the window after the one that ends at `end`.
+    pub fn next_end(&self, end: Timestamp) -> Timestamp {
+        us(end, self.step)
+    }
+
+    /// Whether every window is one pane.
+    pub fn is_tumbling(&self) -> bool {
+        self.size == self.pane
+    }
+}
+
+/// Moves a time by microseconds, saturating.
+pub(super) fn us(at: Timestamp, by: i64) -> Timestamp {
+    Timestamp::from_micros(at.micros().saturating_add(by))
+}
+
+/// At least a microsecond: a window of no length would never end.
+fn length(of: Duration) -> i64 {
+    span(of).max(1)
+}
+
+/// Windows of a fixed length, one after the other, aligned to the epoch.
+///
+/// ```
+/// use thalweg::prelude::*;
+/// let hourly = Tumbling::of(1.hours());
+/// let days_of_new_york = Tumbling::of(1.days()).offset(5.hours());
+/// # let _ = (hourly, days_of_new_york);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tumbling {
+    size: i64,
+    offset: i64,
+}
+
+impl Tumbling {
+    /// Windows of this length, at least a microsecond.
+    pub fn of(size: Duration) -> Tumbling {
+        Tumbling {
+            size: length(size),
+            offset: 0,
+        }
+    }
+
+    /// Moves their beginnings by so much from the epoch.
+    #[must_use]
+    pub fn offset(self, offset: Duration) -> Tumbling {
+        Tumbling {
+            offset: span(offset) % self.size,
+            ..self
+        }
+    }
+}
+
+impl Windows for Tumbling {}
+impl Paned for Tumbling {
+    fn spec(&self) -> WindowSpec {
+        let Tumbling { size, offset } = *self;
+        WindowSpec {
+            size,
+            step: size,
+            pane: size,
+            offset,
+            cumulating: false,
+        }
+    }
+}
+
+/// Windows of a fixed length, one every slide; with a slide below the length they overlap, with
+/// one above it they leave records out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sliding {
+    size: i64,
+    slide: i64,
+    offset: i64,
+}
+
+impl Sliding {
+    /// Windows of length `size`, one every `slide`; both at least a microsecond.
+    pub fn of(size: Duration, slide: Duration) -> Sliding {
+        Sliding {
+            size: length(size),
+            slide: length(slide),
+            offset: 0,
+        }
+    }
+
+    /// Moves their ends by so much from the epoch.
+    #[must_use]
+    pub fn offset(self, offset: Duration) -> Sliding {
+        Sliding {
+            offset: span(offset) % self.slide,
+            ..self
+        }
+    }
+}
+
+impl Windows for Sliding {}
+impl Paned for Sliding {
+    fn spec(&self) -> WindowSpec {
+        let Sliding {
+            size,
+            slide,
+            offset,
+        } = *self;
+        WindowSpec {
+            size,
+            step: slide,
+            pane: gcd(size, slide),
+            offset,
+            cumulating: false,
+        }
+    }
+}
+
+/// Windows that begin together and end one step after the other, up to a length: the count since
+/// midnight, every minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cumulating {
+    size: i64,
+    step: i64,
+}
+
+impl Cumulating {
+    /// Windows that end every `step` until they are `size` long. `size` is rounded up to a
+    /// multiple of `step`.
+    pub fn of(size: Duration, step: Duration) -> Cumulating {
+        let step = length(step);
+        Cumulating {
+            size: length(size).div_euclid(step).max(1) * step,
+            step,
+        }
+    }
+}
+
+impl Windows for Cumulating {}
+impl Paned for Cumulating {
+    fn spec(&self) -> WindowSpec {
+        let Cumulating { size, step } = *self;
+        WindowSpec {
+            size,
+            step,
+            pane: step,
+            offset: 0,
+            cumulating: true,
+        }
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(x: i64) -> Timestamp {
+        Timestamp::from_micros(x)
+    }
+
+    #[test]
+    fn sliding_windows_of_a_pane() {
+        let spec = Sliding::of(Duration::from_micros(10), Duration::from_micros(4)).spec();
+        assert_eq!(spec.pane, 2);
+        // [-2, 8), [2, 12), [6, 16) hold the pane [6, 8).
+        assert_eq!(spec.first_end(at(6)), at(8));
+        assert_eq!(spec.last_end(at(6)), at(16));
+        assert_eq!(spec.start_of(at(8)), at(-2));
+    }
+
+    #[test]
+    fn cumulating_windows_of_a_pane() {
+        let spec = Cumulating::of(Duration::from_micros(6), Duration::from_micros(2)).spec();
+        assert_eq!(
+            (spec.first_end(at(8)), spec.last_end(at(8))),
+            (at(10), at(12))
+        );
+        assert_eq!(spec.start_of(at(12)), at(6));
+        assert_eq!(spec.start_of(at(8)), at(6));
+    }
+
+    #[test]
+    fn sparse_windows_leave_records_out() {
+        let spec = Sliding::of(Duration::from_micros(2), Duration::from_micros(6)).spec();
+        // Windows [4, 6), [10, 12): the pane [2, 4) is in none, its last end is before its first.
+        assert!(spec.last_end(at(2)) < spec.first_end(at(2)));
+        assert_eq!(
+            (spec.first_end(at(4)), spec.last_end(at(4))),
+            (at(6), at(6))
+        );
+    }
+}

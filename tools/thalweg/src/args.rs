@@ -1,0 +1,153 @@
+//! What can be typed after `thalweg`.
+
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// A stream processing engine for one machine.
+#[derive(Debug, Parser)]
+#[command(name = "thalweg", version, arg_required_else_help = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The program's commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure the engine
+    #[command(subcommand)]
+    Bench(Suite),
+    /// Say what this machine gives the engine, and what to do about it
+    Doctor(Doctor),
+}
+
+/// The suites of measurements.
+#[derive(Debug, Subcommand)]
+pub enum Suite {
+    /// The queries of the Nexmark suite: an auction house with people, auctions and bids
+    Nexmark(Nexmark),
+}
+
+/// The arguments of `thalweg bench nexmark`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Nexmark {
+    /// The queries to run, all of them when left out
+    #[arg(long, value_name = "Q5,Q7", value_delimiter = ',', value_parser = query)]
+    pub query: Vec<String>,
+
+    /// How many shards; as many as there are cores when left out
+    #[arg(long, value_name = "N")]
+    pub shards: Option<NonZeroUsize>,
+
+    /// How many events each run reads; 10M is ten million
+    #[arg(long, value_name = "N", default_value = "10M", value_parser = count)]
+    pub events: NonZeroU64,
+
+    /// How many measured runs a query gets, after one to warm up
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub runs: NonZeroU32,
+
+    /// What drives the shards; the best that works here when left out
+    #[arg(long, value_enum)]
+    pub executor: Option<Executor>,
+
+    /// How the results are written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+
+    /// Where the results go; standard output when left out
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What drives the shards.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Executor {
+    /// One glommio executor per core, on io_uring
+    Glommio,
+    /// Plain pinned threads
+    Threads,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// For a terminal
+    Table,
+    /// Everything, for programs
+    Json,
+    /// For a document
+    Markdown,
+    /// One line a query, for a spreadsheet
+    Csv,
+}
+
+/// The arguments of `thalweg doctor`.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Doctor {
+    /// Write JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `q5`, `Q5` and `5` are the same query.
+fn query(text: &str) -> Result<String, String> {
+    let digits = text.trim().trim_start_matches(['q', 'Q']);
+    match digits.parse::<u8>() {
+        Ok(number) if number <= 22 => Ok(format!("q{number}")),
+        _ => Err("queries are called q0 to q22".to_owned()),
+    }
+}
+
+/// A whole number, with `_` between digits and K, M or G for thousands, millions, billions.
+fn count(text: &str) -> Result<NonZeroU64, String> {
+    let plain = text.replace('_', "");
+    let digits = plain.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let scale = match plain[digits.len()..].to_ascii_uppercase().as_str() {
+        "" => Some(1_u64),
+        "K" => Some(1_000),
+        "M" => Some(1_000_000),
+        "G" => Some(1_000_000_000),
+        _ => None,
+    };
+    let whole = digits.parse::<u64>().ok();
+    whole
+        .zip(scale)
+        .and_then(|(whole, scale)| whole.checked_mul(scale))
+        .and_then(NonZeroU64::new)
+        .ok_or_else(|| "expected a whole number above 0, such as 500000, 500_000 or 10M".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_accepts_its_own_definition() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn queries_have_one_name() {
+        assert_eq!(query("q5").as_deref(), Ok("q5"));
+        assert_eq!(query("Q05").as_deref(), Ok("q5"));
+        assert_eq!(query("22").as_deref(), Ok("q22"));
+        assert!(query("q23").is_err());
+        assert!(query("").is_err());
+    }
+
+    #[test]
+    fn counts_may_be_short() {
+        let value = |text| count(text).map(NonZeroU64::get);
+        assert_eq!(value("10M"), Ok(10_000_000));
+        assert_eq!(value("500_000"), Ok(500_000));
+        assert_eq!(value("2k"), Ok(2_000));
+        for bad in ["0", "", "M", "1.5M", "10X", "-1", "99999999999G"] {
+            assert!(value(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! The results of a benchmark: as a table, JSON, markdown or CSV.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use comfy_table::{Cell, CellAlignment, Table, TableStyle, presets};
+use serde::Serialize;
+
+use super::machine::Machine;
+use crate::args::Format;
+
+/// As many digits of a digest as tell two of them apart in a table; JSON and CSV have all.
+const DIGEST_DIGITS: usize = 8;
+
+/// All that a benchmark found out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Where it ran, and which build.
+    pub machine: Machine,
+    /// What the generator of the input was seeded with.
+    pub seed: u64,
+    /// How fast the input alone is made, in events a second: no query can be faster than this,
+    /// and a query as fast as this measures the generator.
+    pub generator_events_per_s: Option<f64>,
+    /// One for each query.
+    pub rows: Vec<Row>,
+}
+
+/// What one query did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// Its short name: `q5`.
+    pub query: String,
+    /// What it asks: `Hot items`.
+    pub title: String,
+    /// On how many shards.
+    pub shards: usize,
+    /// What drove them: `glommio` or `threads`.
+    pub executor: String,
+    /// How many events a run read.
+    pub events: u64,
+    /// The middle of the runs' times, in seconds.
+    pub median_s: f64,
+    /// The fastest run.
+    pub min_s: f64,
+    /// The slowest run.
+    pub max_s: f64,
+    /// Events a second at the median.
+    pub events_per_s: f64,
+    /// How many rows came out.
+    pub rows_out: u64,
+    /// A digest of the rows; `None` for a query whose rows depend on the clock.
+    pub digest: Option<String>,
+    /// Whether the digest (or the count, where there is none) was the right one on every run.
+    pub digest_ok: bool,
+    /// The most memory that was resident at once, in MiB.
+    pub peak_mib: Option<f64>,
+    /// Processor time in percent of the time on the clock: 200 is two busy cores.
+    pub cpu_percent: Option<f64>,
+    /// What a reader of these numbers should know.
+    pub note: Option<String>,
+}
+
+impl Report {
+    /// The queries whose result was wrong. A benchmark with any has failed.
+    pub fn wrong(&self) -> Vec<&str> {
+        let wrong = self.rows.iter().filter(|row| !row.digest_ok);
+        wrong.map(|row| row.query.as_str()).collect()
+    }
+
+    /// Writes to a file, or to standard output.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written, named by its path. A reader of standard output who has gone
+    /// away (`| head`) is no error.
+    pub fn write(&self, format: Format, output: Option<&Path>) -> anyhow::Result<()> {
+        let text = self.render(format)?;
+        if let Some(path) = output {
+            return fs::write(path, text)
+                .with_context(|| format!("cannot write the report to {}", path.display()));
+        }
+        match io::stdout().lock().write_all(text.as_bytes()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(error).context("cannot write the report to standard output")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The text of the report, with a line break at its end.
+    ///
+    /// # Errors
+    ///
+    /// If a number has no form in JSON or CSV.
+    pub fn render(&self, format: Format) -> anyhow::Result<String> {
+        match format {
+            Format::Table => Ok(self.page(presets::UTF8_FULL_CONDENSED, "")),
+            Format::Markdown => Ok(self.page(presets::ASCII_MARKDOWN, "- ")),
+            Format::Json => Ok(serde_json::to_string_pretty(self)? + "\n"),
+            Format::Csv => self.csv(),
+        }
+    }
+
+    /// The machine, one line a fact, then the table.
+    fn page(&self, style: TableStyle, bullet: &str) -> String {
+        let mut text = String::new();
+        for (name, value) in self.facts() {
+            text += &format!("{bullet}{name}: {value}\n");
+        }
+        text + &format!("\n{}\n", self.table(style).trim_fmt())
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = self.machine.lines();
+        facts.push(("seed", self.seed.to_string()));
+        if let Some(ceiling) = self.generator_events_per_s {
+            let ceiling = readable_rate(ceiling);
+            facts.push((
+                "input alone",
+                format!("{ceiling} events/s, a query's ceiling"),
+            ));
+        }
+        facts
+    }
+
+    fn table(&self, style: TableStyle) -> Table {
+        const HEADER: [&str; 13] = [
+            "query",
+            "",
+            "shards",
+            "executor",
+            "events",
+            "median s",
+            "min–max s",
+            "events/s",
+            "rows",
+            "digest",
+            "peak MiB",
+            "CPU %",
+            "note",
+        ];
+        /// The rest are numbers and stand to the right.
+        const WORDS: [usize; 5] = [0, 1, 3, 9, 12];
+        let mut table = Table::new();
+        table.load_style(style).set_header(HEADER);
+        for row in &self.rows {
+            table.add_row(row.cells().into_iter().enumerate().map(|(at, text)| {
+                let words = WORDS.contains(&at);
+                let side = if words {
+                    CellAlignment::Left
+                } else {
+                    CellAlignment::Right
+                };
+                Cell::new(text.replace('|', "\\|")).set_alignment(side)
+            }));
+        }
+        table
+    }
+
+    /// One line a query, each with the build that it measured.
+    fn csv(&self) -> anyhow::Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(COLUMNS)?;
+        for row in &self.rows {
+            writer.serialize((row.csv_fields(), &self.machine.commit, &self.machine.date))?;
+        }
+        Ok(String::from_utf8(
+            writer.into_inner().context("cannot end the CSV")?,
+        )?)
+    }
+}
+
+const COLUMNS: [&str; 17] = [
+    "query",
+    "title",
+    "shards",
+    "executor",
+    "events",
+    "median_s",
+    "min_s",
+    "max_s",
+    "events_per_s",
+    "rows_out",
+    "digest",
+    "digest_ok",
+    "peak_mib",
+    "cpu_percent",
+    "note",
+    "commit",
+    "date",
+];
+
+impl Row {
+    fn cells(&self) -> [String; 13] {
+        [
+            self.query.clone(),
+            self.title.clone(),
+            self.shards.to_string(),
+            self.executor.clone(),
+            grouped(self.events),
+            format!("{:.3}", self.median_s),
+            format!("{:.3}–{:.3}", self.min_s, self.max_s),
+            readable_rate(self.events_per_s),
+            grouped(self.rows_out),
+            self.digest_cell(),
+            rounded(self.peak_mib),
+            rounded(self.cpu_percent),
+            self.note.clone().unwrap_or_default(),
+        ]
+    }
+
+    fn digest_cell(&self) -> String {
+        let digest = self.digest.as_deref().unwrap_or("counted");
+        let short: String = digest.chars().take(DIGEST_DIGITS).collect();
+        if self.digest_ok {
+            short
+        } else {
+            format!("{short} WRONG")
+        }
+    }
+
+    /// As text, so that a number that is not known leaves its field empty.
+    fn csv_fields(&self) -> [String; 15] {
+        let optional =
+            |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        [
+            self.query.clone(),
+            self.title.clone(),
+            self.shards.to_string(),
+            self.executor.clone(),
+            self.events.to_string(),
+            self.median_s.to_string(),
+            self.min_s.to_string(),
+            self.max_s.to_string(),
+            self.events_per_s.to_string(),
+            self.rows_out.to_string(),
+            self.digest.clone().unwrap_or_default(),
+            self.digest_ok.to_string(),
+            optional(self.peak_mib),
+            optional(self.cpu_percent),
+            self.note.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+fn rounded(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"))
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Three digits or so, with the unit that a reader would say: `12.3 M`.
+fn readable_rate(rate: f64) -> String {
+    const UNITS: &[(f64, &str)] = &[(1e9, " G"), (1e6, " M"), (1e3, " k")];
+    let (scale, unit) = UNITS
+        .iter()
+        .find(|(scale, _)| rate >= *scale)
+        .copied()
+        .unwrap_or((1.0, ""));
+    let value = rate / scale;
+    let digits = if value >= 100.0 { 0 } else { 1 };
+    format!("{value:.digits$}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(query: &str) -> Row {
+        Row {
+            query: query.to_owned(),
+            title: "Hot | items".to_owned(),
+            shards: 2,
+            executor: "glommio".to_owned(),
+            events: 10_000_000,
+            median_s: 0.8125,
+            min_s: 0.75,
+            max_s: 0.9,
+            events_per_s: 12_307_692.3,
+            rows_out: 4_321,
+            digest: Some("0123456789abcdef".to_owned()),
+            digest_ok: true,
+            peak_mib: Some(31.6),
+            cpu_percent: None,
+            note: None,
+        }
+    }
+
+    fn report() -> Report {
+        let bad = Row {
+            digest_ok: false,
+            note: Some("a \"b\", c".to_owned()),
+            ..row("q7")
+        };
+        let clock = Row {
+            digest: None,
+            ..row("q12")
+        };
+        let machine = Machine {
+            cpu: "Quick 9000".to_owned(),
+            cores: 2,
+            memory_bytes: 8 << 30,
+            kernel: "6.18.0".to_owned(),
+            virtual_machine: true,
+            commit: "abc1234".to_owned(),
+            compiler: "rustc 1.95.0".to_owned(),
+            date: "2026-01-02T03:04:05Z".to_owned(),
+        };
+        let generator_events_per_s = Some(30_000_000.0);
+        Report {
+            machine,
+            seed: 7,
+            generator_events_per_s,
+            rows: vec![row("q5"), bad, clock],
+        }
+    }
+
+    #[test]
+    fn a_wrong_digest_is_told() {
+        assert_eq!(report().wrong(), ["q7"]);
+    }
+
+    #[test]
+    fn a_table_shows_machine_ceiling_and_rows() {
+        let text = report().render(Format::Table).expect("a table");
+        for part in [
+            "machine: Quick 9000, 2 cores, virtual",
+            "input alone: 30.0 M events/s",
+            "10,000,000",
+            "0.750–0.900",
+            "12.3 M",
+            "01234567 WRONG",
+            "counted",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(text.ends_with("┘\n"), "{text}");
+    }
+
+    #[test]
+    fn markdown_rows_have_the_same_cells() {
+        let text = report().render(Format::Markdown).expect("markdown");
+        let table: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(table.len(), 2 + 3);
+        for line in &table {
+            assert_eq!(line.replace("\\|", "").matches('|').count(), 14, "{line}");
+        }
+        assert!(text.starts_with("- machine: Quick 9000"), "{text}");
+    }
+
+    #[test]
+    fn json_has_every_field() {
+        let text = report().render(Format::Json).expect("JSON");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON again");
+        assert_eq!(value["machine"]["commit"], "abc1234");
+        assert_eq!(value["rows"][0]["digest"], "0123456789abcdef");
+        assert_eq!(value["rows"][1]["digest_ok"], false);
+        assert!(value["rows"][0]["cpu_percent"].is_null());
+        assert_eq!(value["generator_events_per_s"], 30_000_000.0);
+    }
+
+    #[test]
+    fn csv_is_read_back() {
+        let text = report().render(Format::Csv).expect("CSV");
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        assert_eq!(reader.headers().expect("a header"), &COLUMNS[..]);
+        let rows: Vec<csv::StringRecord> =
+            reader.records().map(|row| row.expect("a row")).collect();
+        assert_eq!(rows.len(), 3);
+        assert_eq!(&rows[0][5], "0.8125");
+        assert_eq!(&rows[0][13], "");
+        assert_eq!(&rows[1][14], "a \"b\", c");
+        assert_eq!(&rows[2][16], "2026-01-02T03:04:05Z");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("report.md");
+        report()
+            .write(Format::Markdown, Some(&path))
+            .expect("written");
+        assert!(fs::read_to_string(&path).expect("read").contains("| q5"));
+        let nowhere = folder.path().join("no/report.md");
+        let error = report()
+            .write(Format::Json, Some(&nowhere))
+            .expect_err("no folder");
+        assert!(
+            format!("{error:#}").contains("report.md: No such file"),
+            "{error:#}"
+        );
+    }
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(readable_rate(123_456.0), "123 k");
+        assert_eq!(readable_rate(5.0), "5.0");
+    }
+}
