@@ -79,7 +79,7 @@ impl Timestamp {
     #[inline]
     pub const fn align_down(self, size: i64, offset: i64) -> Timestamp {
         let from = self.0.saturating_sub(offset);
-        Timestamp(from - from.rem_euclid(size) + offset)
+        Timestamp(from.saturating_sub(from.rem_euclid(size)).saturating_add(offset))
     }
 
     /// Reads what [`Timestamp`]'s `Display` prints, and ISO 8601 in general.

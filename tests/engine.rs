@@ -1,0 +1,122 @@
+//! Whole jobs: the same results for every number of shards and either executor.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use support::{Deal, Gathered};
+use thalweg::prelude::*;
+
+record! {
+    #[derive(Eq)]
+    struct Bid { auction: u64, price: u64, at: Timestamp }
+}
+
+fn bids(n: u64) -> Vec<Bid> {
+    let at = |i: u64| Timestamp::from_millis(i as i64 * 10);
+    (0..n).map(|i| Bid { auction: (i * 7 % 13) * 100, price: i * 31 % 1009, at: at(i) }).collect()
+}
+
+fn each_way(check: impl Fn(usize, Executor)) {
+    for shards in [1, 2, 4, 8, 16] {
+        check(shards, Executor::Threads);
+    }
+    check(1, Executor::Auto);
+    check(3, Executor::Auto);
+}
+
+type Counted = InWindow<u64, (u64, u64)>;
+
+fn windowed(shards: usize, executor: Executor, windows: impl thalweg::window::Paned) -> Vec<Counted> {
+    let job = Job::new("windowed").shards(shards).executor(executor);
+    let (sink, results) = Gathered::new();
+    job.source(Deal(bids(5_000), 3))
+        .event_time(|bid| bid.at, 0.seconds())
+        .key_by(|bid| bid.auction)
+        .window(windows)
+        .aggregate(|bids| (bids.count(), bids.max(|bid| bid.price)))
+        .sink(sink);
+    job.run().unwrap();
+    let mut results = results.lock().unwrap().clone();
+    results.sort();
+    results
+}
+
+/// What windows of `size` every `step` hold, computed one record at a time.
+fn naive(size: i64, step: i64) -> Vec<Counted> {
+    let mut windows: BTreeMap<(u64, i64), (u64, u64)> = BTreeMap::new();
+    for bid in bids(5_000) {
+        let at = bid.at.millis();
+        let mut end = at.div_euclid(step) * step + step;
+        while end - size <= at {
+            let counted = windows.entry((bid.auction, end)).or_default();
+            counted.0 += 1;
+            counted.1 = counted.1.max(bid.price);
+            end += step;
+        }
+    }
+    let ms = Timestamp::from_millis;
+    windows
+        .into_iter()
+        .map(|((key, end), value)| InWindow { key, start: ms(end - size), end: ms(end), value })
+        .collect()
+}
+
+#[test]
+fn tumbling_windows_are_right_on_any_number_of_shards() {
+    let expected = naive(1_000, 1_000);
+    each_way(|shards, executor| {
+        let got = windowed(shards, executor, Tumbling::of(1.seconds()));
+        assert_eq!(got, expected, "{shards} shards, {executor}");
+    });
+}
+
+#[test]
+fn sliding_windows_are_right_on_any_number_of_shards() {
+    let expected = naive(1_000, 400);
+    each_way(|shards, executor| {
+        let got = windowed(shards, executor, Sliding::of(1.seconds(), 400.millis()));
+        assert_eq!(got, expected, "{shards} shards, {executor}");
+    });
+}
+
+#[test]
+fn word_count_borrows_its_keys() {
+    each_way(|shards, executor| {
+        let job = Job::new("words").shards(shards).executor(executor);
+        let (sink, results) = Gathered::new();
+        let lines = ["to be or not to be", "that is the question", "to see"].map(String::from);
+        job.source(Deal(lines.to_vec(), 2))
+            .flat_map(|line, out: &mut Emit<'_, String>| {
+                line.split(' ').for_each(|word| out.push(word));
+            })
+            .key_by_ref(|word| word)
+            .window(Tumbling::of(1.seconds()))
+            .aggregate(|words| words.count())
+            .map(|counted| (counted.key.to_owned(), counted.value))
+            .filter(|(_, count)| count > 1)
+            .sink(sink);
+        job.run().unwrap();
+        let mut words = results.lock().unwrap().clone();
+        words.sort();
+        assert_eq!(words, [("be".to_owned(), 2), ("to".to_owned(), 3)], "{shards} shards");
+    });
+}
+
+#[test]
+fn a_panic_in_a_closure_ends_the_job_and_names_the_operator() {
+    each_way(|shards, executor| {
+        let job = Job::new("faulty").shards(shards).executor(executor);
+        let (sink, _) = Gathered::new();
+        job.source(Deal(bids(5_000), 3))
+            .map(|bid| {
+                assert!(bid.price != 999, "no such price");
+                bid.price
+            })
+            .named("prices")
+            .sink(sink);
+        let error = job.run().unwrap_err().to_string();
+        assert!(error.starts_with("job faulty: shard "), "{error}");
+        assert!(error.contains("prices: panicked: no such price"), "{error}");
+    });
+}

@@ -1,0 +1,61 @@
+//! A source and a sink that need no connector.
+
+use std::sync::{Arc, Mutex};
+
+use thalweg::operator::{Feed, Progress, Sink, Source, Split, Writer};
+use thalweg::prelude::*;
+
+/// Records dealt out to splits in turn.
+pub struct Deal<R>(pub Vec<R>, pub usize);
+
+struct DealSplit<R>(std::vec::IntoIter<R>);
+
+impl<R: Record + Clone> Source for Deal<R> {
+    type Record = R;
+    fn name(&self) -> String {
+        "deal".into()
+    }
+    fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<R>>>> {
+        let split = |i| self.0.iter().skip(i).step_by(self.1).cloned().collect::<Vec<_>>();
+        Ok((0..self.1).map(|i| Box::new(DealSplit(split(i).into_iter())) as _).collect())
+    }
+}
+
+impl<R: Record> Split<R> for DealSplit<R> {
+    fn poll(&mut self, feed: &mut Feed<'_, R>) -> Result<Progress> {
+        while feed.room() > 0 {
+            let Some(record) = self.0.next() else { return Ok(Progress::Done) };
+            record.lend(|view| feed.push(view))?;
+        }
+        Ok(Progress::Busy)
+    }
+}
+
+/// Everything that arrives.
+pub struct Gathered<R>(pub Arc<Mutex<Vec<R>>>);
+
+impl<R> Gathered<R> {
+    pub fn new() -> (Self, Arc<Mutex<Vec<R>>>) {
+        let all = Arc::new(Mutex::new(Vec::new()));
+        (Gathered(all.clone()), all)
+    }
+}
+
+impl<R: Record> Sink<R> for Gathered<R> {
+    type Writer = GatheredWriter<R>;
+    fn name(&self) -> String {
+        "gathered".into()
+    }
+    fn open(&mut self, _: usize, _: usize) -> Result<GatheredWriter<R>> {
+        Ok(GatheredWriter(self.0.clone()))
+    }
+}
+
+pub struct GatheredWriter<R>(Arc<Mutex<Vec<R>>>);
+
+impl<R: Record> Writer<R> for GatheredWriter<R> {
+    fn write(&mut self, _: Timestamp, record: R::View<'_>) -> Result {
+        self.0.lock().unwrap().push(R::own(record));
+        Ok(())
+    }
+}
