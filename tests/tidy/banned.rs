@@ -8,6 +8,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/record/block.rs",
     "src/record/compound.rs",
     "src/record/declare.rs",
+    "src/record/in_window.rs",
     "src/record/mod.rs",
     "src/record/native.rs",
     "src/ring/slots.rs",
