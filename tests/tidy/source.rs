@@ -77,7 +77,6 @@ impl Source {
                     },
                 );
                 source.tokens = flat.tokens;
-                let folder = module_folder(path);
                 source.test_modules = flat.test_modules.iter().map(|to| to.below(path)).collect();
             }
             Err(error) => {
