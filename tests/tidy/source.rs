@@ -77,12 +77,7 @@ impl Source {
                     },
                 );
                 source.tokens = flat.tokens;
-                let folder = module_folder(path);
-                source.test_modules = flat
-                    .test_modules
-                    .iter()
-                    .map(|name| format!("{folder}/{name}"))
-                    .collect();
+                source.test_modules = flat.test_modules.iter().map(|to| to.below(path)).collect();
             }
             Err(error) => {
                 source.unreadable = Some((error.span().start().line, error.to_string()));
@@ -244,9 +239,28 @@ struct Place {
     nest: usize,
 }
 
+/// Where a declared module's file is: by its name, or by `#[path]`.
+enum ModuleFile {
+    Named(String),
+    At(String),
+}
+
+impl ModuleFile {
+    /// The file's path without `.rs`, for a module that the file at `parent` declares.
+    fn below(&self, parent: &str) -> String {
+        match self {
+            Self::Named(name) => format!("{}/{name}", module_folder(parent)),
+            Self::At(path) => {
+                let folder = parent.rsplit_once('/').map_or("", |(folder, _)| folder);
+                format!("{folder}/{}", path.trim_end_matches(".rs"))
+            }
+        }
+    }
+}
+
 struct Flat {
     tokens: Vec<Token>,
-    test_modules: Vec<String>,
+    test_modules: Vec<ModuleFile>,
 }
 
 impl Flat {
@@ -278,9 +292,8 @@ impl Flat {
                     }
                     self.push(punct.to_string(), punct.span().start().line, place);
                     if punct.as_char() == ';' {
-                        if place.test && !outside.test && at >= 2 && is_ident(&trees[at - 2], "mod")
-                        {
-                            self.test_modules.push(trees[at - 1].to_string());
+                        if place.test && !outside.test {
+                            self.test_modules.extend(declared_module(&trees[..at]));
                         }
                         place.test = outside.test;
                     }
@@ -332,20 +345,58 @@ fn is_joint_colon(tree: &TokenTree) -> bool {
         if punct.as_char() == ':' && punct.spacing() == Spacing::Joint)
 }
 
+/// `#[test]`, `#[cfg(…test…)]`, and the same of loom, whose models are tests of another kind.
 fn is_test_attribute(group: &Group) -> bool {
-    let words = group.stream().to_string();
-    let named = |word: &str| {
-        words
-            .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .any(|other| other == word)
+    let trees: Vec<TokenTree> = group.stream().into_iter().collect();
+    match trees.first() {
+        Some(first) if is_ident(first, "test") => true,
+        Some(first) if is_ident(first, "cfg") => trees.get(1).is_some_and(asks_for_test),
+        _ => false,
+    }
+}
+
+/// Whether a condition names a test, other than under `not`.
+fn asks_for_test(condition: &TokenTree) -> bool {
+    let TokenTree::Group(group) = condition else {
+        return false;
     };
-    words == "test" || (words.starts_with("cfg") && named("test") && !named("not"))
+    let trees: Vec<TokenTree> = group.stream().into_iter().collect();
+    trees.iter().enumerate().any(|(at, tree)| match tree {
+        TokenTree::Ident(ident) => ident == "test" || ident == "loom",
+        TokenTree::Group(_) => !is_ident(&trees[at - 1], "not") && asks_for_test(tree),
+        _ => false,
+    })
+}
+
+/// What `mod name` at the end declares, if it is that.
+fn declared_module(trees: &[TokenTree]) -> Option<ModuleFile> {
+    let [before @ .., keyword, name] = trees else {
+        return None;
+    };
+    if !is_ident(keyword, "mod") {
+        return None;
+    }
+    // Attributes stand right before: `#` and a bracketed group each.
+    for pair in before.rchunks_exact(2) {
+        let [hash, TokenTree::Group(group)] = pair else {
+            break;
+        };
+        if !is_punct(hash, '#') {
+            break;
+        }
+        let text = group.stream().to_string();
+        if let Some(path) = text.strip_prefix("path = ") {
+            return Some(ModuleFile::At(path.trim_matches('"').to_owned()));
+        }
+    }
+    Some(ModuleFile::Named(name.to_string()))
 }
 
 #[test]
 fn test_code_is_told_from_the_rest() {
     let text = "fn a() { b(); }\n#[cfg(test)]\nmod tests {\n    fn c() {}\n}\nfn d() {}\n\
-                #[cfg(all(test, loom))]\nmod model;\n#[cfg(not(test))]\nfn e() {}\n";
+                #[cfg(all(test, loom))]\nmod model;\n#[cfg(not(test))]\nfn e() {}\n\
+                #[cfg(all(test, not(loom)))]\n#[path = \"far.rs\"]\nmod near;\n";
     let source = Source::rust("src/ring/spsc.rs", text);
     let test = |name: &str| {
         let token = source
@@ -359,7 +410,7 @@ fn test_code_is_told_from_the_rest() {
     assert_eq!(test("c"), (true, 1));
     assert_eq!(test("d"), (false, 0));
     assert_eq!(test("e"), (false, 0));
-    assert_eq!(source.test_modules, ["src/ring/spsc/model"]);
+    assert_eq!(source.test_modules, ["src/ring/spsc/model", "src/ring/far"]);
     assert!(is_within("src/ring/spsc/model.rs", "src/ring/spsc/model"));
     assert!(!is_within("src/ring/spsc/models.rs", "src/ring/spsc/model"));
 }
