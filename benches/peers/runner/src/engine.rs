@@ -83,14 +83,24 @@ pub fn target_dir() -> PathBuf {
 
 /// Those of the engines whose package is here; says which are not.
 pub fn present(engines: &[Engine]) -> Vec<Engine> {
-    let here = |e: &Engine| {
-        let found = workspace().join(e.package()).join("Cargo.toml").is_file();
+    let there = |e: Engine| workspace().join(e.package()).join("Cargo.toml");
+    keep(engines, "there is no package", there)
+}
+
+/// Those of the engines whose program is built; says which are not.
+pub fn built(engines: &[Engine]) -> Vec<Engine> {
+    keep(engines, "there is no program", Engine::program)
+}
+
+fn keep(engines: &[Engine], lack: &str, file: impl Fn(Engine) -> PathBuf) -> Vec<Engine> {
+    let is_here = |e: &Engine| {
+        let found = file(*e).is_file();
         if !found {
-            eprintln!("{e}: skipped, there is no folder {}", e.package());
+            eprintln!("{e}: skipped, {lack} {}", e.package());
         }
         found
     };
-    engines.iter().copied().filter(here).collect()
+    engines.iter().copied().filter(is_here).collect()
 }
 
 /// Builds the engines one package at a time: together, cargo would give all of them the union of

@@ -32,12 +32,13 @@ fn main() -> ExitCode {
 
 /// True when every run succeeded and all digests agree.
 fn run(options: &Options) -> Result<bool> {
-    let engines = engine::present(&options.engines);
-    ensure!(!engines.is_empty(), "none of the engines asked for is here");
     let cores = Cores::allowed(&options.cores)?;
+    let mut engines = engine::present(&options.engines);
     if !options.no_build {
         engine::build(&engines)?;
     }
+    engines = engine::built(&engines);
+    ensure!(!engines.is_empty(), "none of the engines asked for is here");
     let input = engine::target_dir().join("input");
     eprintln!("input: {} events", options.events());
     workload::prepare(&input, options.events()).context("cannot prepare the input")?;
