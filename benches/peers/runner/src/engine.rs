@@ -54,7 +54,7 @@ impl Engine {
         match self {
             Engine::Thalweg => &["--executor", "threads"],
             Engine::ThalwegGlommio => &["--executor", "glommio"],
-            // Four times its default: the batch with which it is fastest.
+            // Of sizes from 256 to 65,536 events, the best all in all.
             Engine::Timely => &["--batch", "4096"],
             Engine::Handwritten | Engine::Renoir => &[],
         }
