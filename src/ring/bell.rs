@@ -117,6 +117,7 @@ impl Bell {
     /// [`disarm`](Self::disarm), [`wait`](Self::wait) or [`wait_async`](Self::wait_async).
     #[inline]
     pub fn arm(&self) {
+        // A swap, as in `wake`: loom knows one order of all swaps, not of swaps and plain stores.
         self.armed.swap(true, Ordering::AcqRel);
         // Pairs with the fence of `ring`: see the head of this file.
         fence(Ordering::SeqCst);

@@ -57,15 +57,15 @@ mod tests {
         for n in [0, 1, 2, 5] {
             let mut links = mesh(n, 2);
             assert_eq!(links.len(), n);
-            for from in 0..n {
-                for to in 0..n {
-                    assert_eq!(links[from].to[to].push((from, to)), Ok(()));
+            for (from, links) in links.iter_mut().enumerate() {
+                for (to, producer) in links.to.iter_mut().enumerate() {
+                    assert_eq!(producer.push((from, to)), Ok(()));
                 }
             }
-            for to in 0..n {
-                for from in 0..n {
-                    assert_eq!(links[to].from[from].pop(), Some((from, to)));
-                    assert_eq!(links[to].from[from].pop(), None);
+            for (to, links) in links.iter_mut().enumerate() {
+                for (from, consumer) in links.from.iter_mut().enumerate() {
+                    assert_eq!(consumer.pop(), Some((from, to)));
+                    assert_eq!(consumer.pop(), None);
                 }
             }
         }
