@@ -99,12 +99,7 @@ fn ours_slice() -> Pair {
 fn ours_single() -> Pair {
     let (mut producer, mut consumer) = thalweg::ring::ring(CAPACITY);
     pair(
-        move |records| {
-            records
-                .iter()
-                .take_while(|record| producer.push(**record).is_ok())
-                .count()
-        },
+        move |records| records.iter().take_while(|record| producer.push(**record).is_ok()).count(),
         move |max, sum| {
             let records = std::iter::from_fn(|| consumer.pop()).take(max);
             records.map(|record| look(record, sum)).count()
@@ -139,10 +134,7 @@ fn rtrb_slice() -> Pair {
     pair(
         move |records| producer.push_partial_slice(records).0.len(),
         move |max, sum| {
-            let count = consumer
-                .pop_partial_slice_uninit(&mut buffer[..max])
-                .0
-                .len();
+            let count = consumer.pop_partial_slice_uninit(&mut buffer[..max]).0.len();
             look_at(&buffer[..count], sum);
             count
         },
@@ -152,12 +144,7 @@ fn rtrb_slice() -> Pair {
 fn rtrb_single() -> Pair {
     let (mut producer, mut consumer) = rtrb::RingBuffer::new(CAPACITY);
     pair(
-        move |records| {
-            records
-                .iter()
-                .take_while(|record| producer.push(**record).is_ok())
-                .count()
-        },
+        move |records| records.iter().take_while(|record| producer.push(**record).is_ok()).count(),
         move |max, sum| {
             let records = std::iter::from_fn(|| consumer.pop().ok()).take(max);
             records.map(|record| look(record, sum)).count()
@@ -169,12 +156,7 @@ fn array_queue() -> Pair {
     let giver = Arc::new(crossbeam_queue::ArrayQueue::new(CAPACITY));
     let taker = Arc::clone(&giver);
     pair(
-        move |records| {
-            records
-                .iter()
-                .take_while(|record| giver.push(**record).is_ok())
-                .count()
-        },
+        move |records| records.iter().take_while(|record| giver.push(**record).is_ok()).count(),
         move |max, sum| {
             let records = std::iter::from_fn(|| taker.pop()).take(max);
             records.map(|record| look(record, sum)).count()
@@ -186,10 +168,7 @@ fn channel() -> Pair {
     let (sender, receiver) = crossbeam_channel::bounded(CAPACITY);
     pair(
         move |records| {
-            records
-                .iter()
-                .take_while(|&&record| sender.try_send(record).is_ok())
-                .count()
+            records.iter().take_while(|&&record| sender.try_send(record).is_ok()).count()
         },
         move |max, sum| {
             let records = std::iter::from_fn(|| receiver.try_recv().ok()).take(max);
@@ -204,38 +183,14 @@ struct Rival {
 }
 
 const RIVALS: [Rival; 8] = [
-    Rival {
-        name: "ours push_slice/drain",
-        make: ours_drain,
-    },
-    Rival {
-        name: "rtrb push_slice/chunk",
-        make: rtrb_chunk,
-    },
-    Rival {
-        name: "ours push_slice/pop_slice",
-        make: ours_slice,
-    },
-    Rival {
-        name: "rtrb push_slice/pop_slice",
-        make: rtrb_slice,
-    },
-    Rival {
-        name: "ours push/pop",
-        make: ours_single,
-    },
-    Rival {
-        name: "rtrb push/pop",
-        make: rtrb_single,
-    },
-    Rival {
-        name: "crossbeam ArrayQueue",
-        make: array_queue,
-    },
-    Rival {
-        name: "crossbeam channel",
-        make: channel,
-    },
+    Rival { name: "ours push_slice/drain", make: ours_drain },
+    Rival { name: "rtrb push_slice/chunk", make: rtrb_chunk },
+    Rival { name: "ours push_slice/pop_slice", make: ours_slice },
+    Rival { name: "rtrb push_slice/pop_slice", make: rtrb_slice },
+    Rival { name: "ours push/pop", make: ours_single },
+    Rival { name: "rtrb push/pop", make: rtrb_single },
+    Rival { name: "crossbeam ArrayQueue", make: array_queue },
+    Rival { name: "crossbeam channel", make: channel },
 ];
 
 fn pin(nth: usize) {
@@ -259,11 +214,7 @@ fn together(a: impl FnOnce() + Send, b: impl FnOnce() + Send) -> Duration {
         let other = scope.spawn(|| timed(1, &mut || a.take().into_iter().for_each(|a| a())));
         let here = scope.spawn(|| timed(0, &mut || b.take().into_iter().for_each(|b| b())));
         let times = [other.join(), here.join()];
-        times
-            .into_iter()
-            .map(|time| time.expect("no queue panics"))
-            .max()
-            .unwrap_or_default()
+        times.into_iter().map(|time| time.expect("no queue panics")).max().unwrap_or_default()
     })
 }
 
@@ -352,10 +303,7 @@ fn table(runs: usize) {
         println!("{trip:>16.0}");
     }
     let best = |name: &str, column: usize| {
-        let rows = RIVALS
-            .iter()
-            .zip(&rates)
-            .filter(|(rival, _)| rival.name.starts_with(name));
+        let rows = RIVALS.iter().zip(&rates).filter(|(rival, _)| rival.name.starts_with(name));
         rows.map(|(_, rates)| rates[column]).fold(0.0, f64::max)
     };
     print!("{:<28}", "best of ours / best of rtrb");
@@ -398,10 +346,7 @@ fn criteria() {
 }
 
 fn main() {
-    let arguments: Vec<_> = std::env::args()
-        .skip(1)
-        .filter(|word| word != "--bench")
-        .collect();
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--table"] => table(5),
         ["--table", runs] => table(runs.parse().unwrap_or(5)),

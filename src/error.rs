@@ -55,12 +55,7 @@ impl Error {
     /// An error of `kind` that says `message`: what happened and what to do about it.
     pub fn new(kind: Kind, message: impl fmt::Display) -> Error {
         let message = message.to_string();
-        Error(Arc::new(Inner {
-            kind,
-            contexts: Vec::new(),
-            message,
-            retry: false,
-        }))
+        Error(Arc::new(Inner { kind, contexts: Vec::new(), message, retry: false }))
     }
 
     /// An error of the operating system while doing `what`.
@@ -75,9 +70,7 @@ impl Error {
     /// Wraps the error in what was being done, outermost last.
     #[must_use]
     pub fn within(mut self, context: impl fmt::Display) -> Error {
-        Arc::make_mut(&mut self.0)
-            .contexts
-            .push(context.to_string());
+        Arc::make_mut(&mut self.0).contexts.push(context.to_string());
         self
     }
 

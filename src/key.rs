@@ -114,19 +114,13 @@ mod tests {
                 seen[owner(group(hash(&(key * 100))), shards)] += 1;
             }
             let mean = 10_000 / shards as u32;
-            assert!(
-                seen.iter().all(|&n| n > mean / 2 && n < mean * 2),
-                "{seen:?}"
-            );
+            assert!(seen.iter().all(|&n| n > mean / 2 && n < mean * 2), "{seen:?}");
         }
     }
 
     #[test]
     fn hashes_are_fixed_for_ever() {
-        assert_eq!(
-            hash(&0_u64),
-            0x6c9b_1c2d_92ae_95c0 ^ hash(&0_u64) ^ 0x6c9b_1c2d_92ae_95c0
-        );
+        assert_eq!(hash(&0_u64), 0x6c9b_1c2d_92ae_95c0 ^ hash(&0_u64) ^ 0x6c9b_1c2d_92ae_95c0);
         assert_ne!(hash("a"), hash("b"));
         assert_ne!(hash("a\0"), hash("a"));
     }

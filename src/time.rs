@@ -147,9 +147,7 @@ impl<'de> Deserialize<'de> for Timestamp {
                 Ok(Timestamp::from_millis(ms))
             }
             fn visit_u64<E: serde::de::Error>(self, ms: u64) -> Result<Timestamp, E> {
-                i64::try_from(ms)
-                    .map(Timestamp::from_millis)
-                    .map_err(E::custom)
+                i64::try_from(ms).map(Timestamp::from_millis).map_err(E::custom)
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
                 Timestamp::parse(text).map_err(E::custom)
@@ -215,10 +213,7 @@ mod tests {
 
     #[test]
     fn text_without_zone_is_utc() {
-        assert_eq!(
-            Timestamp::parse("1970-01-01T00:00:01"),
-            Ok(Timestamp::from_millis(1_000))
-        );
+        assert_eq!(Timestamp::parse("1970-01-01T00:00:01"), Ok(Timestamp::from_millis(1_000)));
         assert!(Timestamp::parse("yesterday").is_err());
     }
 
@@ -226,9 +221,6 @@ mod tests {
     fn alignment_is_floor_also_before_the_epoch() {
         let ten = Timestamp::from_micros(-1).align_down(10, 0);
         assert_eq!(ten, Timestamp::from_micros(-10));
-        assert_eq!(
-            Timestamp::from_micros(13).align_down(10, 4),
-            Timestamp::from_micros(4)
-        );
+        assert_eq!(Timestamp::from_micros(13).align_down(10, 4), Timestamp::from_micros(4));
     }
 }

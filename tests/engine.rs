@@ -27,7 +27,11 @@ fn each_way(check: impl Fn(usize, Executor)) {
 
 type Counted = InWindow<u64, (u64, u64)>;
 
-fn windowed(shards: usize, executor: Executor, windows: impl thalweg::window::Paned) -> Vec<Counted> {
+fn windowed(
+    shards: usize,
+    executor: Executor,
+    windows: impl thalweg::window::Paned,
+) -> Vec<Counted> {
     let job = Job::new("windowed").shards(shards).executor(executor);
     let (sink, results) = Gathered::new();
     job.source(Deal(bids(5_000), 3))

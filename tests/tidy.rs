@@ -20,12 +20,7 @@ use source::{Fault, Source};
 /// Fails with one line for each fault.
 fn refuse(faults: &[Fault]) {
     let lines: Vec<String> = faults.iter().map(Fault::to_string).collect();
-    assert!(
-        lines.is_empty(),
-        "{} to tidy up\n{}",
-        lines.len(),
-        lines.join("\n")
-    );
+    assert!(lines.is_empty(), "{} to tidy up\n{}", lines.len(), lines.join("\n"));
 }
 
 /// Runs one checker over every Rust file.
@@ -58,22 +53,12 @@ fn functions_are_short() {
 #[test]
 fn lines_are_short() {
     each_file(size::lines);
-    refuse(
-        &source::texts()
-            .iter()
-            .flat_map(size::lines)
-            .collect::<Vec<_>>(),
-    );
+    refuse(&source::texts().iter().flat_map(size::lines).collect::<Vec<_>>());
 }
 
 #[test]
 fn readme_is_short() {
-    refuse(
-        &source::texts()
-            .iter()
-            .flat_map(size::readme)
-            .collect::<Vec<_>>(),
-    );
+    refuse(&source::texts().iter().flat_map(size::readme).collect::<Vec<_>>());
 }
 
 #[test]
@@ -95,12 +80,7 @@ fn banned_calls_are_not_made() {
 #[test]
 fn no_notes_to_self_are_left() {
     each_file(leftovers::notes);
-    refuse(
-        &source::texts()
-            .iter()
-            .flat_map(leftovers::notes)
-            .collect::<Vec<_>>(),
-    );
+    refuse(&source::texts().iter().flat_map(leftovers::notes).collect::<Vec<_>>());
 }
 
 #[test]
@@ -111,10 +91,5 @@ fn no_code_is_commented_out() {
 #[test]
 fn no_path_of_one_machine_is_named() {
     each_file(leftovers::machine_paths);
-    refuse(
-        &source::texts()
-            .iter()
-            .flat_map(leftovers::machine_paths)
-            .collect::<Vec<_>>(),
-    );
+    refuse(&source::texts().iter().flat_map(leftovers::machine_paths).collect::<Vec<_>>());
 }

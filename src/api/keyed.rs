@@ -17,10 +17,7 @@ pub struct Keyed<R: Record, C: Chain<Out = R>, B: KeyOf<R>> {
 
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Clone for Keyed<R, C, B> {
     fn clone(&self) -> Self {
-        Keyed {
-            stream: self.stream.clone(),
-            by: self.by.clone(),
-        }
+        Keyed { stream: self.stream.clone(), by: self.by.clone() }
     }
 }
 
@@ -33,26 +30,27 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
 
     /// Cuts every key's records into windows.
     pub fn window<W: Windows>(self, windows: W) -> Windowed<R, C, B, W> {
-        Windowed {
-            keyed: self,
-            windows,
-            lateness: 0,
-        }
+        Windowed { keyed: self, windows, lateness: 0 }
     }
 }
 
 /// Sends a record to the shard that owns its key.
-pub(super) struct ToOwner<R, B> {
-    pub(super) by: B,
-    pub(super) record: PhantomData<fn() -> R>,
+pub(crate) struct ToOwner<R, B> {
+    by: B,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R, B> ToOwner<R, B> {
+    /// Sends by this key.
+    #[expect(dead_code, reason = "the operators that need raw records at the owner come next")]
+    pub(crate) fn new(by: B) -> Self {
+        ToOwner { by, record: PhantomData }
+    }
 }
 
 impl<R, B: Clone> Clone for ToOwner<R, B> {
     fn clone(&self) -> Self {
-        ToOwner {
-            by: self.by.clone(),
-            record: PhantomData,
-        }
+        ToOwner { by: self.by.clone(), record: PhantomData }
     }
 }
 

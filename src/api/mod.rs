@@ -39,11 +39,7 @@ pub struct Job {
 impl Job {
     /// A job without streams yet.
     pub fn new(name: impl Into<String>) -> Job {
-        Job {
-            name: name.into(),
-            plan: Rc::default(),
-            config: Config::default(),
-        }
+        Job { name: name.into(), plan: Rc::default(), config: Config::default() }
     }
 
     /// How many shards run it, 1 to 256; one a core unless said otherwise.
@@ -122,17 +118,11 @@ impl Job {
             let all: &mut Vec<Option<_>> = splits.as_mut().expect("set just above");
             let mine = (0_u32..).zip(all.iter_mut());
             let mine = mine.skip(seat.shard).step_by(seat.shards);
-            let mine = mine
-                .filter_map(|(i, split)| Some((i, split.take()?)))
-                .collect();
+            let mine = mine.filter_map(|(i, split)| Some((i, split.take()?))).collect();
             Ok(Box::new(SourceNode::<S::Record>::new(mine, source.on_bad_record())) as _)
         });
         let flow = Flow::Local(make);
-        let origin = self.plan.borrow_mut().add(Step {
-            name,
-            inputs: Vec::new(),
-            flow,
-        });
+        let origin = self.plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow });
         let bad = Origin { port: 1, ..origin };
         (Stream::at(&self.plan, origin), Stream::at(&self.plan, bad))
     }

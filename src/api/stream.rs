@@ -35,34 +35,19 @@ pub struct Stream<R: Record, C: Chain<Out = R> = Identity<R>> {
 impl<R: Record, C: Chain<Out = R>> Clone for Stream<R, C> {
     fn clone(&self) -> Self {
         let (plan, from, chain) = (self.plan.clone(), self.from, self.chain.clone());
-        Stream {
-            plan,
-            from,
-            chain,
-            name: self.name.clone(),
-        }
+        Stream { plan, from, chain, name: self.name.clone() }
     }
 }
 
 impl<R: Record> Stream<R> {
     pub(super) fn at(plan: &Rc<RefCell<Plan>>, from: Origin) -> Stream<R> {
-        Stream {
-            plan: plan.clone(),
-            from,
-            chain: Identity::new(),
-            name: None,
-        }
+        Stream { plan: plan.clone(), from, chain: Identity::new(), name: None }
     }
 }
 
 impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     fn chained<O: Record, D: Chain<Out = O>>(self, link: impl FnOnce(C) -> D) -> Stream<O, D> {
-        Stream {
-            plan: self.plan,
-            from: self.from,
-            chain: link(self.chain),
-            name: self.name,
-        }
+        Stream { plan: self.plan, from: self.from, chain: link(self.chain), name: self.name }
     }
 
     /// Names the next operator in messages and metrics.
@@ -74,11 +59,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Adds a step that takes this stream; gives its output.
     pub(super) fn step(&self, kind: &str, flow: Flow) -> Origin {
         let name = self.name.clone().unwrap_or_else(|| kind.to_owned());
-        let step = Step {
-            name,
-            inputs: vec![self.from],
-            flow,
-        };
+        let step = Step { name, inputs: vec![self.from], flow };
         self.plan.borrow_mut().add(step)
     }
 
@@ -103,11 +84,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         O: Record + Clone,
         F: FnMut(R::View<'_>) -> O + Clone + Send + 'static,
     {
-        self.chained(|chain| Map {
-            chain,
-            f,
-            out: PhantomData,
-        })
+        self.chained(|chain| Map { chain, f, out: PhantomData })
     }
 
     /// The records for which `f` is true.
@@ -124,11 +101,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         O: Record + Clone,
         F: FnMut(R::View<'_>) -> Option<O> + Clone + Send + 'static,
     {
-        self.chained(|chain| FilterMap {
-            chain,
-            f,
-            out: PhantomData,
-        })
+        self.chained(|chain| FilterMap { chain, f, out: PhantomData })
     }
 
     /// Any number of records of every record: `f` pushes them. A `String` is pushed as `&str`.
@@ -151,11 +124,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         O: Record + Clone,
         F: FnMut(R::View<'_>, &mut Emit<'_, O>) + Clone + Send + 'static,
     {
-        self.chained(|chain| FlatMap {
-            chain,
-            f,
-            out: PhantomData,
-        })
+        self.chained(|chain| FlatMap { chain, f, out: PhantomData })
     }
 
     /// Looks at every record as it passes.
@@ -181,10 +150,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         K: Key,
         F: Fn(R::View<'_>) -> K + Clone + Send + 'static,
     {
-        Keyed {
-            stream: self,
-            by: ByValue::new(f),
-        }
+        Keyed { stream: self, by: ByValue::new(f) }
     }
 
     /// Partitions by a key that is borrowed from the record: `key_by_ref(|word| word)`. Only a
@@ -194,10 +160,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         Q: ToKey + ?Sized + 'static,
         F: for<'a> Borrows<'a, R, Q> + Clone + Send + 'static,
     {
-        Keyed {
-            stream: self,
-            by: ByRef::new(f),
-        }
+        Keyed { stream: self, by: ByRef::new(f) }
     }
 
     /// Cuts the whole stream into windows of event time. Each shard aggregates what it reads;
@@ -217,10 +180,6 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         };
         let name = self.label(&kind);
         let flow = Flow::Local(local(self.chain, stage));
-        self.plan.borrow_mut().add_sink(Step {
-            name,
-            inputs: vec![self.from],
-            flow,
-        });
+        self.plan.borrow_mut().add_sink(Step { name, inputs: vec![self.from], flow });
     }
 }

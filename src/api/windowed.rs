@@ -27,11 +27,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
         self,
         of: impl FnOnce(&Aggregates<R>) -> A,
     ) -> Stream<InWindow<B::Key, A::Out>> {
-        let Windowed {
-            keyed: Keyed { stream, by },
-            windows,
-            lateness,
-        } = self;
+        let Windowed { keyed: Keyed { stream, by }, windows, lateness } = self;
         let aggregate = of(&Aggregates::default());
         let spec = windows.spec();
         let parts = (by, aggregate.clone());
@@ -49,11 +45,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
             let exchange = Exchange::new(owner, lanes, bells);
             Partial::<R, B, A, _>::new(by, aggregate, spec, lateness, exchange)
         });
-        let flow = Flow::Exchanged {
-            senders: vec![send],
-            receiver,
-            alone,
-        };
+        let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
         Stream::at(&stream.plan, stream.step("window", flow))
     }
 }

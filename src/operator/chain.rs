@@ -283,14 +283,7 @@ impl<C, F> EventTime<C, F> {
     /// Takes event times from `f`; records may come up to `disorder` after newer ones.
     pub fn new(chain: C, f: F, disorder: std::time::Duration) -> Self {
         let (disorder, newest) = (span(disorder), Timestamp::MIN);
-        EventTime {
-            chain,
-            f,
-            disorder,
-            newest,
-            current: 0,
-            splits: Vec::new(),
-        }
+        EventTime { chain, f, disorder, newest, current: 0, splits: Vec::new() }
     }
 
     #[inline(always)]
@@ -300,8 +293,7 @@ impl<C, F> EventTime<C, F> {
 
     fn grow(&mut self, split: usize) {
         if split >= self.splits.len() {
-            self.splits
-                .resize(split + 1, (Timestamp::MIN, SplitState::Ended));
+            self.splits.resize(split + 1, (Timestamp::MIN, SplitState::Ended));
         }
     }
 }
@@ -353,11 +345,7 @@ where
             return input;
         }
         let newest = |i: usize, newest| {
-            if i == self.current {
-                self.newest
-            } else {
-                newest
-            }
+            if i == self.current { self.newest } else { newest }
         };
         let of = |wanted| {
             let splits = self.splits.iter().enumerate();

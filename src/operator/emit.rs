@@ -41,11 +41,7 @@ pub struct Emitter<R> {
 impl<R: Record> Emitter<R> {
     /// An emitter for an output port.
     pub fn new(port: usize) -> Self {
-        Emitter {
-            port,
-            block: Block::new::<R>(),
-            record: std::marker::PhantomData,
-        }
+        Emitter { port, block: Block::new::<R>(), record: std::marker::PhantomData }
     }
 
     /// Puts a record; a full block is handed on at once.

@@ -34,7 +34,6 @@ pub struct Lane {
     home: Consumer<Box<dyn Payload>>,
     /// Packets that found the ring full, in order.
     waiting: VecDeque<Packet>,
-    spare: Vec<Box<Block>>,
     /// The watermark that the receiver was told.
     told: Watermark,
 }
@@ -55,33 +54,15 @@ pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
         for to in 0..shards {
             let (packets, arriving) = ring(RING_FRAMES);
             let (empties, home) = ring(2 * RING_FRAMES);
-            let (waiting, spare, told) = (VecDeque::new(), Vec::new(), Timestamp::MIN);
-            all[from].0.push(Lane {
-                ring: packets,
-                home,
-                waiting,
-                spare,
-                told,
-            });
+            let (waiting, told) = (VecDeque::new(), Timestamp::MIN);
+            all[from].0.push(Lane { ring: packets, home, waiting, told });
             let (watermark, finished) = (Timestamp::MIN, false);
-            all[to].1.push(Arrival {
-                ring: arriving,
-                home: empties,
-                watermark,
-                finished,
-            });
+            all[to].1.push(Arrival { ring: arriving, home: empties, watermark, finished });
         }
     }
-    let inbox = |from| Inbox {
-        from,
-        bells: bells.clone(),
-        told: Timestamp::MIN,
-        next: 0,
-        unsent: 0,
-    };
-    all.into_iter()
-        .map(|(lanes, from)| (lanes, inbox(from)))
-        .collect()
+    let inbox =
+        |from| Inbox { from, bells: bells.clone(), told: Timestamp::MIN, next: 0, unsent: 0 };
+    all.into_iter().map(|(lanes, from)| (lanes, inbox(from))).collect()
 }
 
 impl Lane {
@@ -99,13 +80,7 @@ impl Lane {
     }
 
     fn empty<R: Record>(&mut self) -> Box<Block> {
-        if let Some(block) = self.spare.pop() {
-            return block;
-        }
-        let home = self
-            .home
-            .pop()
-            .and_then(|payload| payload.into_any().downcast().ok());
+        let home = self.home.pop().and_then(|payload| payload.into_any().downcast().ok());
         home.unwrap_or_else(|| Box::new(Block::new::<R>()))
     }
 }
@@ -113,6 +88,7 @@ impl Lane {
 /// The stage at the end of a chain that sends each record to the shard its partitioner names.
 pub struct Exchange<R, P> {
     partition: P,
+    #[expect(clippy::vec_box, reason = "a block is moved into a frame as it is, boxed")]
     blocks: Vec<Box<Block>>,
     lanes: Vec<Lane>,
     bells: Bells,
@@ -127,15 +103,7 @@ impl<R: Record, P: Partition<R>> Exchange<R, P> {
     pub fn new(partition: P, lanes: Vec<Lane>, bells: Bells) -> Self {
         let blocks = lanes.iter().map(|_| Box::new(Block::new::<R>())).collect();
         let (watermark, record) = (Timestamp::MIN, std::marker::PhantomData);
-        Exchange {
-            partition,
-            blocks,
-            lanes,
-            bells,
-            watermark,
-            waits: false,
-            record,
-        }
+        Exchange { partition, blocks, lanes, bells, watermark, waits: false, record }
     }
 
     #[cold]
@@ -145,10 +113,7 @@ impl<R: Record, P: Partition<R>> Exchange<R, P> {
         let next = lane.empty::<R>();
         let payload = std::mem::replace(&mut self.blocks[shard], next) as Box<dyn Payload>;
         lane.told = self.watermark;
-        lane.waiting.push_back(Packet::Frame(Frame {
-            watermark: self.watermark,
-            payload,
-        }));
+        lane.waiting.push_back(Packet::Frame(Frame { watermark: self.watermark, payload }));
         self.push(shard);
     }
 
@@ -222,9 +187,7 @@ impl<R: Record, P: Partition<R>> Lifecycle for Exchange<R, P> {
 impl<R: Record, P: Partition<R>> Stage<R> for Exchange<R, P> {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
-        let Exchange {
-            partition, blocks, ..
-        } = self;
+        let Exchange { partition, blocks, .. } = self;
         let mut full = None;
         partition.shards(blocks.len(), record, |shard| {
             if blocks[shard].push::<R>(stamp.at, record) {
@@ -271,10 +234,7 @@ impl Inbox {
             return Ok(false);
         };
         match packet {
-            Packet::Frame(Frame {
-                watermark,
-                mut payload,
-            }) => {
+            Packet::Frame(Frame { watermark, mut payload }) => {
                 out.dispatch(0, &payload.batch().from_split(sender as u32))?;
                 payload.clear();
                 arrival.watermark = watermark;

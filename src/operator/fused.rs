@@ -100,13 +100,7 @@ struct Head<C> {
 impl<C: Chain> Head<C> {
     fn new(chain: C, lead: Option<Arc<Lead>>) -> Self {
         let (input, told) = (Timestamp::MIN, Timestamp::MIN);
-        Head {
-            chain,
-            input,
-            told,
-            lead: lead.filter(|_| C::TIMED),
-            shard: 0,
-        }
+        Head { chain, input, told, lead: lead.filter(|_| C::TIMED), shard: 0 }
     }
 
     #[inline(always)]
@@ -122,11 +116,7 @@ impl<C: Chain> Head<C> {
         self.chain.begin(batch.split());
         let mark = self.input;
         let chain = &mut self.chain;
-        let mut tail = Tail {
-            stage,
-            out,
-            result: Ok(()),
-        };
+        let mut tail = Tail { stage, out, result: Ok(()) };
         batch.for_each::<C::In>(|at, record| chain.push(Stamp { at, mark }, record, &mut tail));
         let Tail { result, .. } = tail;
         result
@@ -153,9 +143,7 @@ impl<C: Chain> Head<C> {
     }
 
     fn ready(&mut self) -> bool {
-        self.lead
-            .as_ref()
-            .is_none_or(|lead| lead.may_go_on(self.shard))
+        self.lead.as_ref().is_none_or(|lead| lead.may_go_on(self.shard))
     }
 }
 
@@ -168,10 +156,7 @@ pub struct Fused<C, S> {
 impl<C: Chain, S: Stage<C::Out>> Fused<C, S> {
     /// Fuses; `lead` bounds how far this shard may run ahead, when the chain takes event times.
     pub fn new(chain: C, stage: S, lead: Option<Arc<Lead>>) -> Self {
-        Fused {
-            head: Head::new(chain, lead),
-            stage,
-        }
+        Fused { head: Head::new(chain, lead), stage }
     }
 }
 
@@ -183,21 +168,15 @@ impl<C: Chain, S: Stage<C::Out>> Operator for Fused<C, S> {
     fn process(&mut self, _: usize, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
         self.head.run::<S, 0>(batch, &mut self.stage, out)?;
         self.stage.end(out)?;
-        self.head
-            .advance()
-            .map_or(Ok(()), |at| self.stage.watermark(at, out))
+        self.head.advance().map_or(Ok(()), |at| self.stage.watermark(at, out))
     }
     fn watermark(&mut self, _: usize, at: Watermark, out: &mut Output<'_>) -> Result {
         self.head.input = at;
-        self.head
-            .advance()
-            .map_or(Ok(()), |at| self.stage.watermark(at, out))
+        self.head.advance().map_or(Ok(()), |at| self.stage.watermark(at, out))
     }
     fn split(&mut self, split: u32, state: SplitState, out: &mut Output<'_>) -> Result {
         self.head.chain.split(split, state);
-        self.head
-            .advance()
-            .map_or(Ok(()), |at| self.stage.watermark(at, out))
+        self.head.advance().map_or(Ok(()), |at| self.stage.watermark(at, out))
     }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
         self.stage.flush(out)
@@ -231,11 +210,7 @@ where
     pub fn new(chains: (C0, C1), stage: S, leads: [Option<Arc<Lead>>; 2]) -> Self {
         let [left, right] = leads;
         let heads = (Head::new(chains.0, left), Head::new(chains.1, right));
-        Fused2 {
-            heads,
-            told: Timestamp::MIN,
-            stage,
-        }
+        Fused2 { heads, told: Timestamp::MIN, stage }
     }
 
     fn advance(&mut self, out: &mut Output<'_>) -> Result {

@@ -40,13 +40,7 @@ impl Node {
         outputs: Vec<Vec<Edge>>,
         counters: Arc<Counters>,
     ) -> Node {
-        Node {
-            operator,
-            name,
-            outputs,
-            counters,
-            live: inputs,
-        }
+        Node { operator, name, outputs, counters, live: inputs }
     }
 
     /// The edges that leave the node.
@@ -85,9 +79,7 @@ impl<'a> Output<'a> {
         trace: &'a Trace,
         act: impl FnOnce(&mut dyn Operator, &mut Output<'_>) -> Result<T>,
     ) -> Result<T> {
-        enter(nodes, 0, index, trace, |node, out| {
-            act(&mut *node.operator, out)
-        })
+        enter(nodes, 0, index, trace, |node, out| act(&mut *node.operator, out))
     }
 
     /// Calls `act` for every edge that leaves `port`.
@@ -194,29 +186,11 @@ fn enter<T>(
     trace: &Trace,
     act: impl FnOnce(&mut Touched<'_>, &mut Output<'_>) -> Result<T>,
 ) -> Result<T> {
-    let (node, below) = below[index - first..]
-        .split_first_mut()
-        .expect("an edge leads to a node");
-    let Node {
-        operator,
-        name,
-        outputs,
-        counters,
-        live,
-    } = node;
+    let (node, below) = below[index - first..].split_first_mut().expect("an edge leads to a node");
+    let Node { operator, name, outputs, counters, live } = node;
     let before = trace.0.replace(index);
-    let mut out = Output {
-        below,
-        first: index + 1,
-        edges: outputs,
-        counters,
-        trace,
-    };
-    let mut touched = Touched {
-        operator: &mut **operator,
-        live,
-        counters,
-    };
+    let mut out = Output { below, first: index + 1, edges: outputs, counters, trace };
+    let mut touched = Touched { operator: &mut **operator, live, counters };
     let result = act(&mut touched, &mut out);
     trace.0.set(before);
     result.map_err(|error| match &**name {

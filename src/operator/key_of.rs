@@ -32,10 +32,7 @@ pub struct ByValue<F, K> {
 impl<F, K> ByValue<F, K> {
     /// Keys by what `f` gives.
     pub fn new(f: F) -> Self {
-        ByValue {
-            f,
-            key: PhantomData,
-        }
+        ByValue { f, key: PhantomData }
     }
 }
 
@@ -86,10 +83,7 @@ pub struct ByRef<F, Q: ?Sized> {
 impl<F, Q: ?Sized> ByRef<F, Q> {
     /// Keys by what `f` borrows.
     pub fn new(f: F) -> Self {
-        ByRef {
-            f,
-            key: PhantomData,
-        }
+        ByRef { f, key: PhantomData }
     }
 }
 

@@ -39,11 +39,7 @@ impl Lead {
             waits: AtomicBool::new(false),
         };
         let shards = (0..shards).map(|_| CachePadded::new(place())).collect();
-        Lead {
-            shards,
-            lead_max,
-            bells,
-        }
+        Lead { shards, lead_max, bells }
     }
 
     /// Says how far this shard has come.
@@ -81,10 +77,7 @@ impl Lead {
     fn close_enough(&self, shard: usize) -> bool {
         let place = &self.shards[shard];
         let at = place.at.load(Relaxed);
-        let stride = place
-            .stride
-            .load(Relaxed)
-            .saturating_mul(i64::from(LEAD_BATCHES));
+        let stride = place.stride.load(Relaxed).saturating_mul(i64::from(LEAD_BATCHES));
         let bound = self.lead_max.max(stride);
         let slowest = self.shards.iter().map(|place| place.at.load(Acquire)).min();
         at == i64::MAX || slowest.is_none_or(|slowest| at.saturating_sub(bound) <= slowest)

@@ -56,10 +56,7 @@ pub struct Written<R, W> {
 impl<R: Record, W: Writer<R>> Written<R, W> {
     /// Writes with this writer.
     pub fn new(writer: W) -> Self {
-        Written {
-            writer,
-            record: PhantomData,
-        }
+        Written { writer, record: PhantomData }
     }
 }
 

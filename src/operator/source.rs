@@ -129,15 +129,7 @@ impl<'a, R: Record> Feed<'a, R> {
         to: &'a mut dyn Downstream,
     ) -> Feed<'a, R> {
         let record = std::marker::PhantomData;
-        Feed {
-            split,
-            room: SOURCE_RECORDS,
-            block,
-            bad,
-            policy,
-            to,
-            record,
-        }
+        Feed { split, room: SOURCE_RECORDS, block, bad, policy, to, record }
     }
 
     /// How many more records this poll should feed; feeding more is allowed, but delays others.
@@ -176,9 +168,7 @@ impl<'a, R: Record> Feed<'a, R> {
         R: Plain,
     {
         let Some(batch) = Batch::lend(records) else {
-            return records
-                .iter()
-                .try_for_each(|record| record.lend(|view| self.push(view)));
+            return records.iter().try_for_each(|record| record.lend(|view| self.push(view)));
         };
         self.flush()?;
         self.room = self.room.saturating_sub(records.len());
@@ -200,12 +190,7 @@ impl<'a, R: Record> Feed<'a, R> {
             OnBadRecord::Skip => Ok(()),
             OnBadRecord::SideStream => {
                 let (origin, error) = (origin.to_owned(), error.to_owned());
-                let row = BadRecord {
-                    origin,
-                    line,
-                    error,
-                    text: text[..cut].to_owned(),
-                };
+                let row = BadRecord { origin, line, error, text: text[..cut].to_owned() };
                 let mut block = Block::new::<BadRecord>();
                 row.lend(|row| block.push::<BadRecord>(Timestamp::MIN, row));
                 self.to.take(1, &block.batch())

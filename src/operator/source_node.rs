@@ -33,12 +33,8 @@ struct Reader<R: Record> {
 impl<R: Record> SourceNode<R> {
     /// Reads these splits, each with its number in the source.
     pub fn new(splits: Vec<(u32, Box<dyn Split<R>>)>, policy: OnBadRecord) -> Self {
-        let reader = |(number, split)| Reader {
-            number,
-            split,
-            state: SplitState::Active,
-            silent: None,
-        };
+        let reader =
+            |(number, split)| Reader { number, split, state: SplitState::Active, silent: None };
         let splits = splits.into_iter().map(reader).collect();
         let block = Block::new::<R>();
         SourceNode {
@@ -121,11 +117,7 @@ impl<R: Record> Operator for SourceNode<R> {
         if self.ended {
             return Ok(Progress::Done);
         }
-        if self
-            .seat
-            .as_ref()
-            .is_some_and(|seat| seat.stop.load(Relaxed))
-        {
+        if self.seat.as_ref().is_some_and(|seat| seat.stop.load(Relaxed)) {
             return self.end(false, out);
         }
         if self.splits.is_empty() {
@@ -152,10 +144,6 @@ impl<R: Record> Operator for SourceNode<R> {
             self.unsent = 0;
             out.flush()?;
         }
-        Ok(if progress == Progress::Done {
-            Progress::Busy
-        } else {
-            progress
-        })
+        Ok(if progress == Progress::Done { Progress::Busy } else { progress })
     }
 }

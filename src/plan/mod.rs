@@ -82,10 +82,7 @@ impl Plan {
     /// Adds a step; gives its first output port.
     pub fn add(&mut self, step: Step) -> Origin {
         self.steps.push(step);
-        Origin {
-            step: self.steps.len() - 1,
-            port: 0,
-        }
+        Origin { step: self.steps.len() - 1, port: 0 }
     }
 
     /// Adds a step that ends a stream.
@@ -100,25 +97,18 @@ impl Plan {
     /// All that can be found wrong before the first record flows.
     pub fn lay_out(&mut self, seats: &[Seat]) -> Result<Layout> {
         if self.steps.is_empty() {
-            return Err(Error::new(
-                Kind::Plan,
-                "the job has no source; begin with job.source(…)",
-            ));
+            return Err(Error::new(Kind::Plan, "the job has no source; begin with job.source(…)"));
         }
         if self.sinks == 0 {
             let what = "no stream ends in a sink; end one with .sink(…), e.g. Stdout::csv()";
             return Err(Error::new(Kind::Plan, what));
         }
-        let mut layout = Layout {
-            shards: seats.iter().map(|_| Vec::new()).collect(),
-        };
+        let mut layout = Layout { shards: seats.iter().map(|_| Vec::new()).collect() };
         // The node that each step's output leaves.
         let mut exits: Vec<usize> = Vec::new();
         for step in &mut self.steps {
             let name: Arc<str> = step.name.as_str().into();
-            let exit = layout
-                .place(step, &name, seats, &exits)
-                .map_err(|e| e.within(&name))?;
+            let exit = layout.place(step, &name, seats, &exits).map_err(|e| e.within(&name))?;
             exits.push(exit);
         }
         Ok(layout)
@@ -152,15 +142,7 @@ impl Layout {
     ) -> Result<usize> {
         let lead = |seat: &Seat| Arc::new(Lead::new(seat.shards, seat.lead_us, seat.bells.clone()));
         let leads: Vec<_> = step.inputs.iter().map(|_| lead(&seats[0])).collect();
-        let sites = || {
-            seats
-                .iter()
-                .map(|seat| Site {
-                    seat,
-                    leads: &leads,
-                })
-                .enumerate()
-        };
+        let sites = || seats.iter().map(|seat| Site { seat, leads: &leads }).enumerate();
         let inputs = step.inputs.len();
         let first = self.shards[0].len();
         if seats.len() > 1 && matches!(step.flow, Flow::Exchanged { .. }) {
@@ -184,10 +166,7 @@ impl Layout {
         seats: &[Seat],
         exits: &[usize],
     ) -> Result<usize> {
-        let Flow::Exchanged {
-            senders, receiver, ..
-        } = &mut step.flow
-        else {
+        let Flow::Exchanged { senders, receiver, .. } = &mut step.flow else {
             return Err(Error::new(Kind::Internal, "the step has no exchange"));
         };
         let first = self.shards[0].len();
@@ -196,17 +175,11 @@ impl Layout {
         for (port, (send, origin)) in senders.iter_mut().zip(&step.inputs).enumerate() {
             let ways = lanes(seats.len(), &seats[0].bells);
             for ((shard, seat), (lanes, inbox)) in seats.iter().enumerate().zip(ways) {
-                let site = Site {
-                    seat,
-                    leads: &leads[port..],
-                };
+                let site = Site { seat, leads: &leads[port..] };
                 self.push(shard, name, 1, send(&site, lanes)?);
                 inboxes[shard].push(inbox);
             }
-            let edge = Edge {
-                node: first + port,
-                port: 0,
-            };
+            let edge = Edge { node: first + port, port: 0 };
             self.connect(exits[origin.step], origin.port, edge);
         }
         for (shard, inboxes) in inboxes.into_iter().enumerate() {

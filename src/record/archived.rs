@@ -34,14 +34,9 @@ where
 
     #[inline(always)]
     fn deref(&self) -> &R::Archived {
+        const { assert!(align_of::<R::Archived>() <= 8, "archives are aligned to at most 8") };
         // SAFETY: 1. an `Archived<R>` is only made over what this process serialised from an `R`.
         // 2. its bytes start aligned to 8, which the `const` below proves to be enough.
-        const {
-            assert!(
-                align_of::<R::Archived>() <= 8,
-                "archives are aligned to at most 8"
-            )
-        };
         unsafe { rkyv::access_unchecked::<R::Archived>(&self.bytes) }
     }
 }
@@ -109,8 +104,7 @@ where
         // SAFETY: the caller gives room for `size()` bytes.
         unsafe {
             to.cast::<u64>().write(self.bytes.len() as u64);
-            to.add(WORD)
-                .copy_from_nonoverlapping(self.bytes.as_ptr(), self.bytes.len());
+            to.add(WORD).copy_from_nonoverlapping(self.bytes.as_ptr(), self.bytes.len());
         }
     }
 

@@ -30,13 +30,7 @@ impl Block {
         let size = R::SIZE.unwrap_or(8).max(8);
         let records_max = (FRAME_BYTES / size).clamp(1, FRAME_RECORDS);
         let (bytes, times) = (Vec::new(), Vec::new());
-        Block {
-            record: TypeId::of::<R>(),
-            bytes,
-            times,
-            used: 0,
-            records_max,
-        }
+        Block { record: TypeId::of::<R>(), bytes, times, used: 0, records_max }
     }
 
     /// Appends a record; true when the block is now full and wants to leave. A full block takes
@@ -46,10 +40,7 @@ impl Block {
     /// When the block was made for another type.
     #[inline(always)]
     pub fn push<R: Record>(&mut self, at: Timestamp, view: R::View<'_>) -> bool {
-        assert!(
-            self.record == TypeId::of::<R>(),
-            "a block holds records of one type"
-        );
+        assert!(self.record == TypeId::of::<R>(), "a block holds records of one type");
         let size = R::size(view);
         if self.used + size > self.bytes.len() * 8 || self.times.len() == self.times.capacity() {
             self.grow(size);
@@ -76,8 +67,7 @@ impl Block {
             self.bytes.resize(words.max(self.bytes.len() * 5 / 4), 0);
         }
         if self.times.len() == self.times.capacity() {
-            self.times
-                .reserve_exact(self.records_max.max(self.times.len() / 4));
+            self.times.reserve_exact(self.records_max.max(self.times.len() / 4));
         }
     }
 
@@ -173,10 +163,7 @@ impl<'a> Batch<'a> {
     /// When the records are of another type.
     #[inline(always)]
     pub fn for_each<R: Record>(&self, mut look: impl FnMut(Timestamp, R::View<'a>)) {
-        assert!(
-            self.record == TypeId::of::<R>(),
-            "an edge carries records of one type"
-        );
+        assert!(self.record == TypeId::of::<R>(), "an edge carries records of one type");
         let mut at = self.first;
         let mut next = || {
             // SAFETY: 1. a batch is made from a block or a slice of `len` records of this type,

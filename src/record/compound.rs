@@ -37,8 +37,7 @@ unsafe impl Record for String {
         // SAFETY: the caller's conditions give room for the word and the text.
         unsafe {
             to.cast::<u64>().write(view.len() as u64);
-            to.add(WORD)
-                .copy_from_nonoverlapping(view.as_ptr(), view.len());
+            to.add(WORD).copy_from_nonoverlapping(view.as_ptr(), view.len());
         }
     }
     #[inline(always)]
@@ -177,18 +176,10 @@ unsafe impl<A: Record> Record for Vec<A> {
                 at = at.add(A::size(view));
             });
         }
-        look(List {
-            first: words.as_ptr().cast(),
-            len: self.len(),
-            items: PhantomData,
-        })
+        look(List { first: words.as_ptr().cast(), len: self.len(), items: PhantomData })
     }
     fn shorten<'s, 'l: 's>(view: List<'l, A>) -> List<'s, A> {
-        List {
-            first: view.first,
-            len: view.len,
-            items: PhantomData,
-        }
+        List { first: view.first, len: view.len, items: PhantomData }
     }
     fn own(view: List<'_, A>) -> Self {
         view.iter().map(A::own).collect()
@@ -210,11 +201,7 @@ unsafe impl<A: Record> Record for Vec<A> {
         unsafe {
             let bytes = from.cast::<u64>().read() as usize;
             let len = from.add(WORD).cast::<u64>().read() as usize;
-            let list = List {
-                first: from.add(2 * WORD),
-                len,
-                items: PhantomData,
-            };
+            let list = List { first: from.add(2 * WORD), len, items: PhantomData };
             (list, 2 * WORD + bytes)
         }
     }

@@ -40,11 +40,6 @@ pub struct Frame {
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Frame({} records, watermark {})",
-            self.payload.batch().len(),
-            self.watermark
-        )
+        write!(f, "Frame({} records, watermark {})", self.payload.batch().len(), self.watermark)
     }
 }

@@ -31,54 +31,26 @@ unsafe impl<K: Record, V: Record> Record for InWindow<K, V> {
         let (key, value) = (K::data_type(), V::data_type());
         let times = [("window_start", Type::Time), ("window_end", Type::Time)];
         let [start, end] = times;
-        Type::Struct(Schema::new(
-            "InWindow",
-            [("key", key), start, end, ("value", value)],
-        ))
+        Type::Struct(Schema::new("InWindow", [("key", key), start, end, ("value", value)]))
     }
     #[inline(always)]
     fn lend<X>(&self, look: impl FnOnce(Self::View<'_>) -> X) -> X {
         let InWindow { start, end, .. } = *self;
         self.key.lend(|key| {
             self.value.lend(|value| {
-                look(InWindow {
-                    key: K::shorten(key),
-                    start,
-                    end,
-                    value: V::shorten(value),
-                })
+                look(InWindow { key: K::shorten(key), start, end, value: V::shorten(value) })
             })
         })
     }
     #[inline(always)]
     fn shorten<'s, 'l: 's>(view: Self::View<'l>) -> Self::View<'s> {
-        let InWindow {
-            key,
-            start,
-            end,
-            value,
-        } = view;
-        InWindow {
-            key: K::shorten(key),
-            start,
-            end,
-            value: V::shorten(value),
-        }
+        let InWindow { key, start, end, value } = view;
+        InWindow { key: K::shorten(key), start, end, value: V::shorten(value) }
     }
     #[inline(always)]
     fn own(view: Self::View<'_>) -> Self {
-        let InWindow {
-            key,
-            start,
-            end,
-            value,
-        } = view;
-        InWindow {
-            key: K::own(key),
-            start,
-            end,
-            value: V::own(value),
-        }
+        let InWindow { key, start, end, value } = view;
+        InWindow { key: K::own(key), start, end, value: V::own(value) }
     }
     #[inline(always)]
     fn size(view: Self::View<'_>) -> usize {
@@ -93,15 +65,7 @@ unsafe impl<K: Record, V: Record> Record for InWindow<K, V> {
     unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
         // SAFETY: the caller's conditions are those of the tuple.
         let ((key, start, end, value), size) = unsafe { <Parts<K, V>>::read(from) };
-        (
-            InWindow {
-                key,
-                start,
-                end,
-                value,
-            },
-            size,
-        )
+        (InWindow { key, start, end, value }, size)
     }
     fn visit(&self, to: &mut dyn Visitor) {
         to.fields();

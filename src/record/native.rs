@@ -33,10 +33,7 @@ pub trait Plain: Copy + Send + Sync + 'static {
 unsafe impl<T: Plain> Record for T {
     type View<'a> = &'a T;
     const SIZE: Option<usize> = {
-        assert!(
-            align_of::<T>() <= 8,
-            "records are aligned to at most 8 bytes"
-        );
+        assert!(align_of::<T>() <= 8, "records are aligned to at most 8 bytes");
         Some(pad(size_of::<T>()))
     };
 

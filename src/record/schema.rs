@@ -56,9 +56,7 @@ pub struct Schema {
 impl Schema {
     /// A schema of these names and types.
     pub fn new<const N: usize>(name: &'static str, columns: [(&'static str, Type); N]) -> Schema {
-        let columns = columns
-            .map(|(name, data_type)| Column { name, data_type })
-            .into();
+        let columns = columns.map(|(name, data_type)| Column { name, data_type }).into();
         Schema { name, columns }
     }
 }
@@ -91,18 +89,10 @@ impl Type {
             }
             Type::Option(inner) => inner.leaves(path, names),
             Type::Bool | Type::Int(_) | Type::Uint(_) | Type::Float(_) | Type::Text => {
-                names.push(if path.is_empty() {
-                    "value".into()
-                } else {
-                    path.into()
-                });
+                names.push(if path.is_empty() { "value".into() } else { path.into() });
             }
             Type::Bytes | Type::Time | Type::List(_) | Type::Enum(_) => {
-                names.push(if path.is_empty() {
-                    "value".into()
-                } else {
-                    path.into()
-                });
+                names.push(if path.is_empty() { "value".into() } else { path.into() });
             }
         }
     }

@@ -87,10 +87,7 @@ pub struct Bell {
 impl Bell {
     /// A bell that is not armed.
     pub fn new() -> Self {
-        Self {
-            armed: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
-        }
+        Self { armed: AtomicBool::new(false), waker: AtomicWaker::new() }
     }
 
     /// Wakes the owner if it waits, or is about to. To be called *after* the work was published;
@@ -192,11 +189,7 @@ impl Future for Rung<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.bell.is_rung(context.waker()) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if self.bell.is_rung(context.waker()) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

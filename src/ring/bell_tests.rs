@@ -156,10 +156,7 @@ mod threads {
         let start = Instant::now();
         assert!(!bell.wait(Some(Duration::from_millis(20))));
         assert!(start.elapsed() >= Duration::from_millis(20));
-        assert!(
-            !bell.ring(),
-            "it is no longer armed, so nobody is to be woken"
-        );
+        assert!(!bell.ring(), "it is no longer armed, so nobody is to be woken");
         assert!(bell.wait(None), "not armed: returns at once");
         bell.arm();
         assert!(bell.ring());

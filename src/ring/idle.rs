@@ -61,11 +61,7 @@ impl Idler {
     /// For one of `shards` shards on `cores` cores. With more shards than cores it never spins: it
     /// would be spinning against the shard that it waits for.
     pub fn new(idle: Idle, shards: usize, cores: usize) -> Self {
-        Self {
-            idle,
-            crowded: shards > cores,
-            turns: 0,
-        }
+        Self { idle, crowded: shards > cores, turns: 0 }
     }
 
     /// The turn had work.
@@ -106,10 +102,7 @@ mod tests {
     fn rests_grow_longer_and_start_anew_after_work() {
         let all = SPINS + YIELDS;
         assert_eq!(rests(Idle::Backoff, 2, all), [Rest::Spin, Rest::Yield]);
-        assert_eq!(
-            rests(Idle::Backoff, 2, all + 1),
-            [Rest::Spin, Rest::Yield, Rest::Park]
-        );
+        assert_eq!(rests(Idle::Backoff, 2, all + 1), [Rest::Spin, Rest::Yield, Rest::Park]);
         assert_eq!(rests(Idle::Spin, 2, 10 * all), [Rest::Spin]);
         assert_eq!(rests(Idle::Park, 2, all), [Rest::Park]);
     }
@@ -124,11 +117,7 @@ mod tests {
 
     #[test]
     fn a_long_sleep_does_not_wrap() {
-        let mut idler = Idler {
-            idle: Idle::Backoff,
-            crowded: false,
-            turns: u32::MAX,
-        };
+        let mut idler = Idler { idle: Idle::Backoff, crowded: false, turns: u32::MAX };
         assert_eq!(idler.idle(), Rest::Park);
         assert_eq!(idler.idle(), Rest::Park);
     }

@@ -33,10 +33,7 @@ pub struct Links<T> {
 ///
 /// When that much memory cannot be addressed.
 pub fn mesh<T: Send>(n: usize, capacity: usize) -> Vec<Links<T>> {
-    let empty = || Links {
-        to: Vec::with_capacity(n),
-        from: Vec::with_capacity(n),
-    };
+    let empty = || Links { to: Vec::with_capacity(n), from: Vec::with_capacity(n) };
     let mut links: Vec<_> = (0..n).map(|_| empty()).collect();
     for from in 0..n {
         for to in 0..n {

@@ -34,9 +34,7 @@ impl<T> Slots<T> {
     /// When the next power of two, or its size in bytes, is beyond the address space.
     pub(super) fn new(capacity: usize) -> Self {
         let capacity = capacity.max(2).next_power_of_two();
-        let cells = (0..capacity)
-            .map(|_| UnsafeCell::new(MaybeUninit::uninit()))
-            .collect();
+        let cells = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
         Self { cells }
     }
 
@@ -129,11 +127,7 @@ impl<T> Slots<T> {
         let (first, second) = values.split_at_mut(self.first_run(position, values.len()));
         // SAFETY: as in `write_run`, in the other direction.
         unsafe {
-            copy(
-                self.address(position),
-                first.as_mut_ptr().cast(),
-                first.len(),
-            );
+            copy(self.address(position), first.as_mut_ptr().cast(), first.len());
             copy(self.address(0), second.as_mut_ptr().cast(), second.len());
         }
     }

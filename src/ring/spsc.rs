@@ -96,19 +96,8 @@ pub fn ring<T: Send>(capacity: usize) -> (Producer<T>, Consumer<T>) {
         producer_gone: AtomicBool::new(false),
         consumer_gone: AtomicBool::new(false),
     });
-    let producer = Producer {
-        shared: Arc::clone(&shared),
-        tail: 0,
-        head_seen: 0,
-    };
-    (
-        producer,
-        Consumer {
-            shared,
-            head: 0,
-            tail_seen: 0,
-        },
-    )
+    let producer = Producer { shared: Arc::clone(&shared), tail: 0, head_seen: 0 };
+    (producer, Consumer { shared, head: 0, tail_seen: 0 })
 }
 
 /// The side of a ring that gives.
@@ -177,10 +166,7 @@ impl<T> Producer<T> {
     /// ```
     #[inline]
     pub fn push_iter(&mut self, values: &mut impl Iterator<Item = T>) -> usize {
-        let mut batch = PushBatch {
-            producer: self,
-            count: 0,
-        };
+        let mut batch = PushBatch { producer: self, count: 0 };
         while batch.producer.room_for(batch.count + 1) > batch.count {
             let Some(value) = values.next() else { break };
             let position = batch.producer.tail + batch.count as u64;
@@ -290,10 +276,7 @@ impl<T> Consumer<T> {
             return 0;
         }
         let end = self.head + count as u64;
-        let mut batch = PopBatch {
-            head: self.head,
-            consumer: self,
-        };
+        let mut batch = PopBatch { head: self.head, consumer: self };
         while batch.head < end {
             // SAFETY: `batch.head` is below tail, so it holds a value, which is the consumer's
             // alone, and counted as read before anybody can panic.

@@ -65,16 +65,9 @@ fn a_slice_is_seen_whole_or_not_at_all() {
         while values.len() < 4 {
             let mut some = [MaybeUninit::uninit(); 2];
             let count = consumer.pop_slice(&mut some);
-            assert!(
-                !values.is_empty() || count != 1,
-                "half of the first slice was seen"
-            );
+            assert!(!values.is_empty() || count != 1, "half of the first slice was seen");
             // SAFETY: so many were initialised.
-            values.extend(
-                some[..count]
-                    .iter()
-                    .map(|value| unsafe { value.assume_init() }),
-            );
+            values.extend(some[..count].iter().map(|value| unsafe { value.assume_init() }));
             if count == 0 {
                 thread::yield_now();
             }

@@ -178,11 +178,7 @@ fn what_is_left_is_dropped_whichever_side_goes_first() {
         if consumer_first {
             drop(consumer);
             assert!(producer.is_closed());
-            assert_eq!(
-                Arc::strong_count(&value),
-                1,
-                "the consumer left something behind"
-            );
+            assert_eq!(Arc::strong_count(&value), 1, "the consumer left something behind");
             producer.push(Arc::clone(&value)).expect("there is room");
             drop(producer);
         } else {

@@ -29,12 +29,8 @@ pub(super) fn probe() -> Result<(), String> {
         Err(error) => Err(error),
     };
     let probed = || {
-        let thread = std::thread::Builder::new()
-            .name("probe-io-uring".into())
-            .spawn(attempt);
-        let joined = thread
-            .map(JoinHandle::join)
-            .map_err(|error| error.to_string())?;
+        let thread = std::thread::Builder::new().name("probe-io-uring".into()).spawn(attempt);
+        let joined = thread.map(JoinHandle::join).map_err(|error| error.to_string())?;
         joined.map_err(|_| "glommio panicked".to_owned())?
     };
     PROBED.get_or_init(probed).clone()
@@ -53,12 +49,10 @@ pub(super) fn spawn(
     core: Option<CoreId>,
 ) -> io::Result<JoinHandle<()>> {
     let name = format!("shard-{}", shard.number());
-    std::thread::Builder::new()
-        .name(name)
-        .spawn(move || match executor(core) {
-            Ok(executor) => executor.run(drive(shard, &shared)),
-            Err(why) => shared.fail(Error::new(Kind::Io, format!("glommio: {why}"))),
-        })
+    std::thread::Builder::new().name(name).spawn(move || match executor(core) {
+        Ok(executor) => executor.run(drive(shard, &shared)),
+        Err(why) => shared.fail(Error::new(Kind::Io, format!("glommio: {why}"))),
+    })
 }
 
 async fn drive(mut shard: Shard, shared: &Shared) {

@@ -23,7 +23,5 @@ pub(super) fn stop_on_ctrl_c(job: &Arc<Shared>) -> Result {
 
 fn stop_all() {
     let jobs = JOBS.lock().unwrap_or_else(PoisonError::into_inner);
-    jobs.iter()
-        .filter_map(Weak::upgrade)
-        .for_each(|job| job.stop());
+    jobs.iter().filter_map(Weak::upgrade).for_each(|job| job.stop());
 }

@@ -101,12 +101,7 @@ impl Running {
         let layout = plan.lay_out(&seats).map_err(context)?;
         let watched = watch(&layout.shards);
         let (failed, error) = (AtomicBool::new(false), Mutex::new(None));
-        let shared = Arc::new(Shared {
-            stop,
-            failed,
-            error,
-            bells,
-        });
+        let shared = Arc::new(Shared { stop, failed, error, bells });
         if config.stop_on_ctrl_c {
             interrupt::stop_on_ctrl_c(&shared).map_err(context)?;
         }
@@ -174,11 +169,7 @@ impl Running {
     pub fn join(mut self) -> Result<Report> {
         self.wait();
         let report = self.metrics();
-        let mut error = self
-            .shared
-            .error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut error = self.shared.error.lock().unwrap_or_else(PoisonError::into_inner);
         match error.take() {
             Some(error) => Err(error.within(format!("job {}", self.job))),
             None => Ok(report),
@@ -206,13 +197,7 @@ fn watch(shards: &[Vec<crate::operator::Node>]) -> Vec<Watched> {
     let nodes = shards.first().map_or(0, Vec::len);
     let of = |node: usize| Watched {
         name: shards[0][node].name.clone(),
-        shards: shards
-            .iter()
-            .map(|nodes| nodes[node].counters.clone())
-            .collect(),
+        shards: shards.iter().map(|nodes| nodes[node].counters.clone()).collect(),
     };
-    (0..nodes)
-        .map(of)
-        .filter(|watched| !watched.name.is_empty())
-        .collect()
+    (0..nodes).map(of).filter(|watched| !watched.name.is_empty()).collect()
 }

@@ -48,10 +48,7 @@ impl Report {
 
     /// Records that the sources gave.
     pub fn records_read(&self) -> u64 {
-        let sources = self
-            .operators
-            .iter()
-            .filter(|operator| operator.name.starts_with("source"));
+        let sources = self.operators.iter().filter(|operator| operator.name.starts_with("source"));
         sources.map(|operator| operator.records_out).sum()
     }
 }

@@ -58,16 +58,7 @@ impl Shard {
         let idler = Idler::new(idle, seat.shards, cores);
         let done = vec![false; nodes.len()];
         let trace = Trace::default();
-        Shard {
-            seat,
-            nodes,
-            behind,
-            done,
-            opened: false,
-            trace,
-            idler,
-            nap: NAP_MIN,
-        }
+        Shard { seat, nodes, behind, done, opened: false, trace, idler, nap: NAP_MIN }
     }
 
     /// The shard's number.
@@ -129,19 +120,13 @@ impl Shard {
             }
         }
         let done = total == Progress::Done && self.done.iter().all(|&done| done);
-        Ok(if total == Progress::Done && !done {
-            Progress::Busy
-        } else {
-            total
-        })
+        Ok(if total == Progress::Done && !done { Progress::Busy } else { total })
     }
 
     fn open(&mut self) -> Result {
         for index in 0..self.nodes.len() {
             let seat = &self.seat;
-            Output::enter(&mut self.nodes, index, &self.trace, |node, _| {
-                node.open(seat)
-            })?;
+            Output::enter(&mut self.nodes, index, &self.trace, |node, _| node.open(seat))?;
         }
         Ok(())
     }
@@ -153,9 +138,7 @@ impl Shard {
                 return Ok(Progress::Idle);
             }
         }
-        Output::enter(&mut self.nodes, index, &self.trace, |node, out| {
-            node.poll(out)
-        })
+        Output::enter(&mut self.nodes, index, &self.trace, |node, out| node.poll(out))
     }
 
     fn panicked(&self, panic: &(dyn Any + Send)) -> Error {

@@ -28,10 +28,7 @@ pub struct Table<K, V> {
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Table {
-            map: HashTable::new(),
-            single: None,
-        }
+        Table { map: HashTable::new(), single: None }
     }
 }
 
@@ -57,9 +54,7 @@ impl<K: Key, V> Table<K, V> {
         if K::SINGLE {
             return self.single.as_ref().map(|(_, value)| value);
         }
-        self.map
-            .find(hash, |(key, _)| is(key))
-            .map(|(_, value)| value)
+        self.map.find(hash, |(key, _)| is(key)).map(|(_, value)| value)
     }
 
     /// The value to be changed.
@@ -68,9 +63,7 @@ impl<K: Key, V> Table<K, V> {
         if K::SINGLE {
             return self.single.as_mut().map(|(_, value)| value);
         }
-        self.map
-            .find_mut(hash, |(key, _)| is(key))
-            .map(|(_, value)| value)
+        self.map.find_mut(hash, |(key, _)| is(key)).map(|(_, value)| value)
     }
 
     /// The value, which `make` makes together with the key when there is none.
@@ -84,9 +77,7 @@ impl<K: Key, V> Table<K, V> {
         if K::SINGLE {
             return &mut self.single.get_or_insert_with(make).1;
         }
-        let entry = self
-            .map
-            .entry(hash, |(key, _)| is(key), |(key, _)| key::hash(key));
+        let entry = self.map.entry(hash, |(key, _)| is(key), |(key, _)| key::hash(key));
         &mut match entry {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(make()).into_mut(),
@@ -99,10 +90,7 @@ impl<K: Key, V> Table<K, V> {
         if K::SINGLE {
             return self.single.replace((key, value));
         }
-        match self
-            .map
-            .entry(hash, |(other, _)| *other == key, |(key, _)| key::hash(key))
-        {
+        match self.map.entry(hash, |(other, _)| *other == key, |(key, _)| key::hash(key)) {
             Entry::Occupied(mut entry) => Some(std::mem::replace(entry.get_mut(), (key, value))),
             Entry::Vacant(entry) => {
                 entry.insert((key, value));
@@ -122,18 +110,12 @@ impl<K: Key, V> Table<K, V> {
 
     /// All keys and values, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.map
-            .iter()
-            .chain(&self.single)
-            .map(|(key, value)| (key, value))
+        self.map.iter().chain(&self.single).map(|(key, value)| (key, value))
     }
 
     /// All keys and values, the values to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
-        self.map
-            .iter_mut()
-            .chain(&mut self.single)
-            .map(|(key, value)| (&*key, value))
+        self.map.iter_mut().chain(&mut self.single).map(|(key, value)| (&*key, value))
     }
 
     /// Takes all entries out and keeps the memory; O(capacity).
@@ -144,11 +126,7 @@ impl<K: Key, V> Table<K, V> {
     /// Keeps the entries for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.map.retain(|(key, value)| keep(key, value));
-        if self
-            .single
-            .as_mut()
-            .is_some_and(|(key, value)| !keep(key, value))
-        {
+        if self.single.as_mut().is_some_and(|(key, value)| !keep(key, value)) {
             self.single = None;
         }
     }

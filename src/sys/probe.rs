@@ -86,9 +86,7 @@ pub fn io_uring() -> Result<(), String> {
         .collect();
     if !missing.is_empty() {
         let missing = missing.join(", ");
-        return Err(format!(
-            "this kernel's io_uring lacks {missing}; use Linux 5.8 or later"
-        ));
+        return Err(format!("this kernel's io_uring lacks {missing}; use Linux 5.8 or later"));
     }
     enough_memlock(memlock_bytes())
 }
@@ -113,8 +111,7 @@ fn disabled() -> u8 {
 
 fn has_seccomp() -> bool {
     let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    text.lines()
-        .any(|line| line.split_whitespace().eq(["Seccomp:", "2"]))
+    text.lines().any(|line| line.split_whitespace().eq(["Seccomp:", "2"]))
 }
 
 /// Why a ring could not be set up. One error number has several causes, told apart by what the
@@ -148,9 +145,7 @@ fn explain(error: &io::Error, disabled: u8, seccomp: bool) -> String {
 
 /// Reads the soft limit from the table of `/proc/self/limits`.
 fn parse_memlock(limits: &str) -> Option<u64> {
-    let row = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max locked memory"))?;
+    let row = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"))?;
     match row.split_whitespace().next()? {
         "unlimited" => Some(u64::MAX),
         bytes => bytes.parse().ok(),
@@ -206,11 +201,7 @@ mod tests {
     fn the_probe_agrees_with_the_switch() {
         let found = io_uring();
         if disabled() == 2 {
-            assert!(
-                found
-                    .expect_err("switched off")
-                    .contains("io_uring_disabled=2")
-            );
+            assert!(found.expect_err("switched off").contains("io_uring_disabled=2"));
         } else if let Err(reason) = found {
             assert!(!reason.contains("io_uring_disabled=2"), "{reason}");
         }

@@ -43,15 +43,7 @@ where
     fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64) -> Self {
         let panes = Panes::new(spec.pane, spec.offset);
         let late_from = Timestamp::MIN;
-        Filling {
-            by,
-            aggregate,
-            spec,
-            lateness,
-            panes,
-            late_from,
-            record: PhantomData,
-        }
+        Filling { by, aggregate, spec, lateness, panes, late_from, record: PhantomData }
     }
 
     #[cold]
@@ -102,10 +94,7 @@ where
 {
     /// Partial results for these windows; `lateness` in microseconds.
     pub fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64, to: X) -> Self {
-        Partial {
-            filling: Filling::new(by, aggregate, spec, lateness),
-            to,
-        }
+        Partial { filling: Filling::new(by, aggregate, spec, lateness), to }
     }
 }
 
@@ -186,14 +175,7 @@ where
 {
     fn new(aggregate: A, spec: WindowSpec) -> Self {
         let (held, sum, out) = (VecDeque::new(), Table::new(), Emitter::new(0));
-        Closing {
-            aggregate,
-            spec,
-            next: None,
-            held,
-            sum,
-            out,
-        }
+        Closing { aggregate, spec, next: None, held, sum, out }
     }
 
     /// Closes every window that ends at or before `at`, with the panes that hold their records.
@@ -206,11 +188,7 @@ where
         loop {
             // While no pane is held the next window is the first one of the oldest pane.
             let first = panes.oldest().map(|pane| self.spec.first_end(pane));
-            let next = if self.held.is_empty() {
-                first
-            } else {
-                self.next
-            };
+            let next = if self.held.is_empty() { first } else { self.next };
             let Some(end) = next.filter(|end| *end <= at) else {
                 break;
             };
@@ -342,16 +320,7 @@ where
         key.lend(|key| {
             value.lend(|value| {
                 let (key, value) = (K::shorten(key), A::Out::shorten(value));
-                emitter.push(
-                    us(end, -1),
-                    InWindow {
-                        key,
-                        start,
-                        end,
-                        value,
-                    },
-                    out,
-                )
+                emitter.push(us(end, -1), InWindow { key, start, end, value }, out)
             })
         })
     }
@@ -377,10 +346,7 @@ where
     /// Results for these windows.
     pub fn new(aggregate: A, spec: WindowSpec) -> Self {
         let panes = Panes::new(spec.pane, spec.offset);
-        Merging {
-            panes,
-            closing: Closing::new(aggregate, spec),
-        }
+        Merging { panes, closing: Closing::new(aggregate, spec) }
     }
 }
 
@@ -440,10 +406,7 @@ where
     /// Results for these windows; `lateness` in microseconds.
     pub fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64) -> Self {
         let filling = Filling::new(by, aggregate.clone(), spec, lateness);
-        Whole {
-            filling,
-            closing: Closing::new(aggregate, spec),
-        }
+        Whole { filling, closing: Closing::new(aggregate, spec) }
     }
 }
 

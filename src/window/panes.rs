@@ -24,15 +24,7 @@ impl<K: Key, V> Panes<K, V> {
     pub fn new(length: i64, offset: i64) -> Self {
         let (open, spare) = (VecDeque::new(), Vec::new());
         let (from, to) = (Timestamp::MAX, Timestamp::MIN);
-        Panes {
-            open,
-            spare,
-            length,
-            offset,
-            from,
-            to,
-            place: 0,
-        }
+        Panes { open, spare, length, offset, from, to, place: 0 }
     }
 
     /// The table of the pane that holds a time. In the run of a stream it is the last one's.
@@ -56,11 +48,7 @@ impl<K: Key, V> Panes<K, V> {
         self.from = at.align_down(self.length, self.offset);
         self.to = Timestamp::from_micros(self.from.micros().saturating_add(self.length));
         self.place = self.open.partition_point(|(start, _)| *start < self.from);
-        if self
-            .open
-            .get(self.place)
-            .is_none_or(|(start, _)| *start != self.from)
-        {
+        if self.open.get(self.place).is_none_or(|(start, _)| *start != self.from) {
             let table = self.spare.pop().unwrap_or_default();
             self.open.insert(self.place, (self.from, table));
         }

@@ -109,19 +109,13 @@ pub struct Tumbling {
 impl Tumbling {
     /// Windows of this length, at least a microsecond.
     pub fn of(size: Duration) -> Tumbling {
-        Tumbling {
-            size: length(size),
-            offset: 0,
-        }
+        Tumbling { size: length(size), offset: 0 }
     }
 
     /// Moves their beginnings by so much from the epoch.
     #[must_use]
     pub fn offset(self, offset: Duration) -> Tumbling {
-        Tumbling {
-            offset: span(offset) % self.size,
-            ..self
-        }
+        Tumbling { offset: span(offset) % self.size, ..self }
     }
 }
 
@@ -129,13 +123,7 @@ impl Windows for Tumbling {}
 impl Paned for Tumbling {
     fn spec(&self) -> WindowSpec {
         let Tumbling { size, offset } = *self;
-        WindowSpec {
-            size,
-            step: size,
-            pane: size,
-            offset,
-            cumulating: false,
-        }
+        WindowSpec { size, step: size, pane: size, offset, cumulating: false }
     }
 }
 
@@ -151,38 +139,21 @@ pub struct Sliding {
 impl Sliding {
     /// Windows of length `size`, one every `slide`; both at least a microsecond.
     pub fn of(size: Duration, slide: Duration) -> Sliding {
-        Sliding {
-            size: length(size),
-            slide: length(slide),
-            offset: 0,
-        }
+        Sliding { size: length(size), slide: length(slide), offset: 0 }
     }
 
     /// Moves their ends by so much from the epoch.
     #[must_use]
     pub fn offset(self, offset: Duration) -> Sliding {
-        Sliding {
-            offset: span(offset) % self.slide,
-            ..self
-        }
+        Sliding { offset: span(offset) % self.slide, ..self }
     }
 }
 
 impl Windows for Sliding {}
 impl Paned for Sliding {
     fn spec(&self) -> WindowSpec {
-        let Sliding {
-            size,
-            slide,
-            offset,
-        } = *self;
-        WindowSpec {
-            size,
-            step: slide,
-            pane: gcd(size, slide),
-            offset,
-            cumulating: false,
-        }
+        let Sliding { size, slide, offset } = *self;
+        WindowSpec { size, step: slide, pane: gcd(size, slide), offset, cumulating: false }
     }
 }
 
@@ -199,10 +170,7 @@ impl Cumulating {
     /// multiple of `step`.
     pub fn of(size: Duration, step: Duration) -> Cumulating {
         let step = length(step);
-        Cumulating {
-            size: length(size).div_euclid(step).max(1) * step,
-            step,
-        }
+        Cumulating { size: length(size).div_euclid(step).max(1) * step, step }
     }
 }
 
@@ -210,13 +178,7 @@ impl Windows for Cumulating {}
 impl Paned for Cumulating {
     fn spec(&self) -> WindowSpec {
         let Cumulating { size, step } = *self;
-        WindowSpec {
-            size,
-            step,
-            pane: step,
-            offset: 0,
-            cumulating: true,
-        }
+        WindowSpec { size, step, pane: step, offset: 0, cumulating: true }
     }
 }
 
@@ -245,10 +207,7 @@ mod tests {
     #[test]
     fn cumulating_windows_of_a_pane() {
         let spec = Cumulating::of(Duration::from_micros(6), Duration::from_micros(2)).spec();
-        assert_eq!(
-            (spec.first_end(at(8)), spec.last_end(at(8))),
-            (at(10), at(12))
-        );
+        assert_eq!((spec.first_end(at(8)), spec.last_end(at(8))), (at(10), at(12)));
         assert_eq!(spec.start_of(at(12)), at(6));
         assert_eq!(spec.start_of(at(8)), at(6));
     }
@@ -258,9 +217,6 @@ mod tests {
         let spec = Sliding::of(Duration::from_micros(2), Duration::from_micros(6)).spec();
         // Windows [4, 6), [10, 12): the pane [2, 4) is in none, its last end is before its first.
         assert!(spec.last_end(at(2)) < spec.first_end(at(2)));
-        assert_eq!(
-            (spec.first_end(at(4)), spec.last_end(at(4))),
-            (at(6), at(6))
-        );
+        assert_eq!((spec.first_end(at(4)), spec.last_end(at(4))), (at(6), at(6)));
     }
 }

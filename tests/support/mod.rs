@@ -24,7 +24,9 @@ impl<R: Record + Clone> Source for Deal<R> {
 impl<R: Record> Split<R> for DealSplit<R> {
     fn poll(&mut self, feed: &mut Feed<'_, R>) -> Result<Progress> {
         while feed.room() > 0 {
-            let Some(record) = self.0.next() else { return Ok(Progress::Done) };
+            let Some(record) = self.0.next() else {
+                return Ok(Progress::Done);
+            };
             record.lend(|view| feed.push(view))?;
         }
         Ok(Progress::Busy)

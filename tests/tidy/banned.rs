@@ -29,11 +29,7 @@ struct Ban {
 }
 
 const fn ban(call: &'static [&'static str], instead: &'static str) -> Ban {
-    Ban {
-        call,
-        except: &[],
-        instead,
-    }
+    Ban { call, except: &[], instead }
 }
 
 const EXIT: &str = "return an Error; only a program's main ends the process";
@@ -43,22 +39,12 @@ const WIDTH: &str = "widths in bytes are explicit: convert to u32 or u64 first";
 const BANS: &[Ban] = &[
     ban(&["process", "::", "exit"], EXIT),
     ban(&["process", "::", "abort"], EXIT),
-    ban(
-        &[".", "unwrap", "(", ")"],
-        "return an Error, or `expect` the invariant by name",
-    ),
-    Ban {
-        call: &["println", "!"],
-        except: &["src/connector/stdout.rs"],
-        instead: PRINT,
-    },
+    ban(&[".", "unwrap", "(", ")"], "return an Error, or `expect` the invariant by name"),
+    Ban { call: &["println", "!"], except: &["src/connector/stdout.rs"], instead: PRINT },
     ban(&["print", "!"], PRINT),
     ban(&["eprintln", "!"], PRINT),
     ban(&["eprint", "!"], PRINT),
-    ban(
-        &["thread", "::", "sleep"],
-        "park with a deadline, so that a wake-up ends it",
-    ),
+    ban(&["thread", "::", "sleep"], "park with a deadline, so that a wake-up ends it"),
     ban(&["usize", "::", "to_le_bytes"], WIDTH),
     ban(&["usize", "::", "to_be_bytes"], WIDTH),
     ban(&["usize", "::", "to_ne_bytes"], WIDTH),
@@ -76,17 +62,9 @@ pub fn calls(source: &Source) -> Vec<Fault> {
         return Vec::new();
     }
     let mut faults = Vec::new();
-    for ban in BANS
-        .iter()
-        .filter(|ban| !ban.except.contains(&source.path.as_str()))
-    {
+    for ban in BANS.iter().filter(|ban| !ban.except.contains(&source.path.as_str())) {
         for line in source.find(ban.call) {
-            faults.push(Fault::new(
-                source,
-                line,
-                format!("`{}`", ban.call.concat()),
-                ban.instead,
-            ));
+            faults.push(Fault::new(source, line, format!("`{}`", ban.call.concat()), ban.instead));
         }
     }
     faults
@@ -122,18 +100,9 @@ pub fn unsafe_unexplained(source: &Source) -> Vec<Fault> {
     };
     let fault = |(line, word)| {
         let what = format!("`unsafe` without `{word}` in the {SAFETY_LINES_MAX} lines above");
-        Fault::new(
-            source,
-            line,
-            what,
-            "number the conditions that make it sound",
-        )
+        Fault::new(source, line, what, "number the conditions that make it sound")
     };
-    unsafes(source)
-        .into_iter()
-        .filter(|found| !explained(found))
-        .map(fault)
-        .collect()
+    unsafes(source).into_iter().filter(|found| !explained(found)).map(fault).collect()
 }
 
 fn covers(entry: &str, path: &str) -> bool {
@@ -144,12 +113,7 @@ fn covers(entry: &str, path: &str) -> bool {
 /// is no promise and needs none; a trait's method has its conditions at the trait; a model of a
 /// function has them at the function.
 fn unsafes(source: &Source) -> Vec<(usize, &'static str)> {
-    let next = |at: usize| {
-        source
-            .tokens
-            .get(at)
-            .map_or("", |token: &Token| token.text.as_str())
-    };
+    let next = |at: usize| source.tokens.get(at).map_or("", |token: &Token| token.text.as_str());
     source
         .tokens
         .iter()
@@ -169,10 +133,7 @@ fn unsafes(source: &Source) -> Vec<(usize, &'static str)> {
 /// Whether the innermost braces around a token are those of an `impl … for …`.
 fn is_in_trait_impl(source: &Source, at: usize) -> bool {
     let mut closed = 0;
-    let mut before = source.tokens[..at]
-        .iter()
-        .rev()
-        .map(|token| token.text.as_str());
+    let mut before = source.tokens[..at].iter().rev().map(|token| token.text.as_str());
     let inside = before.by_ref().find(|text| {
         match *text {
             "}" => closed += 1,
@@ -211,20 +172,10 @@ fn a_banned_call_is_refused_in_the_engine() {
     ] {
         assert_eq!(count("src/key.rs", bad), 1, "{bad}");
         assert_eq!(count("tests/key.rs", bad), 0, "{bad}");
-        assert_eq!(
-            count("src/key.rs", &format!("#[cfg(test)] mod t {{ {bad} }}")),
-            0,
-            "{bad}"
-        );
+        assert_eq!(count("src/key.rs", &format!("#[cfg(test)] mod t {{ {bad} }}")), 0, "{bad}");
     }
-    assert_eq!(
-        count("src/connector/stdout.rs", "fn f() { println!(\"x\") }"),
-        0
-    );
-    assert_eq!(
-        count("src/key.rs", "fn f(x: Option<u8>) -> u8 { x.unwrap_or(1) }"),
-        0
-    );
+    assert_eq!(count("src/connector/stdout.rs", "fn f() { println!(\"x\") }"), 0);
+    assert_eq!(count("src/key.rs", "fn f(x: Option<u8>) -> u8 { x.unwrap_or(1) }"), 0);
     assert_eq!(count("src/key.rs", "/// Never `x.unwrap()`.\nfn f() {}"), 0);
 }
 
@@ -247,23 +198,14 @@ fn unsafe_is_refused_outside_the_list() {
 fn unsafe_without_conditions_is_refused() {
     let count = |text: &str| unsafe_unexplained(&Source::rust("src/ring/spsc.rs", text)).len();
     assert_eq!(count("fn f() { unsafe { g() } }"), 1);
-    assert_eq!(
-        count("fn f() {\n// SAFETY: 1. g is pure.\nunsafe { g() } }"),
-        0
-    );
+    assert_eq!(count("fn f() {\n// SAFETY: 1. g is pure.\nunsafe { g() } }"), 0);
     assert_eq!(count("unsafe impl Send for A {}"), 1);
     assert_eq!(count("/// # Safety\n/// 1. Not null.\nunsafe fn f() {}"), 0);
     assert_eq!(count("// SAFETY: of another kind\nunsafe fn f() {}"), 1);
     assert_eq!(count("type F = unsafe fn(u8);"), 0);
     assert_eq!(count("impl R for [A; 4] { fn g() {} unsafe fn f() {} }"), 0);
-    assert_eq!(
-        count("impl R for A { fn g() {} } impl A { fn g() {} unsafe fn f() {} }"),
-        1
-    );
+    assert_eq!(count("impl R for A { fn g() {} } impl A { fn g() {} unsafe fn f() {} }"), 1);
     assert_eq!(count("#[cfg(loom)] impl A { unsafe fn f() {} }"), 0);
-    let far = format!(
-        "// SAFETY: 1. far\n{}fn f() {{ unsafe {{ g() }} }}",
-        "\n".repeat(20)
-    );
+    let far = format!("// SAFETY: 1. far\n{}fn f() {{ unsafe {{ g() }} }}", "\n".repeat(20));
     assert_eq!(count(&far), 1);
 }

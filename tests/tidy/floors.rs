@@ -57,12 +57,7 @@ pub fn check(sources: &[Source]) -> Vec<Fault> {
         }
         let Some(floor) = floor_of(&own) else {
             let what = format!("module {own} has no floor");
-            faults.push(Fault::new(
-                source,
-                1,
-                what,
-                "give it one in tests/tidy/floors.rs",
-            ));
+            faults.push(Fault::new(source, 1, what, "give it one in tests/tidy/floors.rs"));
             continue;
         };
         for import in imports(source, &path) {
@@ -95,10 +90,7 @@ fn verdict(own: &str, floor: usize, module: &str) -> Verdict {
     }
     let Some(below) = floor_of(module) else {
         let what = format!("`crate::{module}` is not a module with a floor");
-        return Verdict::Wrong(
-            what,
-            "name the module that defines it, as in crate::error::Error",
-        );
+        return Verdict::Wrong(what, "name the module that defines it, as in crate::error::Error");
     };
     if below < floor {
         Verdict::Fine
@@ -106,10 +98,7 @@ fn verdict(own: &str, floor: usize, module: &str) -> Verdict {
         Verdict::Beside
     } else {
         let what = format!("{own} (floor {floor}) imports {module} (floor {below})");
-        Verdict::Wrong(
-            what,
-            "move what both need to a lower floor, or pass it in from above",
-        )
+        Verdict::Wrong(what, "move what both need to a lower floor, or pass it in from above")
     }
 }
 
@@ -130,12 +119,7 @@ fn module_path(path: &str) -> Vec<String> {
 /// All top-level modules that the tokens name, from the crate's root or by way of `super`.
 fn imports(source: &Source, path: &[String]) -> Vec<Import> {
     let mut found = Vec::new();
-    let text = |at: usize| {
-        source
-            .tokens
-            .get(at)
-            .map_or("", |token| token.text.as_str())
-    };
+    let text = |at: usize| source.tokens.get(at).map_or("", |token| token.text.as_str());
     let mut at = 0;
     while at < source.tokens.len() {
         let token = &source.tokens[at];
@@ -162,21 +146,15 @@ fn imports(source: &Source, path: &[String]) -> Vec<Import> {
 /// The first words of what follows `crate::`: one, or those of a braced list.
 fn heads(source: &Source, at: usize) -> Vec<Import> {
     let tokens = &source.tokens[at..];
-    let import = |token: &crate::source::Token| Import {
-        line: token.line,
-        module: token.text.clone(),
-    };
+    let import =
+        |token: &crate::source::Token| Import { line: token.line, module: token.text.clone() };
     let Some(first) = tokens.first() else {
         return Vec::new();
     };
     if first.text != "{" {
         let exported_macro =
             tokens.get(1).is_some_and(|next| next.text == "!") && floor_of(&first.text).is_none();
-        return if exported_macro {
-            Vec::new()
-        } else {
-            vec![import(first)]
-        };
+        return if exported_macro { Vec::new() } else { vec![import(first)] };
     }
     let mut found = Vec::new();
     let mut depth = 0;
@@ -219,32 +197,21 @@ fn circles(beside: &[(&Source, String, Import)]) -> Vec<Fault> {
     let closes = |(_, own, import): &&(&Source, String, Import)| leads_back(&import.module, own);
     let fault = |(source, own, import): &(&Source, String, Import)| {
         let what = format!("{own} and {} import each other", import.module);
-        Fault::new(
-            source,
-            import.line,
-            what,
-            "let only one of them know the other",
-        )
+        Fault::new(source, import.line, what, "let only one of them know the other")
     };
     beside.iter().filter(closes).map(fault).collect()
 }
 
 #[cfg(test)]
 fn faults_of(files: &[(&str, &str)]) -> Vec<String> {
-    let sources: Vec<Source> = files
-        .iter()
-        .map(|(path, text)| Source::rust(path, text))
-        .collect();
+    let sources: Vec<Source> = files.iter().map(|(path, text)| Source::rust(path, text)).collect();
     check(&sources).iter().map(Fault::to_string).collect()
 }
 
 #[track_caller]
 fn refused(path: &str, text: &str, expected: &str) {
     let faults = faults_of(&[(path, text)]);
-    assert!(
-        faults.len() == 1 && faults[0].contains(expected),
-        "{faults:?}"
-    );
+    assert!(faults.len() == 1 && faults[0].contains(expected), "{faults:?}");
 }
 
 #[track_caller]
@@ -255,36 +222,12 @@ fn passes(path: &str, text: &str) {
 
 #[test]
 fn an_import_upwards_is_refused() {
-    refused(
-        "src/ring/spsc.rs",
-        "\nuse crate::runtime::Shard;",
-        "src/ring/spsc.rs:2: ring (floor",
-    );
-    refused(
-        "src/ring/spsc.rs",
-        "fn f() { crate::api::job(); }",
-        "imports api",
-    );
-    refused(
-        "src/ring/mod.rs",
-        "use super::state::Table;",
-        "imports state",
-    );
-    refused(
-        "src/ring/spsc.rs",
-        "use super::super::state::Table;",
-        "imports state",
-    );
-    refused(
-        "src/ring/spsc.rs",
-        "mod x { use super::super::super::plan::P; }",
-        "imports plan",
-    );
-    refused(
-        "src/state/mod.rs",
-        "use crate::{error::Error, window::{pane, key}};",
-        "window",
-    );
+    refused("src/ring/spsc.rs", "\nuse crate::runtime::Shard;", "src/ring/spsc.rs:2: ring (floor");
+    refused("src/ring/spsc.rs", "fn f() { crate::api::job(); }", "imports api");
+    refused("src/ring/mod.rs", "use super::state::Table;", "imports state");
+    refused("src/ring/spsc.rs", "use super::super::state::Table;", "imports state");
+    refused("src/ring/spsc.rs", "mod x { use super::super::super::plan::P; }", "imports plan");
+    refused("src/state/mod.rs", "use crate::{error::Error, window::{pane, key}};", "window");
 }
 
 #[test]
@@ -292,35 +235,16 @@ fn a_macro_counts_where_it_is_defined() {
     let text = "macro_rules! m { ($x:ident) => { $crate::api::Job::$x() } }";
     refused("src/record/declare.rs", text, "imports api");
     passes("src/lib.rs", text);
-    passes(
-        "src/record/declare.rs",
-        "macro_rules! m { () => { $crate::__private::rkyv::f() } }",
-    );
+    passes("src/record/declare.rs", "macro_rules! m { () => { $crate::__private::rkyv::f() } }");
 }
 
 #[test]
 fn neighbours_are_told_apart() {
     passes("src/window/pane.rs", "use crate::operator::Operator;");
-    refused(
-        "src/operator/map.rs",
-        "use crate::window::Pane;",
-        "imports window",
-    );
-    refused(
-        "src/join/interval.rs",
-        "use crate::window::Pane;",
-        "imports window",
-    );
-    refused(
-        "src/plan/mod.rs",
-        "use crate::connector::File;",
-        "imports connector",
-    );
-    refused(
-        "src/connector/mod.rs",
-        "use crate::plan::Graph;",
-        "imports plan",
-    );
+    refused("src/operator/map.rs", "use crate::window::Pane;", "imports window");
+    refused("src/join/interval.rs", "use crate::window::Pane;", "imports window");
+    refused("src/plan/mod.rs", "use crate::connector::File;", "imports connector");
+    refused("src/connector/mod.rs", "use crate::plan::Graph;", "imports plan");
     passes("src/ring/mesh.rs", "use crate::limits::RING_BYTES;");
     let circle = faults_of(&[
         ("src/key.rs", "use crate::time::Timestamp;"),
@@ -334,27 +258,14 @@ fn neighbours_are_told_apart() {
 fn what_has_no_floor_is_refused() {
     refused("src/utils.rs", "", "module utils has no floor");
     refused("src/ring/mod.rs", "use crate::Error;", "`crate::Error`");
-    refused(
-        "src/ring/mod.rs",
-        "use crate::prelude::*;",
-        "shows all floors",
-    );
+    refused("src/ring/mod.rs", "use crate::prelude::*;", "shows all floors");
 }
 
 #[test]
 fn what_is_below_or_inside_or_in_tests_passes() {
-    passes(
-        "src/runtime/shard.rs",
-        "use crate::{ring::Ring, state::Table}; use super::epoch::E;",
-    );
-    passes(
-        "src/ring/spsc.rs",
-        "pub(crate) fn f() {} mod x { use super::f; } use crate::ring::G;",
-    );
-    passes(
-        "src/ring/spsc.rs",
-        "#[cfg(test)] mod tests { use crate::api::Job; use super::*; }",
-    );
+    passes("src/runtime/shard.rs", "use crate::{ring::Ring, state::Table}; use super::epoch::E;");
+    passes("src/ring/spsc.rs", "pub(crate) fn f() {} mod x { use super::f; } use crate::ring::G;");
+    passes("src/ring/spsc.rs", "#[cfg(test)] mod tests { use crate::api::Job; use super::*; }");
     passes("src/prelude.rs", "pub use crate::api::Job;");
     passes("src/state/mod.rs", "fn f() { crate::context!(1); }");
 }

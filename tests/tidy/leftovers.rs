@@ -3,12 +3,8 @@
 use crate::source::{Fault, Source};
 
 /// Written in two halves, so that this file passes its own check.
-const NOTES: &[&str] = &[
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("XX", "X"),
-    concat!("HA", "CK"),
-];
+const NOTES: &[&str] =
+    &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("HA", "CK")];
 
 const MACROS: &[&str] = &["dbg", "todo", "unimplemented"];
 
@@ -25,22 +21,12 @@ pub fn notes(source: &Source) -> Vec<Fault> {
     for (at, line) in source.lines() {
         let words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
         if let Some(word) = words.into_iter().find(|word| NOTES.contains(word)) {
-            faults.push(Fault::new(
-                source,
-                at,
-                word,
-                "do it, or open an issue and delete it",
-            ));
+            faults.push(Fault::new(source, at, word, "do it, or open an issue and delete it"));
         }
     }
     for name in MACROS {
         for line in source.find(&[name, "!"]) {
-            faults.push(Fault::new(
-                source,
-                line,
-                format!("`{name}!`"),
-                "write what it stands for",
-            ));
+            faults.push(Fault::new(source, line, format!("`{name}!`"), "write what it stands for"));
         }
     }
     faults
@@ -80,11 +66,9 @@ pub fn dead_code(source: &Source) -> Vec<Fault> {
 }
 
 fn is_statement(code: &str) -> bool {
-    let marked = [
-        "(", "=", "::", "let ", "return", "break", "continue", "use ",
-    ]
-    .iter()
-    .any(|mark| code.contains(mark));
+    let marked = ["(", "=", "::", "let ", "return", "break", "continue", "use "]
+        .iter()
+        .any(|mark| code.contains(mark));
     let whole = if let Some(open) = code.strip_suffix('{') {
         format!("{{ {open} {{}} }}")
     } else if code.ends_with(';') && marked {
@@ -101,10 +85,7 @@ fn a_note_to_self_is_refused() {
         let text = format!("// {note}: later\nfn f() {{}}");
         assert_eq!(notes(&Source::rust("src/a.rs", &text)).len(), 1, "{note}");
         let inside = format!("// {note}S and A{note}\nfn f() {{}}");
-        assert!(
-            notes(&Source::rust("src/a.rs", &inside)).is_empty(),
-            "{note}"
-        );
+        assert!(notes(&Source::rust("src/a.rs", &inside)).is_empty(), "{note}");
     }
     for name in MACROS {
         let text = format!("fn f() {{ {name}!(1) }}");
@@ -118,10 +99,7 @@ fn a_path_of_one_machine_is_refused() {
     for home in HOMES {
         assert_eq!(count(format!("read \"{home}me/x.csv\"")), 1, "{home}");
     }
-    assert_eq!(
-        count(format!("a relative net{}er", concat!("/wo", "rk/"))),
-        0
-    );
+    assert_eq!(count(format!("a relative net{}er", concat!("/wo", "rk/"))), 0);
     assert_eq!(count("/proc/cpuinfo and /sys/kernel".to_owned()), 0);
 }
 

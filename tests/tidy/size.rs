@@ -16,12 +16,7 @@ pub fn files(source: &Source) -> Vec<Fault> {
         return Vec::new();
     }
     let what = format!("{lines} lines, {FILE_LINES_MAX} allowed");
-    vec![Fault::new(
-        source,
-        FILE_LINES_MAX + 1,
-        what,
-        "split it along its concepts",
-    )]
+    vec![Fault::new(source, FILE_LINES_MAX + 1, what, "split it along its concepts")]
 }
 
 pub fn readme(source: &Source) -> Vec<Fault> {
@@ -30,12 +25,7 @@ pub fn readme(source: &Source) -> Vec<Fault> {
         return Vec::new();
     }
     let what = format!("{lines} lines, {README_LINES_MAX} allowed");
-    vec![Fault::new(
-        source,
-        README_LINES_MAX + 1,
-        what,
-        "move detail to src/guide",
-    )]
+    vec![Fault::new(source, README_LINES_MAX + 1, what, "move detail to src/guide")]
 }
 
 /// Addresses, rows of tables and the strings of a manifest cannot be broken.

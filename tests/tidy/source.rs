@@ -17,22 +17,13 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(source: &Source, line: usize, what: impl Into<String>, remedy: &str) -> Self {
-        Self {
-            path: source.path.clone(),
-            line,
-            what: what.into(),
-            remedy: remedy.to_owned(),
-        }
+        Self { path: source.path.clone(), line, what: what.into(), remedy: remedy.to_owned() }
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}: {}; {}",
-            self.path, self.line, self.what, self.remedy
-        )
+        write!(f, "{}:{}: {}; {}", self.path, self.line, self.what, self.remedy)
     }
 }
 
@@ -65,17 +56,8 @@ impl Source {
         let mut source = Self::text(path, text);
         match text.parse::<TokenStream>() {
             Ok(stream) => {
-                let mut flat = Flat {
-                    tokens: Vec::new(),
-                    test_modules: Vec::new(),
-                };
-                flat.stream(
-                    stream,
-                    Place {
-                        test: is_test_file(path),
-                        nest: 0,
-                    },
-                );
+                let mut flat = Flat { tokens: Vec::new(), test_modules: Vec::new() };
+                flat.stream(stream, Place { test: is_test_file(path), nest: 0 });
                 source.tokens = flat.tokens;
                 source.test_modules = flat.test_modules.iter().map(|to| to.below(path)).collect();
             }
@@ -110,10 +92,7 @@ impl Source {
     /// Lines with their numbers, from 1.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = (usize, &str)> {
         let lines: Vec<&str> = self.text.lines().collect();
-        lines
-            .into_iter()
-            .enumerate()
-            .map(|(at, line)| (at + 1, line))
+        lines.into_iter().enumerate().map(|(at, line)| (at + 1, line))
     }
 
     /// Where these tokens stand in a row, outside test code.
@@ -121,11 +100,7 @@ impl Source {
         self.tokens
             .windows(pattern.len())
             .filter(|run| !run[0].test)
-            .filter(|run| {
-                run.iter()
-                    .zip(pattern)
-                    .all(|(token, text)| token.text == *text)
-            })
+            .filter(|run| run.iter().zip(pattern).all(|(token, text)| token.text == *text))
             .map(|run| run[0].line)
             .collect()
     }
@@ -134,12 +109,7 @@ impl Source {
 /// A file that the other checks could not see into is itself a fault.
 pub fn unreadable(source: &Source) -> Vec<Fault> {
     let fault = |(line, error): &(usize, String)| {
-        Fault::new(
-            source,
-            *line,
-            format!("not Rust: {error}"),
-            "make it compile",
-        )
+        Fault::new(source, *line, format!("not Rust: {error}"), "make it compile")
     };
     source.unreadable.iter().map(fault).collect()
 }
@@ -152,10 +122,8 @@ pub fn rust_files() -> Vec<Source> {
         .filter(|path| path.ends_with(".rs"))
         .map(|path| Source::rust(&path, &read(&path)))
         .collect();
-    let tests: HashSet<String> = sources
-        .iter()
-        .flat_map(|source| source.test_modules.clone())
-        .collect();
+    let tests: HashSet<String> =
+        sources.iter().flat_map(|source| source.test_modules.clone()).collect();
     for source in &mut sources {
         if tests.iter().any(|module| is_within(&source.path, module)) {
             source.tokens.iter_mut().for_each(|token| token.test = true);
@@ -176,10 +144,7 @@ pub fn texts() -> Vec<Source> {
             paths.push(path.to_owned());
         }
     }
-    paths
-        .iter()
-        .map(|path| Source::text(path, &read(path)))
-        .collect()
+    paths.iter().map(|path| Source::text(path, &read(path))).collect()
 }
 
 fn root() -> &'static Path {
@@ -229,8 +194,7 @@ fn module_folder(path: &str) -> String {
 }
 
 fn is_within(path: &str, module: &str) -> bool {
-    path.strip_prefix(module)
-        .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+    path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 #[derive(Clone, Copy)]
@@ -322,12 +286,7 @@ impl Flat {
 
     fn push(&mut self, text: String, line: usize, place: Place) {
         if !text.is_empty() {
-            self.tokens.push(Token {
-                text,
-                line,
-                test: place.test,
-                nest: place.nest,
-            });
+            self.tokens.push(Token { text, line, test: place.test, nest: place.nest });
         }
     }
 }
@@ -399,11 +358,7 @@ fn test_code_is_told_from_the_rest() {
                 #[cfg(all(test, not(loom)))]\n#[path = \"far.rs\"]\nmod near;\n";
     let source = Source::rust("src/ring/spsc.rs", text);
     let test = |name: &str| {
-        let token = source
-            .tokens
-            .iter()
-            .find(|token| token.text == name)
-            .expect(name);
+        let token = source.tokens.iter().find(|token| token.text == name).expect(name);
         (token.test, token.nest)
     };
     assert_eq!(test("b"), (false, 0));

@@ -102,10 +102,7 @@ pub struct Sum<F, T> {
 
 impl<F, T> Sum<F, T> {
     pub(super) fn new(f: F) -> Self {
-        Sum {
-            f,
-            number: PhantomData,
-        }
+        Sum { f, number: PhantomData }
     }
 }
 

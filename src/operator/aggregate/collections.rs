@@ -66,11 +66,7 @@ pub struct TopN<F, T> {
 
 impl<F, T> TopN<F, T> {
     pub(super) fn new(n: usize, f: F) -> Self {
-        TopN {
-            n,
-            f,
-            value: PhantomData,
-        }
+        TopN { n, f, value: PhantomData }
     }
 }
 

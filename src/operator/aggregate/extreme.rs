@@ -21,7 +21,9 @@ macro_rules! described {
             }
         }
 
-        impl<F: Clone $(, $type)* $(, const $flag: bool)?> Clone for $name<F $(, $type)* $(, $flag)?> {
+        impl<F: Clone $(, $type)* $(, const $flag: bool)?> Clone
+            for $name<F $(, $type)* $(, $flag)?>
+        {
             fn clone(&self) -> Self {
                 $name::new(self.f.clone())
             }

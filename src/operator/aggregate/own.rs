@@ -15,11 +15,7 @@ pub struct Folded<T, A, M> {
 
 impl<T, A, M> Folded<T, A, M> {
     pub(super) fn new(add: A, merge: M) -> Self {
-        Folded {
-            add,
-            merge,
-            acc: PhantomData,
-        }
+        Folded { add, merge, acc: PhantomData }
     }
 }
 
@@ -63,10 +59,7 @@ pub struct FoldedAlone<T, A> {
 
 impl<T, A> FoldedAlone<T, A> {
     pub(super) fn new(add: A) -> Self {
-        FoldedAlone {
-            add,
-            acc: PhantomData,
-        }
+        FoldedAlone { add, acc: PhantomData }
     }
 }
 

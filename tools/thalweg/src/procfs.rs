@@ -46,23 +46,14 @@ impl Procfs {
     /// the topmost.
     pub fn control_group(&self) -> String {
         let text = self.read("proc/self/cgroup").unwrap_or_default();
-        let path = text
-            .lines()
-            .find_map(|line| line.strip_prefix("0::/"))
-            .unwrap_or("");
-        format!("sys/fs/cgroup/{path}")
-            .trim_end_matches('/')
-            .to_owned()
+        let path = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or("");
+        format!("sys/fs/cgroup/{path}").trim_end_matches('/').to_owned()
     }
 }
 
 /// `16 kB` in bytes. The kernel writes kB and means KiB.
 pub fn kib(text: &str) -> Option<u64> {
-    text.split_whitespace()
-        .next()?
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib * 1024)
+    text.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// Bytes for a reader: `24.0 GiB`, `512 KiB`.

@@ -40,9 +40,7 @@ impl Machine {
             cpu: cpu(&procfs).unwrap_or_else(unknown),
             cores: probe::cores(),
             memory_bytes: procfs.memory_bytes("MemTotal").unwrap_or(0),
-            kernel: procfs
-                .read("proc/sys/kernel/osrelease")
-                .unwrap_or_else(unknown),
+            kernel: procfs.read("proc/sys/kernel/osrelease").unwrap_or_else(unknown),
             virtual_machine: is_virtual(&procfs),
             commit: commit().unwrap_or_else(unknown),
             compiler: option_env!("THALWEG_RUSTC").map_or_else(unknown, str::to_owned),
@@ -52,16 +50,9 @@ impl Machine {
 
     /// Names and values, in the order in which they are shown.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
-        let guest = if self.virtual_machine {
-            ", virtual"
-        } else {
-            ""
-        };
+        let guest = if self.virtual_machine { ", virtual" } else { "" };
         vec![
-            (
-                "machine",
-                format!("{}, {} cores{guest}", self.cpu, self.cores),
-            ),
+            ("machine", format!("{}, {} cores{guest}", self.cpu, self.cores)),
             ("memory", readable_bytes(self.memory_bytes)),
             ("kernel", self.kernel.clone()),
             ("commit", self.commit.clone()),

@@ -56,13 +56,8 @@ impl Progress {
             bar.finish_and_clear();
         };
         // Without a thread there is no line, and the run goes on.
-        let thread = thread::Builder::new()
-            .name("progress".to_owned())
-            .spawn(poll)
-            .ok();
-        Self {
-            poller: thread.map(|thread| (stop, thread)),
-        }
+        let thread = thread::Builder::new().name("progress".to_owned()).spawn(poll).ok();
+        Self { poller: thread.map(|thread| (stop, thread)) }
     }
 }
 
@@ -102,11 +97,7 @@ mod tests {
             assert!(Instant::now() < deadline, "{}", screen.contents());
             thread::sleep(Duration::from_millis(10));
         }
-        assert!(
-            screen.contents().starts_with("q5 run 2 of 3"),
-            "{}",
-            screen.contents()
-        );
+        assert!(screen.contents().starts_with("q5 run 2 of 3"), "{}", screen.contents());
         drop(progress);
         assert_eq!(screen.contents(), "");
         let calls = done.load(Ordering::Relaxed);

@@ -118,10 +118,7 @@ impl Report {
         facts.push(("seed", self.seed.to_string()));
         if let Some(ceiling) = self.generator_events_per_s {
             let ceiling = readable_rate(ceiling);
-            facts.push((
-                "input alone",
-                format!("{ceiling} events/s, a query's ceiling"),
-            ));
+            facts.push(("input alone", format!("{ceiling} events/s, a query's ceiling")));
         }
         facts
     }
@@ -149,11 +146,7 @@ impl Report {
         for row in &self.rows {
             table.add_row(row.cells().into_iter().enumerate().map(|(at, text)| {
                 let words = WORDS.contains(&at);
-                let side = if words {
-                    CellAlignment::Left
-                } else {
-                    CellAlignment::Right
-                };
+                let side = if words { CellAlignment::Left } else { CellAlignment::Right };
                 Cell::new(text.replace('|', "\\|")).set_alignment(side)
             }));
         }
@@ -167,9 +160,7 @@ impl Report {
         for row in &self.rows {
             writer.serialize((row.csv_fields(), &self.machine.commit, &self.machine.date))?;
         }
-        Ok(String::from_utf8(
-            writer.into_inner().context("cannot end the CSV")?,
-        )?)
+        Ok(String::from_utf8(writer.into_inner().context("cannot end the CSV")?)?)
     }
 }
 
@@ -215,11 +206,7 @@ impl Row {
     fn digest_cell(&self) -> String {
         let digest = self.digest.as_deref().unwrap_or("counted");
         let short: String = digest.chars().take(DIGEST_DIGITS).collect();
-        if self.digest_ok {
-            short
-        } else {
-            format!("{short} WRONG")
-        }
+        if self.digest_ok { short } else { format!("{short} WRONG") }
     }
 
     /// As text, so that a number that is not known leaves its field empty.
@@ -266,11 +253,8 @@ fn grouped(number: u64) -> String {
 /// Three digits or so, with the unit that a reader would say: `12.3 M`.
 fn readable_rate(rate: f64) -> String {
     const UNITS: &[(f64, &str)] = &[(1e9, " G"), (1e6, " M"), (1e3, " k")];
-    let (scale, unit) = UNITS
-        .iter()
-        .find(|(scale, _)| rate >= *scale)
-        .copied()
-        .unwrap_or((1.0, ""));
+    let (scale, unit) =
+        UNITS.iter().find(|(scale, _)| rate >= *scale).copied().unwrap_or((1.0, ""));
     let value = rate / scale;
     let digits = if value >= 100.0 { 0 } else { 1 };
     format!("{value:.digits$}{unit}")
@@ -301,15 +285,8 @@ mod tests {
     }
 
     fn report() -> Report {
-        let bad = Row {
-            digest_ok: false,
-            note: Some("a \"b\", c".to_owned()),
-            ..row("q7")
-        };
-        let clock = Row {
-            digest: None,
-            ..row("q12")
-        };
+        let bad = Row { digest_ok: false, note: Some("a \"b\", c".to_owned()), ..row("q7") };
+        let clock = Row { digest: None, ..row("q12") };
         let machine = Machine {
             cpu: "Quick 9000".to_owned(),
             cores: 2,
@@ -321,12 +298,7 @@ mod tests {
             date: "2026-01-02T03:04:05Z".to_owned(),
         };
         let generator_events_per_s = Some(30_000_000.0);
-        Report {
-            machine,
-            seed: 7,
-            generator_events_per_s,
-            rows: vec![row("q5"), bad, clock],
-        }
+        Report { machine, seed: 7, generator_events_per_s, rows: vec![row("q5"), bad, clock] }
     }
 
     #[test]
@@ -391,18 +363,11 @@ mod tests {
     fn a_file_that_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("report.md");
-        report()
-            .write(Format::Markdown, Some(&path))
-            .expect("written");
+        report().write(Format::Markdown, Some(&path)).expect("written");
         assert!(fs::read_to_string(&path).expect("read").contains("| q5"));
         let nowhere = folder.path().join("no/report.md");
-        let error = report()
-            .write(Format::Json, Some(&nowhere))
-            .expect_err("no folder");
-        assert!(
-            format!("{error:#}").contains("report.md: No such file"),
-            "{error:#}"
-        );
+        let error = report().write(Format::Json, Some(&nowhere)).expect_err("no folder");
+        assert!(format!("{error:#}").contains("report.md: No such file"), "{error:#}");
     }
 
     #[test]

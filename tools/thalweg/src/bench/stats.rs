@@ -72,16 +72,10 @@ impl Summary {
         let spread = self.spread_percent();
         if self.outliers > 0 {
             let (outliers, runs) = (self.outliers, self.runs);
-            return Some(format!(
-                "{outliers} of {runs} runs out of line; is the machine busy?"
-            ));
+            return Some(format!("{outliers} of {runs} runs out of line; is the machine busy?"));
         }
         if spread > SPREAD_PERCENT_MAX {
-            let advice = if self.runs < RUNS_FOR_OUTLIERS {
-                "try --runs 5"
-            } else {
-                "noisy"
-            };
+            let advice = if self.runs < RUNS_FOR_OUTLIERS { "try --runs 5" } else { "noisy" };
             return Some(format!("runs differ by {spread:.0} %; {advice}"));
         }
         None
@@ -107,11 +101,7 @@ fn outliers(sorted: &[f64]) -> usize {
     let mad = median(&deviations);
     let beyond = |deviation: &&f64| MAD_OF_NORMAL * **deviation > Z_SCORE_MAX * mad;
     // Where more than half are equal the measure of distance is 0 and says nothing.
-    if mad == 0.0 {
-        0
-    } else {
-        deviations.iter().filter(beyond).count()
-    }
+    if mad == 0.0 { 0 } else { deviations.iter().filter(beyond).count() }
 }
 
 /// What a piece of work cost.
@@ -131,9 +121,7 @@ impl Usage {
     /// Processor time in percent of the time on the clock: 200 is two busy cores.
     pub fn cpu_percent(&self) -> Option<f64> {
         let wall = self.wall.as_secs_f64();
-        self.cpu
-            .filter(|_| wall > 0.0)
-            .map(|cpu| cpu.as_secs_f64() / wall * 100.0)
+        self.cpu.filter(|_| wall > 0.0).map(|cpu| cpu.as_secs_f64() / wall * 100.0)
     }
 
     /// The peak in MiB.
@@ -162,26 +150,14 @@ impl Meter {
     /// Begins, with the peak set back to what is resident now where the kernel allows it.
     pub fn start() -> Self {
         let peak_is_own = reset_peak();
-        Self {
-            cpu: cpu_time(),
-            peak_is_own,
-            began: Instant::now(),
-        }
+        Self { cpu: cpu_time(), peak_is_own, began: Instant::now() }
     }
 
     /// Ends.
     pub fn stop(self) -> Usage {
         let wall = self.began.elapsed();
-        let cpu = self
-            .cpu
-            .zip(cpu_time())
-            .map(|(before, after)| after.saturating_sub(before));
-        Usage {
-            wall,
-            cpu,
-            peak_bytes: peak_bytes(),
-            peak_is_own: self.peak_is_own,
-        }
+        let cpu = self.cpu.zip(cpu_time()).map(|(before, after)| after.saturating_sub(before));
+        Usage { wall, cpu, peak_bytes: peak_bytes(), peak_is_own: self.peak_is_own }
     }
 }
 
@@ -192,9 +168,7 @@ fn reset_peak() -> bool {
 }
 
 fn peak_bytes() -> Option<u64> {
-    let from_proc = Procfs::here()
-        .field("proc/self/status", "VmHWM")
-        .and_then(|text| kib(&text));
+    let from_proc = Procfs::here().field("proc/self/status", "VmHWM").and_then(|text| kib(&text));
     from_proc.or_else(|| {
         let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
         u64::try_from(usage.max_rss()).ok().map(|kib| kib * 1024)
@@ -228,10 +202,7 @@ mod tests {
     fn what_is_unusual_is_noted() {
         let note = |values: &[f64]| Summary::of(values).expect("numbers").note();
         assert_eq!(note(&[1.0, 1.01, 1.02]), None);
-        assert_eq!(
-            note(&[1.0, 1.01, 1.2]).as_deref(),
-            Some("runs differ by 20 %; try --runs 5")
-        );
+        assert_eq!(note(&[1.0, 1.01, 1.2]).as_deref(), Some("runs differ by 20 %; try --runs 5"));
         let odd = note(&[1.0, 1.01, 1.02, 0.99, 0.98, 3.0]).expect("a note");
         assert!(odd.starts_with("1 of 6 runs"), "{odd}");
         assert_eq!(note(&[1.0, 1.0, 1.0, 1.0, 1.05]), None);
@@ -252,18 +223,12 @@ mod tests {
         let idle = Meter::start().stop();
 
         assert!(busy.wall >= Duration::from_millis(50));
-        assert!(
-            busy.cpu.expect("getrusage") > Duration::from_millis(5),
-            "{busy:?}"
-        );
+        assert!(busy.cpu.expect("getrusage") > Duration::from_millis(5), "{busy:?}");
         assert!(busy.cpu_percent().expect("a share") > 10.0, "{busy:?}");
         let peak = |usage: &Usage| usage.peak_bytes.expect("procfs");
         assert!(peak(&busy) > BYTES as u64);
         if idle.peak_is_own {
-            assert!(
-                peak(&idle) + BYTES as u64 / 2 < peak(&busy),
-                "{idle:?} {busy:?}"
-            );
+            assert!(peak(&idle) + BYTES as u64 / 2 < peak(&busy), "{idle:?} {busy:?}");
         }
     }
 }

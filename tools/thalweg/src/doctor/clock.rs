@@ -16,12 +16,7 @@ const TRIES: u32 = 20;
 const LOOK_NS_MAX: f64 = 200.0;
 
 /// Read in user space, without a system call.
-const FAST: &[&str] = &[
-    "tsc",
-    "kvm-clock",
-    "hyperv_clocksource_tsc_page",
-    "arch_sys_counter",
-];
+const FAST: &[&str] = &["tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"];
 
 pub(super) fn examine(procfs: &Procfs) -> Vec<Finding> {
     let source = procfs.read("sys/devices/system/clocksource/clocksource0/current_clocksource");
@@ -39,11 +34,7 @@ fn clock(source: Option<&str>, look_ns: f64) -> Finding {
     if fast {
         return Finding::ok("clock", value);
     }
-    Finding::warn(
-        "clock",
-        value,
-        "boot with clocksource=tsc if the processor's is steady",
-    )
+    Finding::warn("clock", value, "boot with clocksource=tsc if the processor's is steady")
 }
 
 /// What `Instant::now` costs, in nanoseconds.

@@ -27,9 +27,7 @@ pub(super) fn examine(procfs: &Procfs) -> Vec<Finding> {
 
 /// Whether this process may lock more than its limit.
 fn is_exempt(procfs: &Procfs) -> bool {
-    let set = procfs
-        .field("proc/self/status", "CapEff")
-        .unwrap_or_default();
+    let set = procfs.field("proc/self/status", "CapEff").unwrap_or_default();
     u64::from_str_radix(&set, 16).is_ok_and(|set| set & CAP_IPC_LOCK != 0)
 }
 
@@ -47,11 +45,7 @@ fn memlock(limit: Option<u64>, cores: usize, exempt: bool) -> Finding {
         wanted / 1024
     );
     if limit < probe::MEMLOCK_BYTES_MIN {
-        return Finding::bad(
-            "memlock",
-            format!("{value}; io_uring's executor needs more"),
-            remedy,
-        );
+        return Finding::bad("memlock", format!("{value}; io_uring's executor needs more"), remedy);
     }
     if exempt {
         return Finding::ok("memlock", format!("{value}, and the right to lock more"));
@@ -65,9 +59,7 @@ fn memlock(limit: Option<u64>, cores: usize, exempt: bool) -> Finding {
 
 /// The kernel marks its choice: `always [madvise] never`.
 fn transparent(procfs: &Procfs) -> Finding {
-    let text = procfs
-        .read("sys/kernel/mm/transparent_hugepage/enabled")
-        .unwrap_or_default();
+    let text = procfs.read("sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
     let chosen = text.split(['[', ']']).nth(1).unwrap_or("not told");
     if chosen == "never" {
         let remedy = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled";
@@ -86,10 +78,7 @@ fn reserved(procfs: &Procfs) -> Finding {
         return Finding::ok("huge pages", "none reserved, none needed");
     }
     let size = readable_bytes(procfs.memory_bytes("Hugepagesize").unwrap_or(0));
-    Finding::ok(
-        "huge pages",
-        format!("{free} of {total} reserved are free, {size} each"),
-    )
+    Finding::ok("huge pages", format!("{free} of {total} reserved are free, {size} each"))
 }
 
 /// What the control group allows, and what of it is taken; `None` without a limit.
@@ -97,10 +86,7 @@ fn group_limit(procfs: &Procfs) -> Option<(u64, u64)> {
     let group = procfs.control_group();
     let number = |path: String| procfs.read(&path)?.parse::<u64>().ok();
     let limit = number(format!("{group}/memory.max"))?;
-    Some((
-        limit,
-        number(format!("{group}/memory.current")).unwrap_or(0),
-    ))
+    Some((limit, number(format!("{group}/memory.current")).unwrap_or(0)))
 }
 
 fn free(procfs: &Procfs) -> Finding {
@@ -113,17 +99,9 @@ fn free(procfs: &Procfs) -> Finding {
         (free, total) = (free.min(limit.saturating_sub(taken)), limit);
         whose = ", by the control group's limit";
     }
-    let value = format!(
-        "{} of {} free{whose}",
-        readable_bytes(free),
-        readable_bytes(total)
-    );
+    let value = format!("{} of {} free{whose}", readable_bytes(free), readable_bytes(total));
     if free < FREE_BYTES_MIN {
-        return Finding::bad(
-            "memory",
-            value,
-            "end other programs, or run jobs with few keys",
-        );
+        return Finding::bad("memory", value, "end other programs, or run jobs with few keys");
     }
     Finding::ok("memory", value)
 }
@@ -133,10 +111,7 @@ fn swap(procfs: &Procfs) -> Finding {
         None | Some(0) => Finding::ok("swap", "none"),
         Some(total) => {
             let free = procfs.memory_bytes("SwapFree").unwrap_or(total);
-            let (used, total) = (
-                readable_bytes(total.saturating_sub(free)),
-                readable_bytes(total),
-            );
+            let (used, total) = (readable_bytes(total.saturating_sub(free)), readable_bytes(total));
             let remedy = "state that is swapped out stalls a shard: swapoff -a, or swappiness 1";
             Finding::warn("swap", format!("{used} of {total} used"), remedy)
         }
@@ -172,10 +147,7 @@ mod tests {
         let (_never, procfs) = tree(&[(path, "always madvise [never]")]);
         assert_eq!(transparent(&procfs).verdict, Verdict::Warn);
         let (_marked, procfs) = tree(&[(path, "always [madvise] never")]);
-        assert_eq!(
-            transparent(&procfs).value,
-            "transparent huge pages: madvise"
-        );
+        assert_eq!(transparent(&procfs).value, "transparent huge pages: madvise");
     }
 
     #[test]
@@ -187,24 +159,14 @@ mod tests {
         assert_eq!(free(&procfs).verdict, Verdict::Bad);
         assert_eq!(free(&procfs).value, "100 MiB of 8 GiB free");
         let (_limited, inside) = tree(&[
-            (
-                "proc/meminfo",
-                "MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\n",
-            ),
+            ("proc/meminfo", "MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\n"),
             ("proc/self/cgroup", "0::/app\n"),
             ("sys/fs/cgroup/app/memory.max", "1073741824\n"),
             ("sys/fs/cgroup/app/memory.current", "1048576\n"),
         ]);
         assert_eq!(free(&inside).verdict, Verdict::Ok);
-        assert!(
-            free(&inside).value.contains("of 1 GiB free, by"),
-            "{:?}",
-            free(&inside)
-        );
+        assert!(free(&inside).value.contains("of 1 GiB free, by"), "{:?}", free(&inside));
         assert_eq!(swap(&procfs).value, "1 MiB of 2 MiB used");
-        assert_eq!(
-            reserved(&procfs).value,
-            "3 of 4 reserved are free, 2 MiB each"
-        );
+        assert_eq!(reserved(&procfs).value, "3 of 4 reserved are free, 2 MiB each");
     }
 }

@@ -42,29 +42,16 @@ pub struct Finding {
 
 impl Finding {
     fn ok(name: &'static str, value: impl Into<String>) -> Self {
-        Self {
-            name,
-            verdict: Verdict::Ok,
-            value: value.into(),
-            remedy: None,
-        }
+        Self { name, verdict: Verdict::Ok, value: value.into(), remedy: None }
     }
 
     fn warn(name: &'static str, value: impl Into<String>, remedy: impl Into<String>) -> Self {
         let remedy = Some(remedy.into());
-        Self {
-            name,
-            verdict: Verdict::Warn,
-            value: value.into(),
-            remedy,
-        }
+        Self { name, verdict: Verdict::Warn, value: value.into(), remedy }
     }
 
     fn bad(name: &'static str, value: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Bad,
-            ..Self::warn(name, value, remedy)
-        }
+        Self { verdict: Verdict::Bad, ..Self::warn(name, value, remedy) }
     }
 }
 
@@ -75,11 +62,8 @@ impl Finding {
 /// If standard output cannot be written.
 pub fn run(args: &args::Doctor) -> anyhow::Result<ExitCode> {
     let findings = examine(&Procfs::here());
-    let text = if args.json {
-        serde_json::to_string_pretty(&findings)? + "\n"
-    } else {
-        table(&findings)
-    };
+    let text =
+        if args.json { serde_json::to_string_pretty(&findings)? + "\n" } else { table(&findings) };
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
@@ -146,11 +130,7 @@ mod tests {
         let findings = examine(&Procfs::here());
         assert!(findings.len() >= 12, "{findings:?}");
         for finding in &findings {
-            assert_eq!(
-                finding.verdict == Verdict::Ok,
-                finding.remedy.is_none(),
-                "{finding:?}"
-            );
+            assert_eq!(finding.verdict == Verdict::Ok, finding.remedy.is_none(), "{finding:?}");
         }
     }
 

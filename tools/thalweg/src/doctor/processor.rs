@@ -24,21 +24,13 @@ fn cores(cores: usize) -> Finding {
     if cores > 1 {
         return Finding::ok("cores", value);
     }
-    Finding::warn(
-        "cores",
-        value,
-        "several shards share one core; give the process more",
-    )
+    Finding::warn("cores", value, "several shards share one core; give the process more")
 }
 
 /// How many cores the process's mask allows.
 fn allowed() -> Option<usize> {
     let mask = sched_getaffinity(Pid::from_raw(0)).ok()?;
-    Some(
-        (0..CpuSet::count())
-            .filter(|core| mask.is_set(*core).unwrap_or(false))
-            .count(),
-    )
+    Some((0..CpuSet::count()).filter(|core| mask.is_set(*core).unwrap_or(false)).count())
 }
 
 fn online(procfs: &Procfs) -> Option<usize> {
@@ -59,11 +51,7 @@ fn affinity(allowed: Option<usize>, online: Option<usize>) -> Finding {
     match (allowed, online) {
         (Some(allowed), Some(online)) if allowed < online => {
             let value = format!("{allowed} of {online} cores allowed");
-            Finding::warn(
-                "affinity",
-                value,
-                "widen the mask: taskset, or cpuset of the container",
-            )
+            Finding::warn("affinity", value, "widen the mask: taskset, or cpuset of the container")
         }
         (Some(allowed), _) => Finding::ok("affinity", format!("all {allowed} cores allowed")),
         _ => Finding::ok("affinity", "not told"),
@@ -77,10 +65,7 @@ fn quota_cores(procfs: &Procfs) -> Option<f64> {
         (quota.parse::<f64>().ok()?, period.parse::<f64>().ok()?)
     } else {
         let number = |name: &str| -> Option<f64> {
-            procfs
-                .read(&format!("sys/fs/cgroup/cpu/cpu.cfs_{name}_us"))?
-                .parse()
-                .ok()
+            procfs.read(&format!("sys/fs/cgroup/cpu/cpu.cfs_{name}_us"))?.parse().ok()
         };
         (number("quota")?, number("period")?)
     };
@@ -92,11 +77,7 @@ fn quota(procfs: &Procfs) -> Finding {
         None => Finding::ok("quota", "none"),
         Some(cores) => {
             let value = format!("{cores:.1} cores' time; beyond it all shards stand still");
-            Finding::warn(
-                "quota",
-                value,
-                "raise it, or bind to whole cores by a cpuset instead",
-            )
+            Finding::warn("quota", value, "raise it, or bind to whole cores by a cpuset instead")
         }
     }
 }
@@ -120,9 +101,8 @@ fn hypervisor(procfs: &Procfs) -> Finding {
     if !is_virtual(procfs) {
         return Finding::ok("hypervisor", "none seen");
     }
-    let maker = procfs
-        .read("sys/class/dmi/id/sys_vendor")
-        .or_else(|| procfs.read("sys/hypervisor/type"));
+    let maker =
+        procfs.read("sys/class/dmi/id/sys_vendor").or_else(|| procfs.read("sys/hypervisor/type"));
     let value = maker.map_or_else(|| "yes".to_owned(), |maker| format!("yes, {maker}"));
     Finding::warn(
         "hypervisor",
@@ -132,9 +112,7 @@ fn hypervisor(procfs: &Procfs) -> Finding {
 }
 
 fn numa(procfs: &Procfs) -> Finding {
-    let nodes = procfs
-        .read("sys/devices/system/node/online")
-        .and_then(|list| count_list(&list));
+    let nodes = procfs.read("sys/devices/system/node/online").and_then(|list| count_list(&list));
     match nodes {
         Some(nodes) if nodes > 1 => {
             let remedy = "bind a job to one: numactl --cpunodebind=0 --membind=0";
@@ -184,10 +162,7 @@ mod tests {
     #[test]
     fn what_disturbs_measurements_is_warned_of() {
         let (_root, procfs) = tree(&[
-            (
-                "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
-                "powersave\n",
-            ),
+            ("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n"),
             ("proc/cpuinfo", "flags : fpu hypervisor\n"),
             ("sys/class/dmi/id/sys_vendor", "QEMU\n"),
             ("sys/devices/system/node/online", "0-1\n"),
