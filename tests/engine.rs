@@ -1,5 +1,7 @@
 //! Whole jobs: the same results for every number of shards and either executor.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -68,11 +68,7 @@ pub trait Op<const ONE: bool>: Sized {
 
 fn worker_one<O: Op<true>>(input: &[Event]) -> Digest {
     let mut op = O::new(0, 1);
-    let mut out = Out {
-        me: 0,
-        workers: 1,
-        buf: Vec::new(),
-    };
+    let mut out = Out { me: 0, workers: 1, buf: Vec::new() };
     for chunk in input.chunks(BATCH) {
         for e in chunk {
             op.event(e, &mut out);
@@ -143,11 +139,8 @@ impl<M: Copy + Send> Links<M> {
 
 fn worker_many<O: Op<false>>(me: usize, w: usize, input: &[Event], mut l: Links<O::Msg>) -> Digest {
     let mut op = O::new(me, w);
-    let mut out = Out {
-        me,
-        workers: w,
-        buf: (0..w).map(|_| Vec::with_capacity(2 * BATCH)).collect(),
-    };
+    let mut out =
+        Out { me, workers: w, buf: (0..w).map(|_| Vec::with_capacity(2 * BATCH)).collect() };
     let mut low = 0;
     for chunk in input.chunks(BATCH) {
         for e in chunk {
@@ -232,11 +225,7 @@ pub fn run<A: Op<true> + 'static, B: Op<false> + 'static>(
                     core_affinity::set_for_current(c);
                 }
                 barrier.wait();
-                if w == 1 {
-                    worker_one::<A>(input)
-                } else {
-                    worker_many::<B>(me, w, input, l)
-                }
+                if w == 1 { worker_one::<A>(input) } else { worker_many::<B>(me, w, input, l) }
             })
         })
         .collect();

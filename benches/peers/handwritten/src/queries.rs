@@ -12,11 +12,7 @@ macro_rules! route {
             Op::<ONE>::msg($self, 0, $m)
         } else {
             let to = $out.owner($key);
-            if to == $out.me {
-                Op::<ONE>::msg($self, to, $m)
-            } else {
-                $out.push(to, $m)
-            }
+            if to == $out.me { Op::<ONE>::msg($self, to, $m) } else { $out.push(to, $m) }
         }
     };
 }

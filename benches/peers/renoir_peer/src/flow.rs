@@ -41,8 +41,7 @@ pub fn digest<T: Data>(
     s: Stream<impl Operator<Out = T> + 'static>,
     add: impl Fn(&mut Digest, T) + Clone + Send + 'static,
 ) -> Out {
-    s.fold_assoc(Digest::default(), add, |d, x| d.merge(x))
-        .collect_vec()
+    s.fold_assoc(Digest::default(), add, |d, x| d.merge(x)).collect_vec()
 }
 
 /// Puts each element's timestamp into the element.

@@ -13,27 +13,14 @@ pub struct Aligned {
     slide: Timestamp,
 }
 
-pub const HOP: Aligned = Aligned {
-    size: HOP_SIZE as i64,
-    slide: HOP_SLIDE as i64,
-};
-pub const SLIDE: Aligned = Aligned {
-    size: HOP_SLIDE as i64,
-    slide: HOP_SLIDE as i64,
-};
-pub const TUMBLING: Aligned = Aligned {
-    size: TUMBLE as i64,
-    slide: TUMBLE as i64,
-};
+pub const HOP: Aligned = Aligned { size: HOP_SIZE as i64, slide: HOP_SLIDE as i64 };
+pub const SLIDE: Aligned = Aligned { size: HOP_SLIDE as i64, slide: HOP_SLIDE as i64 };
+pub const TUMBLING: Aligned = Aligned { size: TUMBLE as i64, slide: TUMBLE as i64 };
 
 impl<T: Data> WindowDescription<T> for Aligned {
     type Manager<A: WindowAccumulator<In = T>> = AlignedManager<A>;
     fn build<A: WindowAccumulator<In = T>>(&self, init: A) -> AlignedManager<A> {
-        AlignedManager {
-            init,
-            descr: self.clone(),
-            open: VecDeque::new(),
-        }
+        AlignedManager { init, descr: self.clone(), open: VecDeque::new() }
     }
 }
 

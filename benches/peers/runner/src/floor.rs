@@ -7,11 +7,7 @@ pub fn to_handwritten(query: &str) -> f64 {
 
 /// The least ratio to the best of the other engines.
 pub fn to_others(query: &str) -> f64 {
-    if is_stateless(query) || query == "q3" {
-        1.0
-    } else {
-        2.0
-    }
+    if is_stateless(query) || query == "q3" { 1.0 } else { 2.0 }
 }
 
 /// The least ratio of glommio executors to plain threads.

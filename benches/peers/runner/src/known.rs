@@ -2,10 +2,7 @@
 
 /// Rows and digest of a query over so many events, where they are on record.
 pub fn rows_and_digest(query: &str, events: usize) -> Option<(u64, &'static str)> {
-    KNOWN
-        .iter()
-        .find(|k| k.0 == events && k.1 == query)
-        .map(|k| (k.2, k.3))
+    KNOWN.iter().find(|k| k.0 == events && k.1 == query).map(|k| (k.2, k.3))
 }
 
 /// Events, query, rows, digest. Equal on handwritten, timely and Renoir (and, for 10 M, dbsp) with

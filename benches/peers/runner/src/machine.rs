@@ -16,18 +16,9 @@ pub fn describe() -> String {
         ("memory", memory),
         ("kernel", kernel),
         ("compiler", output("rustc", &["--version"])),
-        (
-            "commit",
-            output("git", &["describe", "--always", "--dirty"]),
-        ),
-        (
-            "date",
-            jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string(),
-        ),
-        (
-            "command",
-            format!("`benches/peers/run {}`", arguments.join(" ")),
-        ),
+        ("commit", output("git", &["describe", "--always", "--dirty"])),
+        ("date", jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string()),
+        ("command", format!("`benches/peers/run {}`", arguments.join(" "))),
     ]
     .iter()
     .filter(|(_, text)| !text.trim().is_empty())
@@ -43,12 +34,6 @@ fn value(path: &str, name: &str) -> Option<String> {
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(workspace())
-        .output();
-    output.map_or_else(
-        |_| String::new(),
-        |o| String::from_utf8_lossy(&o.stdout).into_owned(),
-    )
+    let output = Command::new(program).args(arguments).current_dir(workspace()).output();
+    output.map_or_else(|_| String::new(), |o| String::from_utf8_lossy(&o.stdout).into_owned())
 }

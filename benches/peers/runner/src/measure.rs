@@ -71,10 +71,7 @@ pub fn once(run: &Run, options: &Options, cores: &Cores) -> Result<Measurement> 
         serde_json::from_str(line).with_context(|| format!("not a JSON line: {line}"))?;
     let answered = (&m.query, m.workers, m.events);
     let asked = (&run.query, run.workers, options.events());
-    ensure!(
-        answered == asked,
-        "asked for {asked:?}, answered {answered:?}"
-    );
+    ensure!(answered == asked, "asked for {asked:?}, answered {answered:?}");
     m.engine = run.engine.to_string();
     Ok(m)
 }

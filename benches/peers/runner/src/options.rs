@@ -78,11 +78,7 @@ impl fmt::Display for Run {
 
 impl Options {
     pub fn events(&self) -> usize {
-        if self.quick {
-            EVENTS_QUICK
-        } else {
-            self.events
-        }
+        if self.quick { EVENTS_QUICK } else { self.events }
     }
 
     /// All runs in order. The engines take turns in every repetition, and another one begins each
@@ -159,12 +155,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for wrong in [
-            "--queries q6",
-            "--workers 0",
-            "--events 99000000",
-            "--engines flink",
-        ] {
+        for wrong in ["--queries q6", "--workers 0", "--events 99000000", "--engines flink"] {
             let line = format!("run {wrong}");
             assert!(Options::try_parse_from(line.split(' ')).is_err(), "{wrong}");
         }

@@ -40,10 +40,7 @@ pub struct Summary {
 impl Summary {
     fn new(lines: &[&Line]) -> Option<Summary> {
         let any = &lines.first()?.measured;
-        let mut speeds: Vec<_> = lines
-            .iter()
-            .map(|l| l.measured.events_per_s / 1e6)
-            .collect();
+        let mut speeds: Vec<_> = lines.iter().map(|l| l.measured.events_per_s / 1e6).collect();
         speeds.sort_by(f64::total_cmp);
         let (least, best) = (*speeds.first()?, *speeds.last()?);
         let middle = speeds.len() / 2;
@@ -67,20 +64,13 @@ impl Summary {
 impl Results {
     /// Adds a run's measurement; the line to write.
     pub fn add(&mut self, run: &Run, measured: Measurement) -> &Line {
-        let line = Line {
-            repetition: run.repetition,
-            measured,
-            engine: run.engine,
-        };
+        let line = Line { repetition: run.repetition, measured, engine: run.engine };
         self.0.push_mut(line)
     }
 
     /// The queries with their numbers of workers, in order.
     pub fn rows(&self) -> BTreeSet<(&str, usize)> {
-        self.0
-            .iter()
-            .map(|l| (&*l.measured.query, l.measured.workers))
-            .collect()
+        self.0.iter().map(|l| (&*l.measured.query, l.measured.workers)).collect()
     }
 
     /// The engines that gave a result, in order.
@@ -104,10 +94,7 @@ impl Results {
     /// One message for each query whose digests are not all the same, or not the known ones.
     pub fn disagreements(&self) -> Vec<String> {
         let queries: BTreeSet<_> = self.0.iter().map(|l| base(&l.measured.query)).collect();
-        queries
-            .into_iter()
-            .filter_map(|q| self.disagreement(q))
-            .collect()
+        queries.into_iter().filter_map(|q| self.disagreement(q)).collect()
     }
 
     fn disagreement(&self, query: &str) -> Option<String> {
@@ -147,12 +134,7 @@ pub mod tests {
     pub fn results(runs: &[(Engine, usize, f64, &str)]) -> Results {
         let mut results = Results::default();
         for &(engine, workers, speed, digest) in runs {
-            let run = Run {
-                repetition: 0,
-                query: "q5".into(),
-                workers,
-                engine,
-            };
+            let run = Run { repetition: 0, query: "q5".into(), workers, engine };
             let measured = Measurement {
                 engine: engine.to_string(),
                 query: "q5".into(),
@@ -173,24 +155,13 @@ pub mod tests {
     #[test]
     fn a_digest_that_differs_is_named() {
         let (timely, renoir) = (Engine::Timely, Engine::Renoir);
-        let same = results(&[
-            (timely, 1, 1.0, "a"),
-            (renoir, 1, 1.0, "a"),
-            (renoir, 2, 1.0, "a"),
-        ]);
+        let same = results(&[(timely, 1, 1.0, "a"), (renoir, 1, 1.0, "a"), (renoir, 2, 1.0, "a")]);
         assert!(same.agree("q5") && same.disagreements().is_empty());
-        let one = results(&[
-            (timely, 1, 1.0, "a"),
-            (renoir, 1, 1.0, "a"),
-            (renoir, 2, 1.0, "b"),
-        ]);
+        let one = results(&[(timely, 1, 1.0, "a"), (renoir, 1, 1.0, "a"), (renoir, 2, 1.0, "b")]);
         assert!(!one.agree("q5") && !one.agree("q5-raw"));
         let messages = one.disagreements();
         assert_eq!(messages.len(), 1);
-        assert!(
-            messages[0].contains("b (3 rows): q5 renoir W=2"),
-            "{messages:?}"
-        );
+        assert!(messages[0].contains("b (3 rows): q5 renoir W=2"), "{messages:?}");
     }
 
     #[test]
@@ -205,12 +176,7 @@ pub mod tests {
     #[test]
     fn a_summary_of_several_repetitions() {
         let t = Engine::Timely;
-        let four = results(&[
-            (t, 1, 8.0, ""),
-            (t, 1, 2.0, ""),
-            (t, 1, 4.0, ""),
-            (t, 1, 6.0, ""),
-        ]);
+        let four = results(&[(t, 1, 8.0, ""), (t, 1, 2.0, ""), (t, 1, 4.0, ""), (t, 1, 6.0, "")]);
         let s = four.summary("q5", 1, t).expect("a summary");
         assert_eq!((s.best, s.median, s.spread), (8.0, 5.0, 120.0));
         assert_eq!((s.repetitions, s.peak_mib), (4, 708));

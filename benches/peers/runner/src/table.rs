@@ -27,11 +27,7 @@ pub fn markdown(results: &Results, machine: &str, judge: bool) -> String {
     let style = presets::ASCII_MARKDOWN;
     let (engines, ratios) = (engines(results, style), ratios(results, style, judge));
     let marks = if judge { MARK_LEGEND } else { "" };
-    let differing: String = results
-        .disagreements()
-        .iter()
-        .map(|d| format!("* {d}\n"))
-        .collect();
+    let differing: String = results.disagreements().iter().map(|d| format!("* {d}\n")).collect();
     let digests = match &*differing {
         "" => "All agree.\n",
         text => text,
@@ -86,24 +82,11 @@ fn ratios(results: &Results, style: TableStyle, judge: bool) -> Table {
             speed(&hand),
             speed(&timely),
             speed(&renoir),
-            ratio(
-                thalweg_speed,
-                Speed::of(&hand),
-                floor::to_handwritten(query),
-            ),
+            ratio(thalweg_speed, Speed::of(&hand), floor::to_handwritten(query)),
             ratio(thalweg_speed, others, floor::to_others(query)),
-            ratio(
-                Speed::of(&of(Engine::ThalwegGlommio)),
-                thalweg_speed,
-                floor::GLOMMIO,
-            ),
+            ratio(Speed::of(&of(Engine::ThalwegGlommio)), thalweg_speed, floor::GLOMMIO),
             over,
-            if results.agree(query) {
-                "agree"
-            } else {
-                "DIFFER"
-            }
-            .into(),
+            if results.agree(query) { "agree" } else { "DIFFER" }.into(),
         ]);
     }
     align(&mut table, 2..=9);
@@ -134,14 +117,9 @@ fn engines(results: &Results, style: TableStyle) -> Table {
             let Some(s) = results.summary(query, workers, engine) else {
                 continue;
             };
-            let speed = Speed {
-                best: s.best,
-                median: s.median,
-            };
+            let speed = Speed { best: s.best, median: s.median };
             let of_hand = Speed::ratio(Some(speed), Speed::of(&hand));
-            let over = hand
-                .as_ref()
-                .map(|h| format!("{:+}", s.peak_mib - h.peak_mib));
+            let over = hand.as_ref().map(|h| format!("{:+}", s.peak_mib - h.peak_mib));
             table.add_row([
                 query.into(),
                 workers.to_string(),
@@ -172,29 +150,22 @@ struct Speed {
 
 impl Speed {
     fn of(summary: &Option<Summary>) -> Option<Speed> {
-        summary.as_ref().map(|s| Speed {
-            best: s.best,
-            median: s.median,
-        })
+        summary.as_ref().map(|s| Speed { best: s.best, median: s.median })
     }
 
     /// The greater of both, each number for itself.
     fn greater(a: Option<Speed>, b: Option<Speed>) -> Option<Speed> {
         match (a, b) {
-            (Some(a), Some(b)) => Some(Speed {
-                best: a.best.max(b.best),
-                median: a.median.max(b.median),
-            }),
+            (Some(a), Some(b)) => {
+                Some(Speed { best: a.best.max(b.best), median: a.median.max(b.median) })
+            }
             _ => a.or(b),
         }
     }
 
     fn ratio(a: Option<Speed>, b: Option<Speed>) -> Option<Speed> {
         let (a, b) = (a?, b?);
-        Some(Speed {
-            best: a.best / b.best,
-            median: a.median / b.median,
-        })
+        Some(Speed { best: a.best / b.best, median: a.median / b.median })
     }
 
     /// `best (median)`, with a mark at the best.
@@ -219,10 +190,7 @@ mod tests {
     fn cells(table: &Table) -> Vec<String> {
         let text = table.to_string();
         let last = text.lines().last().unwrap_or_default();
-        last.trim_matches('|')
-            .split('|')
-            .map(|c| c.trim().into())
-            .collect()
+        last.trim_matches('|').split('|').map(|c| c.trim().into()).collect()
     }
 
     #[test]
@@ -235,13 +203,7 @@ mod tests {
             (Engine::Renoir, 1, 40.0, "a"),
         ]);
         let row = cells(&ratios(&r, presets::ASCII_MARKDOWN, true));
-        let expected = [
-            "0.50 * (0.50)",
-            "1.50 * (1.50)",
-            "1.50 (1.50)",
-            "-60",
-            "agree",
-        ];
+        let expected = ["0.50 * (0.50)", "1.50 * (1.50)", "1.50 (1.50)", "-60", "agree"];
         assert_eq!(row[6..], expected);
         let row = cells(&ratios(&r, presets::ASCII_MARKDOWN, false));
         assert_eq!(row[6], "0.50 (0.50)", "nothing is marked");
@@ -249,10 +211,7 @@ mod tests {
 
     #[test]
     fn an_engine_that_is_not_there_leaves_gaps() {
-        let r = results(&[
-            (Engine::Handwritten, 2, 120.0, "a"),
-            (Engine::Timely, 2, 20.0, "b"),
-        ]);
+        let r = results(&[(Engine::Handwritten, 2, 120.0, "a"), (Engine::Timely, 2, 20.0, "b")]);
         let row = cells(&ratios(&r, presets::ASCII_MARKDOWN, true));
         assert_eq!(row[..3], ["q5", "2", NONE]);
         assert_eq!(row[6..], [NONE, NONE, NONE, NONE, "DIFFER"]);

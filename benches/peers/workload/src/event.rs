@@ -98,16 +98,7 @@ impl Event {
             }
             Event::Auction(a) => {
                 let prices = [a.initial_bid, a.reserve];
-                [
-                    1,
-                    a.id,
-                    a.seller,
-                    a.category,
-                    prices[0],
-                    prices[1],
-                    a.date_time,
-                    a.expires,
-                ]
+                [1, a.id, a.seller, a.category, prices[0], prices[1], a.date_time, a.expires]
             }
             Event::Bid(b) => [2, b.auction, b.bidder, b.price, b.date_time, 0, 0, 0],
         };
@@ -141,12 +132,7 @@ impl Event {
                 date_time: w[6],
                 expires: w[7],
             }),
-            2 => Event::Bid(Bid {
-                auction: w[1],
-                bidder: w[2],
-                price: w[3],
-                date_time: w[4],
-            }),
+            2 => Event::Bid(Bid { auction: w[1], bidder: w[2], price: w[3], date_time: w[4] }),
             _ => return None,
         })
     }

@@ -29,9 +29,8 @@ pub fn input_mib(events: usize) -> u64 {
 /// When the file cannot be written or read, or does not hold that many events.
 pub fn load(args: &Args) -> Vec<&'static [Event]> {
     let (n, w) = (args.events, args.workers);
-    let mut parts: Vec<Vec<Event>> = (0..w)
-        .map(|i| Vec::with_capacity(n / w + usize::from(i < n % w)))
-        .collect();
+    let mut parts: Vec<Vec<Event>> =
+        (0..w).map(|i| Vec::with_capacity(n / w + usize::from(i < n % w))).collect();
     let mut i = 0;
     let mut deal = |event| {
         parts[i % w].push(event);
@@ -96,22 +95,13 @@ fn generate_all(events: usize) -> Vec<Vec<Event>> {
             .step_by(step)
             .map(|from| scope.spawn(move || generate(from, events.min(from + step)).collect()))
             .collect();
-        pieces
-            .into_iter()
-            .map(|p| p.join().expect("the generator panicked"))
-            .collect()
+        pieces.into_iter().map(|p| p.join().expect("the generator panicked")).collect()
     })
 }
 
 fn generate(from: usize, to: usize) -> impl Iterator<Item = Event> {
-    let config = nexmark::config::NexmarkConfig {
-        base_time: BASE_TIME,
-        ..Default::default()
-    };
-    nexmark::EventGenerator::new(config)
-        .with_offset(from as u64)
-        .take(to - from)
-        .map(compact)
+    let config = nexmark::config::NexmarkConfig { base_time: BASE_TIME, ..Default::default() };
+    nexmark::EventGenerator::new(config).with_offset(from as u64).take(to - from).map(compact)
 }
 
 fn compact(event: Generated) -> Event {
@@ -121,11 +111,7 @@ fn compact(event: Generated) -> Event {
             date_time: p.date_time,
             name: str16(&p.name),
             city: str16(&p.city),
-            state: p
-                .state
-                .as_bytes()
-                .try_into()
-                .expect("a state has two letters"),
+            state: p.state.as_bytes().try_into().expect("a state has two letters"),
         }),
         Generated::Auction(a) => Event::Auction(Auction {
             id: a.id as u64,
@@ -165,10 +151,7 @@ mod tests {
         read(&path, n, |e| read_back.push(e)).expect("read");
         let generated: Vec<Event> = generate_all(n).into_iter().flatten().collect();
         assert_eq!(read_back, generated);
-        assert!(
-            read(&path, n + 1, |_| ()).is_err(),
-            "a short file is refused"
-        );
+        assert!(read(&path, n + 1, |_| ()).is_err(), "a short file is refused");
     }
 
     #[test]
@@ -184,10 +167,7 @@ mod tests {
         };
         let parts = load(&args);
         let all: Vec<Event> = generate(0, 100).collect();
-        assert_eq!(
-            parts.iter().map(|p| p.len()).collect::<Vec<_>>(),
-            [34, 33, 33]
-        );
+        assert_eq!(parts.iter().map(|p| p.len()).collect::<Vec<_>>(), [34, 33, 33]);
         assert_eq!(parts[2][1], all[5]);
     }
 }

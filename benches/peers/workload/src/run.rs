@@ -106,8 +106,5 @@ pub fn report(engine: &str, args: &Args, seconds: f64, digest: Digest) {
         rows: digest.rows,
         digest: format!("{:016x}", digest.hash),
     };
-    println!(
-        "{}",
-        serde_json::to_string(&line).expect("a measurement has only finite numbers")
-    );
+    println!("{}", serde_json::to_string(&line).expect("a measurement has only finite numbers"));
 }

@@ -28,34 +28,18 @@ impl<const ONE: bool> Op<ONE> for Q3<ONE> {
     type Msg = M3;
 
     fn new(_: usize, _: usize) -> Self {
-        Q3 {
-            persons: Map::default(),
-            waiting: Map::default(),
-            d: Digest::default(),
-        }
+        Q3 { persons: Map::default(), waiting: Map::default(), d: Digest::default() }
     }
 
     #[inline(always)]
     fn event(&mut self, e: &Event, out: &mut Out<M3>) {
         match e {
             Event::Person(p) if q3_state(&p.state) => {
-                let s = Seller {
-                    name: p.name,
-                    city: p.city,
-                    state: p.state,
-                };
+                let s = Seller { name: p.name, city: p.city, state: p.state };
                 route!(self, out, p.id, M3::Person(p.id, s));
             }
             Event::Auction(a) if a.category == Q3_CATEGORY => {
-                route!(
-                    self,
-                    out,
-                    a.seller,
-                    M3::Auction {
-                        seller: a.seller,
-                        id: a.id
-                    }
-                );
+                route!(self, out, a.seller, M3::Auction { seller: a.seller, id: a.id });
             }
             _ => {}
         }

@@ -8,22 +8,9 @@ use workload::{Digest, Event};
 
 #[derive(Clone, Copy)]
 pub enum M4 {
-    Bid {
-        auction: u64,
-        price: u64,
-        t: u64,
-    },
-    Auction {
-        id: u64,
-        category: u32,
-        length: u32,
-        t: u64,
-    },
-    Sum {
-        category: u64,
-        count: u64,
-        sum: u64,
-    },
+    Bid { auction: u64, price: u64, t: u64 },
+    Auction { id: u64, category: u32, length: u32, t: u64 },
+    Sum { category: u64, count: u64, sum: u64 },
 }
 
 struct Open {
@@ -73,11 +60,7 @@ impl<const ONE: bool> Op<ONE> for Q4<ONE> {
                     self,
                     out,
                     b.auction,
-                    M4::Bid {
-                        auction: b.auction,
-                        price: b.price,
-                        t: b.date_time
-                    }
+                    M4::Bid { auction: b.auction, price: b.price, t: b.date_time }
                 )
             }
             Event::Auction(a) => route!(
@@ -102,29 +85,12 @@ impl<const ONE: bool> Op<ONE> for Q4<ONE> {
                 Some(a) => a.bid(t, price),
                 None => self.early[from].push_back((t, auction, price)),
             },
-            M4::Auction {
-                id,
-                category,
-                length,
-                t,
-            } => {
+            M4::Auction { id, category, length, t } => {
                 let to = t + length as u64;
-                self.open.insert(
-                    id,
-                    Open {
-                        from: t,
-                        to,
-                        category: category as u64,
-                        max: 0,
-                    },
-                );
+                self.open.insert(id, Open { from: t, to, category: category as u64, max: 0 });
                 self.closing.push(Reverse((to, id)));
             }
-            M4::Sum {
-                category,
-                count,
-                sum,
-            } => {
+            M4::Sum { category, count, sum } => {
                 let s = self.sums.entry(category).or_default();
                 s.0 += count;
                 s.1 += sum;
@@ -153,14 +119,7 @@ impl<const ONE: bool> Op<ONE> for Q4<ONE> {
         // The final table belongs to worker 0.
         if t == u64::MAX && self.me != 0 {
             for (category, (count, sum)) in self.sums.drain() {
-                out.push(
-                    0,
-                    M4::Sum {
-                        category,
-                        count,
-                        sum,
-                    },
-                );
+                out.push(0, M4::Sum { category, count, sum });
             }
         }
     }

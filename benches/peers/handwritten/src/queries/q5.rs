@@ -52,18 +52,13 @@ impl Panes {
     fn slow(&mut self, n: u64) -> &mut Pane {
         let i = self.open.partition_point(|p| p.0 < n);
         if i == self.open.len() || self.open[i].0 != n {
-            self.open
-                .insert(i, (n, self.spare.pop().unwrap_or_default()));
+            self.open.insert(i, (n, self.spare.pop().unwrap_or_default()));
         }
         &mut self.open[i].1
     }
 
     fn pop_before(&mut self, n: u64) -> Option<(u64, Pane)> {
-        if self.open.front()?.0 < n {
-            self.open.pop_front()
-        } else {
-            None
-        }
+        if self.open.front()?.0 < n { self.open.pop_front() } else { None }
     }
 }
 
@@ -126,14 +121,7 @@ impl<const ONE: bool, const COMBINE: bool> Q5<ONE, COMBINE> {
             if self.me == 0 {
                 self.top(n, max, auction);
             } else {
-                out.push(
-                    0,
-                    M5::Top {
-                        window: n as u32,
-                        count: max,
-                        auction,
-                    },
-                );
+                out.push(0, M5::Top { window: n as u32, count: max, auction });
             }
         }
         if self.me == 0 {
@@ -191,15 +179,7 @@ impl<const ONE: bool, const COMBINE: bool> Op<ONE> for Q5<ONE, COMBINE> {
             } else if COMBINE {
                 *self.local.get(pane).entry(b.auction).or_default() += 1;
             } else {
-                route!(
-                    self,
-                    out,
-                    b.auction,
-                    M5::Bid {
-                        pane: pane as u32,
-                        auction: b.auction
-                    }
-                );
+                route!(self, out, b.auction, M5::Bid { pane: pane as u32, auction: b.auction });
             }
         }
     }
@@ -208,16 +188,7 @@ impl<const ONE: bool, const COMBINE: bool> Op<ONE> for Q5<ONE, COMBINE> {
         if COMBINE && !ONE {
             while let Some((pane, mut counts)) = self.local.pop_before(t / HOP_SLIDE) {
                 for (auction, count) in counts.drain() {
-                    route!(
-                        self,
-                        out,
-                        auction,
-                        M5::Count {
-                            pane: pane as u32,
-                            count,
-                            auction
-                        }
-                    );
+                    route!(self, out, auction, M5::Count { pane: pane as u32, count, auction });
                 }
                 self.local.spare.push(counts);
             }
@@ -230,16 +201,10 @@ impl<const ONE: bool, const COMBINE: bool> Op<ONE> for Q5<ONE, COMBINE> {
             M5::Bid { pane, auction } => {
                 *self.owned.get(pane as u64).entry(auction).or_default() += 1
             }
-            M5::Count {
-                pane,
-                count,
-                auction,
-            } => *self.owned.get(pane as u64).entry(auction).or_default() += count,
-            M5::Top {
-                window,
-                count,
-                auction,
-            } => self.top(window as u64, count, auction),
+            M5::Count { pane, count, auction } => {
+                *self.owned.get(pane as u64).entry(auction).or_default() += count
+            }
+            M5::Top { window, count, auction } => self.top(window as u64, count, auction),
             M5::TopEnd { window } => self.top_end(window as u64),
         }
     }

@@ -18,11 +18,7 @@ impl Highest {
     #[inline(always)]
     fn add(&mut self, window: u64, b: &Bid) {
         let n = self.0.len();
-        let i = if n > 0 && self.0[n - 1].0 == window {
-            n - 1
-        } else {
-            self.slow(window)
-        };
+        let i = if n > 0 && self.0[n - 1].0 == window { n - 1 } else { self.slow(window) };
         let (_, max, bids) = &mut self.0[i];
         if b.price >= *max {
             if b.price > *max {
@@ -43,11 +39,7 @@ impl Highest {
     }
 
     fn pop_before(&mut self, window: u64) -> Option<(u64, u64, Vec<Bid>)> {
-        if self.0.front()?.0 < window {
-            self.0.pop_front()
-        } else {
-            None
-        }
+        if self.0.front()?.0 < window { self.0.pop_front() } else { None }
     }
 }
 
@@ -62,12 +54,7 @@ impl<const ONE: bool> Op<ONE> for Q7<ONE> {
     type Msg = M7;
 
     fn new(me: usize, _: usize) -> Self {
-        Q7 {
-            me,
-            local: Highest::default(),
-            global: Highest::default(),
-            d: Digest::default(),
-        }
+        Q7 { me, local: Highest::default(), global: Highest::default(), d: Digest::default() }
     }
 
     #[inline(always)]

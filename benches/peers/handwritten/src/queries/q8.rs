@@ -40,10 +40,7 @@ impl<const ONE: bool> Op<ONE> for Q8<ONE> {
     type Msg = M8;
 
     fn new(_: usize, _: usize) -> Self {
-        Q8 {
-            windows: VecDeque::new(),
-            d: Digest::default(),
-        }
+        Q8 { windows: VecDeque::new(), d: Digest::default() }
     }
 
     #[inline(always)]
@@ -51,28 +48,11 @@ impl<const ONE: bool> Op<ONE> for Q8<ONE> {
         match e {
             Event::Person(p) => {
                 let window = (p.date_time / TUMBLE) as u32;
-                route!(
-                    self,
-                    out,
-                    p.id,
-                    M8::Person {
-                        window,
-                        id: p.id,
-                        name: p.name
-                    }
-                );
+                route!(self, out, p.id, M8::Person { window, id: p.id, name: p.name });
             }
             Event::Auction(a) => {
                 let window = (a.date_time / TUMBLE) as u32;
-                route!(
-                    self,
-                    out,
-                    a.seller,
-                    M8::Seller {
-                        window,
-                        id: a.seller
-                    }
-                );
+                route!(self, out, a.seller, M8::Seller { window, id: a.seller });
             }
             _ => {}
         }
@@ -86,11 +66,7 @@ impl<const ONE: bool> Op<ONE> for Q8<ONE> {
     }
 
     fn watermark(&mut self, t: u64, _: &mut Out<M8>) {
-        while self
-            .windows
-            .front()
-            .is_some_and(|w| (w.0 as u64) < t / TUMBLE)
-        {
+        while self.windows.front().is_some_and(|w| (w.0 as u64) < t / TUMBLE) {
             let (w, m) = self.windows.pop_front().unwrap();
             for (id, e) in m {
                 if let (Some(name), true) = (e.name, e.seller) {

@@ -26,12 +26,7 @@ macro_rules! stateless {
 }
 
 stateless!(Q0, |d, b| d.q0(b));
-stateless!(Q1, |d, b| d.q1(
-    b.auction,
-    b.bidder,
-    b.price * 908,
-    b.date_time
-));
+stateless!(Q1, |d, b| d.q1(b.auction, b.bidder, b.price * 908, b.date_time));
 stateless!(Q2, |d, b| if b.auction % 123 == 0 {
     d.q2(b.auction, b.price)
 });

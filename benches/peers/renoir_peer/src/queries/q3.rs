@@ -24,11 +24,7 @@ pub fn q3(s: Stream<impl Operator<Out = Event> + 'static>) -> Out {
         .filter_map(|e| match e {
             Event::Person(p) if q3_state(&p.state) => Some(PersonOrAuction::Person(
                 p.id,
-                Seller {
-                    name: p.name,
-                    city: p.city,
-                    state: p.state,
-                },
+                Seller { name: p.name, city: p.city, state: p.state },
             )),
             Event::Auction(a) if a.category == Q3_CATEGORY => {
                 Some(PersonOrAuction::Auction(a.seller, a.id))
@@ -49,7 +45,5 @@ pub fn q3(s: Stream<impl Operator<Out = Event> + 'static>) -> Out {
         _ => None,
     });
     let rows = persons.join(auctions, |p| p.0, |a| a.0).drop_key();
-    digest(rows, |d, ((_, p), (_, id))| {
-        d.q3(&p.name, &p.city, &p.state, id)
-    })
+    digest(rows, |d, ((_, p), (_, id))| d.q3(&p.name, &p.city, &p.state, id))
 }

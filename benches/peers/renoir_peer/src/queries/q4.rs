@@ -14,17 +14,8 @@ type FxMap<K, V> = HashMap<K, V, FxBuildHasher>;
 
 #[derive(Clone, Serialize, Deserialize)]
 enum AuctionOrBid {
-    Auction {
-        id: u64,
-        category: u64,
-        from: u64,
-        to: u64,
-    },
-    Bid {
-        auction: u64,
-        price: u64,
-        t: u64,
-    },
+    Auction { id: u64, category: u64, from: u64, to: u64 },
+    Bid { auction: u64, price: u64, t: u64 },
 }
 
 #[derive(Clone)]
@@ -53,21 +44,8 @@ impl Winners {
     }
     fn add(&mut self, x: AuctionOrBid) {
         match x {
-            AuctionOrBid::Auction {
-                id,
-                category,
-                from,
-                to,
-            } => {
-                self.open.insert(
-                    id,
-                    Open {
-                        from,
-                        to,
-                        category,
-                        max: 0,
-                    },
-                );
+            AuctionOrBid::Auction { id, category, from, to } => {
+                self.open.insert(id, Open { from, to, category, max: 0 });
                 self.closing.push(Reverse((to, id)));
             }
             AuctionOrBid::Bid { auction, price, t } => match self.open.get_mut(&auction) {
@@ -100,8 +78,7 @@ impl Winners {
             let a = self.open.remove(&id).unwrap();
             if a.max > 0 {
                 let row = (a.category, a.max);
-                self.out
-                    .push_back(StreamElement::Timestamped(row, to as Timestamp));
+                self.out.push_back(StreamElement::Timestamped(row, to as Timestamp));
             }
         }
     }
@@ -117,11 +94,9 @@ pub fn q4(s: Stream<impl Operator<Out = Event> + 'static>, workers: usize) -> Ou
                 from: a.date_time,
                 to: a.expires,
             }),
-            Event::Bid(b) => Some(AuctionOrBid::Bid {
-                auction: b.auction,
-                price: b.price,
-                t: b.date_time,
-            }),
+            Event::Bid(b) => {
+                Some(AuctionOrBid::Bid { auction: b.auction, price: b.price, t: b.date_time })
+            }
             Event::Person(_) => None,
         })
         .group_by(|x| match x {
@@ -165,7 +140,5 @@ pub fn q4(s: Stream<impl Operator<Out = Event> + 'static>, workers: usize) -> Ou
             },
         )
         .unkey();
-    digest(table, |d, (category, (count, sum))| {
-        d.q4(category, count, sum)
-    })
+    digest(table, |d, (category, (count, sum))| d.q4(category, count, sum))
 }

@@ -33,7 +33,5 @@ pub fn q8(s: Stream<impl Operator<Out = Event> + 'static>, workers: usize) -> Ou
             (Some(name), true) => Some((id, name)),
             _ => None,
         });
-    digest(with_time(users), |d, (t, (id, name))| {
-        d.q8(id, &name, t as u64 + 1 - TUMBLE)
-    })
+    digest(with_time(users), |d, (t, (id, name))| d.q8(id, &name, t as u64 + 1 - TUMBLE))
 }

@@ -15,8 +15,6 @@ pub fn q1(s: Stream<impl Operator<Out = Event> + 'static>) -> Out {
 }
 
 pub fn q2(s: Stream<impl Operator<Out = Event> + 'static>) -> Out {
-    let selected = bids(s)
-        .filter(|b| b.auction % 123 == 0)
-        .map(|b| (b.auction, b.price));
+    let selected = bids(s).filter(|b| b.auction % 123 == 0).map(|b| (b.auction, b.price));
     digest(selected, |d, (a, p)| d.q2(a, p))
 }

@@ -19,12 +19,9 @@ struct Seller {
 pub fn q3(s: Str<Event>, d: Shared) {
     let (persons, auctions) = s
         .flat_map(|e| match e {
-            Event::Person(p) if q3_state(&p.state) => Some(Ok(Seller {
-                id: p.id,
-                name: p.name,
-                city: p.city,
-                state: p.state,
-            })),
+            Event::Person(p) if q3_state(&p.state) => {
+                Some(Ok(Seller { id: p.id, name: p.name, city: p.city, state: p.state }))
+            }
             Event::Auction(a) if a.category == Q3_CATEGORY => Some(Err((a.seller, a.id))),
             _ => None,
         })

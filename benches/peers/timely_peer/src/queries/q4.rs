@@ -12,17 +12,8 @@ use workload::Event;
 
 #[derive(Clone, Serialize, Deserialize)]
 enum AuctionOrBid {
-    Auction {
-        id: u64,
-        category: u64,
-        from: u64,
-        to: u64,
-    },
-    Bid {
-        auction: u64,
-        price: u64,
-        t: u64,
-    },
+    Auction { id: u64, category: u64, from: u64, to: u64 },
+    Bid { auction: u64, price: u64, t: u64 },
 }
 
 struct Open {
@@ -53,21 +44,8 @@ struct Auctions {
 impl Auctions {
     fn add(&mut self, x: AuctionOrBid) {
         match x {
-            AuctionOrBid::Auction {
-                id,
-                category,
-                from,
-                to,
-            } => {
-                self.open.insert(
-                    id,
-                    Open {
-                        from,
-                        to,
-                        category,
-                        max: 0,
-                    },
-                );
+            AuctionOrBid::Auction { id, category, from, to } => {
+                self.open.insert(id, Open { from, to, category, max: 0 });
                 self.closing.push(Reverse((to, id)));
             }
             AuctionOrBid::Bid { auction, price, t } => match self.open.get_mut(&auction) {
@@ -112,20 +90,14 @@ pub fn q4(s: Str<Event>, d: Shared) {
             from: a.date_time,
             to: a.expires,
         }),
-        Event::Bid(b) => Some(AuctionOrBid::Bid {
-            auction: b.auction,
-            price: b.price,
-            t: b.date_time,
-        }),
+        Event::Bid(b) => {
+            Some(AuctionOrBid::Bid { auction: b.auction, price: b.price, t: b.date_time })
+        }
         Event::Person(_) => None,
     });
-    digest(
-        sums(winners(auctions_and_bids)),
-        d,
-        |d, (category, (count, sum))| {
-            d.q4(category, count, sum);
-        },
-    );
+    digest(sums(winners(auctions_and_bids)), d, |d, (category, (count, sum))| {
+        d.q4(category, count, sum);
+    });
 }
 
 /// Category and highest price of each auction that had a bid, when it closes.

@@ -55,12 +55,6 @@ where
 
 pub fn q7(s: Str<Event>, d: Shared) {
     let local = highest(bids(s), Pipeline, "Local");
-    let global = highest(
-        local,
-        Exchange::new(|b: &Bid| hash(b.date_time / TUMBLE)),
-        "Global",
-    );
-    digest(global, d, |d, b| {
-        d.q7(b.auction, b.price, b.bidder, b.date_time)
-    });
+    let global = highest(local, Exchange::new(|b: &Bid| hash(b.date_time / TUMBLE)), "Global");
+    digest(global, d, |d, b| d.q7(b.auction, b.price, b.bidder, b.date_time));
 }

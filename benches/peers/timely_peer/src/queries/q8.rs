@@ -19,15 +19,10 @@ pub fn q8(s: Str<Event>, d: Shared) {
     type Window = FxMap<u64, (Option<Str16>, bool)>;
     let rows = s
         .flat_map(|e| match e {
-            Event::Person(p) => Some(PersonOrSeller::Person {
-                id: p.id,
-                name: p.name,
-                t: p.date_time,
-            }),
-            Event::Auction(a) => Some(PersonOrSeller::Seller {
-                id: a.seller,
-                t: a.date_time,
-            }),
+            Event::Person(p) => {
+                Some(PersonOrSeller::Person { id: p.id, name: p.name, t: p.date_time })
+            }
+            Event::Auction(a) => Some(PersonOrSeller::Seller { id: a.seller, t: a.date_time }),
             Event::Bid(_) => None,
         })
         .unary_frontier(
@@ -61,12 +56,12 @@ pub fn q8(s: Str<Event>, d: Shared) {
                             break;
                         }
                         let (w, (cap, m)) = e.remove_entry();
-                        output
-                            .session(&cap)
-                            .give_iterator(m.into_iter().filter_map(|(id, x)| match x {
+                        output.session(&cap).give_iterator(m.into_iter().filter_map(|(id, x)| {
+                            match x {
                                 (Some(name), true) => Some((id, name, w * TUMBLE)),
                                 _ => None,
-                            }));
+                            }
+                        }));
                     }
                 }
             },

@@ -14,8 +14,6 @@ pub fn q1(s: Str<Event>, d: Shared) {
 }
 
 pub fn q2(s: Str<Event>, d: Shared) {
-    let selected = bids(s)
-        .filter(|b| b.auction % 123 == 0)
-        .map(|b| (b.auction, b.price));
+    let selected = bids(s).filter(|b| b.auction % 123 == 0).map(|b| (b.auction, b.price));
     digest(selected, d, |d, (a, p)| d.q2(a, p));
 }
