@@ -56,6 +56,8 @@
 mod digest;
 mod event;
 mod input;
+#[cfg(feature = "thalweg")]
+mod plain;
 mod run;
 
 pub use digest::{Digest, row4};
