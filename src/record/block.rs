@@ -157,24 +157,46 @@ impl<'a> Batch<'a> {
         self.len == 0
     }
 
-    /// Shows every record with its event time ([`Timestamp::MIN`] when it has none), in order.
+    /// The records' event times; none when they have none yet.
+    #[inline]
+    pub fn times(&self) -> Option<&'a [Timestamp]> {
+        self.times
+    }
+
+    /// The records in order.
     ///
     /// # Panics
     /// When the records are of another type.
     #[inline(always)]
-    pub fn for_each<R: Record>(&self, mut look: impl FnMut(Timestamp, R::View<'a>)) {
+    pub fn records<R: Record>(&self) -> Records<'a, R> {
         assert!(self.record == TypeId::of::<R>(), "an edge carries records of one type");
-        let mut at = self.first;
-        let mut next = || {
-            // SAFETY: 1. a batch is made from a block or a slice of `len` records of this type,
-            // which it borrows for `'a`. 2. `next` is called `len` times.
-            let (view, size) = unsafe { R::read(at) };
-            at = at.wrapping_add(size);
-            view
-        };
-        match self.times {
-            Some(times) => times.iter().for_each(|&time| look(time, next())),
-            None => (0..self.len).for_each(|_| look(Timestamp::MIN, next())),
-        }
+        Records { at: self.first, left: self.len, records: PhantomData }
     }
 }
+
+/// The records of a [`Batch`], read in place one after the other.
+pub struct Records<'a, R> {
+    at: *const u8,
+    left: usize,
+    records: PhantomData<&'a [R]>,
+}
+
+impl<'a, R: Record> Iterator for Records<'a, R> {
+    type Item = R::View<'a>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<R::View<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        // SAFETY: 1. a batch is made from a block or a slice of `len` records of this type, which
+        // it borrows for `'a`. 2. at most `len` of them are read, one after the other.
+        let (view, size) = unsafe { R::read(self.at) };
+        self.at = self.at.wrapping_add(size);
+        Some(view)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<R: Record> ExactSizeIterator for Records<'_, R> {}

@@ -26,7 +26,7 @@ mod native;
 mod schema;
 
 pub use archived::Archived;
-pub use block::{Batch, Block};
+pub use block::{Batch, Block, Records};
 pub use compound::List;
 pub use frame::{Frame, Payload};
 pub use in_window::InWindow;
