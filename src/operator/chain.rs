@@ -90,14 +90,90 @@ impl<R: Record> Chain for Identity<R> {
     }
 }
 
-/// A sink made of a closure, for the steps below.
-struct With<F>(F);
+/// A closure of the user's and what its results are pushed into: what a step hands to the chain
+/// before it. Structs, because the compiler does not reliably inline closures that are passed on
+/// by reference, which costs a call per record.
+struct Link<'a, F, P, O> {
+    f: &'a mut F,
+    to: &'a mut P,
+    out: PhantomData<O>,
+}
 
-impl<R: Record, F: FnMut(Stamp, R::View<'_>)> Push<R> for With<F> {
+/// How each kind of step pushes.
+macro_rules! link {
+    ($name:ident<$out:ident>($($f:tt)*) |$link:ident, $stamp:ident, $record:ident| $body:expr) => {
+        struct $name<'a, F, P, O>(Link<'a, F, P, O>);
+
+        impl<R, $out, F, P> Push<R> for $name<'_, F, P, fn() -> $out>
+        where
+            R: Record,
+            $out: Record,
+            F: $($f)*,
+            P: Push<$out>,
+        {
+            #[inline(always)]
+            fn push(&mut self, $stamp: Stamp, $record: R::View<'_>) {
+                let $link = &mut self.0;
+                $body
+            }
+        }
+    };
+}
+
+link!(Mapping<O>(FnMut(R::View<'_>) -> O) |link, stamp, record| {
+    (link.f)(record).lend(|made| link.to.push(stamp, made));
+});
+link!(FilterMapping<O>(FnMut(R::View<'_>) -> Option<O>) |link, stamp, record| {
+    if let Some(made) = (link.f)(record) {
+        made.lend(|made| link.to.push(stamp, made));
+    }
+});
+link!(FlatMapping<O>(FnMut(R::View<'_>, &mut Emit<'_, O>)) |link, stamp, record| {
+    (link.f)(record, &mut Emit::new(&mut |made| link.to.push(stamp, made)));
+});
+
+struct Filtering<'a, F, P>(Link<'a, F, P, fn()>);
+
+impl<R: Record, F: FnMut(R::View<'_>) -> bool, P: Push<R>> Push<R> for Filtering<'_, F, P> {
     #[inline(always)]
     fn push(&mut self, stamp: Stamp, record: R::View<'_>) {
-        (self.0)(stamp, record);
+        if (self.0.f)(record) {
+            self.0.to.push(stamp, record);
+        }
     }
+}
+
+struct Inspecting<'a, F, P>(Link<'a, F, P, fn()>);
+
+impl<R: Record, F: FnMut(R::View<'_>), P: Push<R>> Push<R> for Inspecting<'_, F, P> {
+    #[inline(always)]
+    fn push(&mut self, stamp: Stamp, record: R::View<'_>) {
+        (self.0.f)(record);
+        self.0.to.push(stamp, record);
+    }
+}
+
+struct Timing<'a, F, P> {
+    f: &'a mut F,
+    to: &'a mut P,
+    newest: &'a mut Timestamp,
+    disorder: i64,
+}
+
+impl<R: Record, F: FnMut(R::View<'_>) -> Timestamp, P: Push<R>> Push<R> for Timing<'_, F, P> {
+    #[inline(always)]
+    fn push(&mut self, _: Stamp, record: R::View<'_>) {
+        let at = (self.f)(record);
+        let mark = mark(*self.newest, self.disorder);
+        *self.newest = (*self.newest).max(at);
+        self.to.push(Stamp { at, mark }, record);
+    }
+}
+
+/// The watermark when the newest time is `newest`.
+#[inline(always)]
+fn mark(newest: Timestamp, disorder: i64) -> Watermark {
+    Timestamp::from_micros(newest.micros().saturating_sub(disorder))
 }
 
 /// Hands what a chain is told on to the chain before it.
@@ -136,11 +212,8 @@ where
     forward!();
     #[inline(always)]
     fn push<P: Push<O>>(&mut self, stamp: Stamp, record: <C::In as Record>::View<'_>, to: &mut P) {
-        let f = &mut self.f;
-        let mut with = |stamp, record: <C::Out as Record>::View<'_>| {
-            f(record).lend(|made| to.push(stamp, made));
-        };
-        self.chain.push(stamp, record, &mut With(&mut with));
+        let mut link = Mapping(Link { f: &mut self.f, to, out: PhantomData::<fn() -> O> });
+        self.chain.push(stamp, record, &mut link);
     }
 }
 
@@ -166,13 +239,8 @@ where
         record: <C::In as Record>::View<'_>,
         to: &mut P,
     ) {
-        let f = &mut self.f;
-        let mut with = |stamp, record: <C::Out as Record>::View<'_>| {
-            if f(record) {
-                to.push(stamp, record);
-            }
-        };
-        self.chain.push(stamp, record, &mut With(&mut with));
+        let mut link = Filtering(Link { f: &mut self.f, to, out: PhantomData::<fn()> });
+        self.chain.push(stamp, record, &mut link);
     }
 }
 
@@ -196,13 +264,9 @@ where
     forward!();
     #[inline(always)]
     fn push<P: Push<O>>(&mut self, stamp: Stamp, record: <C::In as Record>::View<'_>, to: &mut P) {
-        let f = &mut self.f;
-        let mut with = |stamp, record: <C::Out as Record>::View<'_>| {
-            if let Some(made) = f(record) {
-                made.lend(|made| to.push(stamp, made));
-            }
-        };
-        self.chain.push(stamp, record, &mut With(&mut with));
+        let out = PhantomData::<fn() -> O>;
+        let mut link = FilterMapping(Link { f: &mut self.f, to, out });
+        self.chain.push(stamp, record, &mut link);
     }
 }
 
@@ -226,11 +290,8 @@ where
     forward!();
     #[inline(always)]
     fn push<P: Push<O>>(&mut self, stamp: Stamp, record: <C::In as Record>::View<'_>, to: &mut P) {
-        let f = &mut self.f;
-        let mut with = |stamp, record: <C::Out as Record>::View<'_>| {
-            f(record, &mut Emit::new(&mut |made| to.push(stamp, made)));
-        };
-        self.chain.push(stamp, record, &mut With(&mut with));
+        let mut link = FlatMapping(Link { f: &mut self.f, to, out: PhantomData::<fn() -> O> });
+        self.chain.push(stamp, record, &mut link);
     }
 }
 
@@ -256,12 +317,8 @@ where
         record: <C::In as Record>::View<'_>,
         to: &mut P,
     ) {
-        let f = &mut self.f;
-        let mut with = |stamp, record: <C::Out as Record>::View<'_>| {
-            f(record);
-            to.push(stamp, record);
-        };
-        self.chain.push(stamp, record, &mut With(&mut with));
+        let mut link = Inspecting(Link { f: &mut self.f, to, out: PhantomData::<fn()> });
+        self.chain.push(stamp, record, &mut link);
     }
 }
 
@@ -284,11 +341,6 @@ impl<C, F> EventTime<C, F> {
     pub fn new(chain: C, f: F, disorder: std::time::Duration) -> Self {
         let (disorder, newest) = (span(disorder), Timestamp::MIN);
         EventTime { chain, f, disorder, newest, current: 0, splits: Vec::new() }
-    }
-
-    #[inline(always)]
-    fn mark(newest: Timestamp, disorder: i64) -> Watermark {
-        Timestamp::from_micros(newest.micros().saturating_sub(disorder))
     }
 
     fn grow(&mut self, split: usize) {
@@ -314,14 +366,9 @@ where
         record: <C::In as Record>::View<'_>,
         to: &mut P,
     ) {
-        let (f, newest, disorder) = (&mut self.f, &mut self.newest, self.disorder);
-        let mut with = |_, record: <C::Out as Record>::View<'_>| {
-            let at = f(record);
-            let mark = Self::mark(*newest, disorder);
-            *newest = (*newest).max(at);
-            to.push(Stamp { at, mark }, record);
-        };
-        self.chain.push(stamp, record, &mut With(&mut with));
+        let (newest, disorder) = (&mut self.newest, self.disorder);
+        let mut link = Timing { f: &mut self.f, to, newest, disorder };
+        self.chain.push(stamp, record, &mut link);
     }
 
     fn begin(&mut self, split: u32) {
@@ -354,8 +401,8 @@ where
                 .map(|(i, &(at, _))| newest(i, at))
         };
         match (of(SplitState::Active).min(), of(SplitState::Idle).max()) {
-            (Some(least), _) => Self::mark(least, self.disorder),
-            (None, Some(last)) => Self::mark(last, self.disorder),
+            (Some(least), _) => mark(least, self.disorder),
+            (None, Some(last)) => mark(last, self.disorder),
             (None, None) if self.splits.is_empty() => Timestamp::MIN,
             (None, None) => Timestamp::MAX,
         }

@@ -117,20 +117,8 @@ impl<C: Chain> Head<C> {
         let mark = self.input;
         let chain = &mut self.chain;
         let mut tail = Tail { stage, out, result: Ok(()) };
-        // Two loops, each with a copy of the whole chain in it: a closure that both would call is
-        // not inlined, which costs a call per record.
-        match batch.times() {
-            Some(times) => {
-                for (&at, record) in times.iter().zip(batch.records::<C::In>()) {
-                    chain.push(Stamp { at, mark }, record, &mut tail);
-                }
-            }
-            None => {
-                let stamp = Stamp { at: Timestamp::MIN, mark };
-                for record in batch.records::<C::In>() {
-                    chain.push(stamp, record, &mut tail);
-                }
-            }
+        for (at, record) in batch.records::<C::In>() {
+            chain.push(Stamp { at, mark }, record, &mut tail);
         }
         let Tail { result, .. } = tail;
         result

@@ -157,41 +157,48 @@ impl<'a> Batch<'a> {
         self.len == 0
     }
 
-    /// The records' event times; none when they have none yet.
-    #[inline]
-    pub fn times(&self) -> Option<&'a [Timestamp]> {
-        self.times
-    }
-
-    /// The records in order.
+    /// The records in order, each with its event time ([`Timestamp::MIN`] when it has none yet).
     ///
     /// # Panics
     /// When the records are of another type.
     #[inline(always)]
     pub fn records<R: Record>(&self) -> Records<'a, R> {
         assert!(self.record == TypeId::of::<R>(), "an edge carries records of one type");
-        Records { at: self.first, left: self.len, records: PhantomData }
+        let (time, step) = match self.times {
+            Some(times) => (times.as_ptr(), 1),
+            None => (&raw const NO_TIME, 0),
+        };
+        Records { next: self.first, left: self.len, time, step, records: PhantomData }
     }
 }
 
-/// The records of a [`Batch`], read in place one after the other.
+/// The event time of all records that have none.
+static NO_TIME: Timestamp = Timestamp::MIN;
+
+/// The records of a [`Batch`], read in place one after the other, with their event times.
 pub struct Records<'a, R> {
-    at: *const u8,
+    next: *const u8,
     left: usize,
+    time: *const Timestamp,
+    /// 1, or 0 when all records share one time: no branch in the loop, and one loop for both, so
+    /// that a chain is inlined into it.
+    step: usize,
     records: PhantomData<&'a [R]>,
 }
 
 impl<'a, R: Record> Iterator for Records<'a, R> {
-    type Item = R::View<'a>;
+    type Item = (Timestamp, R::View<'a>);
 
     #[inline(always)]
-    fn next(&mut self) -> Option<R::View<'a>> {
+    fn next(&mut self) -> Option<(Timestamp, R::View<'a>)> {
         self.left = self.left.checked_sub(1)?;
         // SAFETY: 1. a batch is made from a block or a slice of `len` records of this type, which
-        // it borrows for `'a`. 2. at most `len` of them are read, one after the other.
-        let (view, size) = unsafe { R::read(self.at) };
-        self.at = self.at.wrapping_add(size);
-        Some(view)
+        // it borrows for `'a`. 2. at most `len` of them are read, one after the other. 3. there
+        // are as many times, or the step is 0 and there is one.
+        let (time, (view, size)) = unsafe { (*self.time, R::read(self.next)) };
+        self.next = self.next.wrapping_add(size);
+        self.time = self.time.wrapping_add(self.step);
+        Some((time, view))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

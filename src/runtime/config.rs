@@ -25,10 +25,13 @@ impl Executor {
     /// # Errors
     /// When glommio was asked for and can't run here.
     pub fn choose(self) -> Result<Executor> {
+        if self == Executor::Threads {
+            return Ok(Executor::Threads);
+        }
         match (self, super::glommio::probe()) {
-            (Executor::Threads, _) | (Executor::Auto, Err(_)) => Ok(Executor::Threads),
-            (Executor::Auto | Executor::Glommio, Ok(())) => Ok(Executor::Glommio),
-            (Executor::Glommio, Err(why)) => {
+            (_, Ok(())) => Ok(Executor::Glommio),
+            (Executor::Auto, Err(_)) => Ok(Executor::Threads),
+            (_, Err(why)) => {
                 let what = format!(
                     "the glommio executor can't run here: {why}; \
                      use Executor::Threads or Auto, or see `thalweg doctor`"

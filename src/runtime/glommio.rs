@@ -11,6 +11,7 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::{Shard, Shared, Turn};
 use crate::error::{Error, Kind};
+use crate::sys::probe::io_uring;
 
 /// Turns between two looks of the executor at its io_uring.
 const TURNS: u32 = 64;
@@ -21,12 +22,11 @@ const IO_MEMORY_BYTES: usize = 64 << 10;
 /// Whether an executor can be made here; tried once a process, on a thread that ends with it.
 pub(super) fn probe() -> Result<(), String> {
     static PROBED: OnceLock<Result<(), String>> = OnceLock::new();
-    let attempt = || match executor(None) {
-        Ok(executor) => {
-            executor.run(async {});
-            Ok(())
-        }
-        Err(error) => Err(error),
+    let attempt = || {
+        // Glommio ends the process where an operation that it wants is missing: ask first.
+        io_uring()?;
+        executor(None)?.run(async {});
+        Ok(())
     };
     let probed = || {
         let thread = std::thread::Builder::new().name("probe-io-uring".into()).spawn(attempt);
