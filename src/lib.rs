@@ -16,6 +16,7 @@ extern crate self as thalweg;
 
 pub mod api;
 pub mod error;
+pub mod format;
 pub mod key;
 pub mod limits;
 pub mod operator;
