@@ -19,13 +19,7 @@ pub(super) fn read_cells<R: DeserializeOwned>(
     ends: &[usize],
     gap: usize,
 ) -> Result<R, CellError> {
-    let row = RowCells {
-        plan,
-        columns,
-        text,
-        ends,
-        gap,
-    };
+    let row = RowCells { plan, columns, text, ends, gap };
     R::deserialize(Value { row: &row, node: 0 })
 }
 
@@ -247,11 +241,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CellError> {
-        if self.is_empty() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.is_empty() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CellError> {
@@ -352,25 +342,12 @@ impl<'a> Fields<'a> {
         let plan = of.row.plan;
         let (next, end) = (of.node + 1, plan.nodes[of.node].next);
         // Names that serde renamed are taken by place, but only if none is left out.
-        let names = if plan.children(of.node).count() == names.len() {
-            names
-        } else {
-            &[]
-        };
-        Fields {
-            of,
-            next,
-            end,
-            names,
-            place: 0,
-        }
+        let names = if plan.children(of.node).count() == names.len() { names } else { &[] };
+        Fields { of, next, end, names, place: 0 }
     }
 
     fn value(&self) -> Value<'a> {
-        Value {
-            row: self.of.row,
-            node: self.next,
-        }
+        Value { row: self.of.row, node: self.next }
     }
 
     fn step(&mut self) {
@@ -409,12 +386,8 @@ impl<'de> MapAccess<'de> for Fields<'de> {
             return Ok(None);
         }
         let own = self.of.row.plan.nodes[self.next].name;
-        let name: StrDeserializer<'de, CellError> = self
-            .names
-            .get(self.place)
-            .copied()
-            .unwrap_or(own)
-            .into_deserializer();
+        let name: StrDeserializer<'de, CellError> =
+            self.names.get(self.place).copied().unwrap_or(own).into_deserializer();
         seed.deserialize(name).map(Some)
     }
 

@@ -5,6 +5,7 @@
 //! empty cell read for an option is no value.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use csv_core::ReadRecordResult;
 
@@ -148,7 +149,7 @@ impl<R: Record> CsvText<R> {
     }
 
     /// Gives a value to the JSON of the cell if it belongs there.
-    fn into_json(&mut self, show: impl FnOnce(&mut Json)) -> bool {
+    fn nest_value(&mut self, show: impl FnOnce(&mut Json)) -> bool {
         let nested = matches!(self.plan.nodes[self.node].kind, Kind::Nested);
         if self.nested || nested {
             self.nested = true;
@@ -179,13 +180,13 @@ impl<R: Record> Visitor for CsvText<R> {
     }
 
     fn bool(&mut self, x: bool) {
-        if !self.into_json(|json| json.bool(x)) {
+        if !self.nest_value(|json| json.bool(x)) {
             self.plain(if x { b"true" } else { b"false" });
         }
     }
 
     fn int(&mut self, x: i128) {
-        if !self.into_json(|json| json.int(x)) {
+        if !self.nest_value(|json| json.int(x)) {
             let mut digits = itoa::Buffer::new();
             let text = match i64::try_from(x) {
                 Ok(x) => digits.format(x),
@@ -196,7 +197,7 @@ impl<R: Record> Visitor for CsvText<R> {
     }
 
     fn uint(&mut self, x: u128) {
-        if !self.into_json(|json| json.uint(x)) {
+        if !self.nest_value(|json| json.uint(x)) {
             let mut digits = itoa::Buffer::new();
             let text = match u64::try_from(x) {
                 Ok(x) => digits.format(x),
@@ -207,34 +208,34 @@ impl<R: Record> Visitor for CsvText<R> {
     }
 
     fn float(&mut self, x: f64) {
-        if !self.into_json(|json| json.float(x)) {
+        if !self.nest_value(|json| json.float(x)) {
             self.plain(zmij::Buffer::new().format(x).as_bytes());
         }
     }
 
     fn text(&mut self, x: &str) {
-        if !self.into_json(|json| json.text(x)) {
+        if !self.nest_value(|json| json.text(x)) {
             self.cell(x.as_bytes());
         }
     }
 
     fn bytes(&mut self, x: &[u8]) {
-        self.into_json(|json| json.bytes(x));
+        self.nest_value(|json| json.bytes(x));
     }
 
     fn time(&mut self, x: Timestamp) {
-        if !self.into_json(|json| json.time(x)) {
+        if !self.nest_value(|json| json.time(x)) {
             self.separate();
             write_time(&mut self.out, x);
         }
     }
 
     fn list(&mut self) {
-        self.into_json(Json::list);
+        self.nest_value(Json::list);
     }
 
     fn fields(&mut self) {
-        if !self.into_json(Json::fields) {
+        if !self.nest_value(Json::fields) {
             self.open.push(self.node + 1);
         }
     }
@@ -251,7 +252,7 @@ impl<R: Record> Visitor for CsvText<R> {
     }
 
     fn variant(&mut self, name: &'static str) {
-        self.into_json(|json| json.variant(name));
+        self.nest_value(|json| json.variant(name));
     }
 
     fn end(&mut self) {
@@ -297,7 +298,7 @@ pub enum Row<R> {
 #[derive(Debug)]
 pub struct CsvReader<R> {
     delimiter: u8,
-    plan: Plan,
+    plan: Arc<Plan>,
     /// For each cell of the plan, which cell of the row it is.
     columns: Vec<Option<usize>>,
     /// Cells that a row must have.
@@ -307,10 +308,24 @@ pub struct CsvReader<R> {
     record: PhantomData<fn() -> R>,
 }
 
+impl<R> Clone for CsvReader<R> {
+    fn clone(&self) -> Self {
+        CsvReader {
+            delimiter: self.delimiter,
+            plan: Arc::clone(&self.plan),
+            columns: self.columns.clone(),
+            width: self.width,
+            ends: Vec::new(),
+            unquoted: Vec::new(),
+            record: PhantomData,
+        }
+    }
+}
+
 impl<R: FromText> CsvReader<R> {
     /// A reader of rows without a header, with this delimiter between cells.
     pub fn new(delimiter: u8) -> CsvReader<R> {
-        let plan = Plan::of::<R>();
+        let plan = Arc::new(Plan::of::<R>());
         CsvReader {
             delimiter,
             columns: (0..plan.cells).map(Some).collect(),
@@ -366,10 +381,8 @@ impl<R: FromText> CsvReader<R> {
             true => (std::str::from_utf8(&self.unquoted).unwrap_or_default(), 0),
             false => (row, 1),
         };
-        read_cells(&self.plan, &self.columns, text, &self.ends, gap).map_or_else(
-            |error| Row::Bad(error.to_string()),
-            |record| Row::Record(record),
-        )
+        read_cells(&self.plan, &self.columns, text, &self.ends, gap)
+            .map_or_else(|error| Row::Bad(error.to_string()), |record| Row::Record(record))
     }
 
     /// Finds where the cells end: in the row itself (false), or in `unquoted` (true) when there are
@@ -377,8 +390,7 @@ impl<R: FromText> CsvReader<R> {
     fn split(&mut self, row: &str) -> Option<bool> {
         self.ends.clear();
         if memchr::memchr(b'"', row.as_bytes()).is_none() {
-            self.ends
-                .extend(memchr::memchr_iter(self.delimiter, row.as_bytes()));
+            self.ends.extend(memchr::memchr_iter(self.delimiter, row.as_bytes()));
             self.ends.push(row.len());
             return Some(false);
         }

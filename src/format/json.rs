@@ -254,8 +254,7 @@ impl Visitor for Json {
         if first {
             self.open.pop();
             let tuple = name.starts_with(|c: char| c.is_ascii_digit());
-            self.open
-                .push(if tuple { Open::Tuple } else { Open::Object });
+            self.open.push(if tuple { Open::Tuple } else { Open::Object });
         }
         let tuple = matches!(self.open.last(), Some(Open::Tuple));
         self.out.push(match (first, tuple) {

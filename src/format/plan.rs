@@ -77,14 +77,7 @@ impl Plan {
         };
         let (at, cell) = (self.nodes.len(), self.cells);
         self.cells += usize::from(!matches!(kind, Kind::Nothing | Kind::Group));
-        self.nodes.push(Node {
-            kind,
-            name,
-            path: path.into(),
-            cell,
-            cells: 0,
-            next: 0,
-        });
+        self.nodes.push(Node { kind, name, path: path.into(), cell, cells: 0, next: 0 });
         if let Type::Struct(schema) = data_type {
             for column in &schema.columns {
                 let name = bare(column.name);

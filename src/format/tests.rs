@@ -52,25 +52,14 @@ fn place() -> impl Strategy<Value = Place> {
 
 /// Text with what CSV and JSON must escape.
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[a,\"\\\\ \n\r;{\u{0}é]{0,8}",
-        any::<String>(),
-        Just("null".into())
-    ]
+    prop_oneof!["[a,\"\\\\ \n\r;{\u{0}é]{0,8}", any::<String>(), Just("null".into())]
 }
 
 fn everything() -> impl Strategy<Value = Everything> {
     let at = (-9_000_000_000_000_000..9_000_000_000_000_000_i64).prop_map(Timestamp::from_micros);
     let reals = (prop::num::f64::NORMAL, prop::num::f32::NORMAL);
     let numbers = (any::<i8>(), any::<u128>(), any::<i128>(), reals);
-    let simple = (
-        any::<bool>(),
-        any::<char>(),
-        numbers,
-        text(),
-        at,
-        any::<Option<u64>>(),
-    );
+    let simple = (any::<bool>(), any::<char>(), numbers, text(), at, any::<Option<u64>>());
     let places = (place(), prop::option::of(place()));
     let lists = (any::<Vec<u16>>(), prop::collection::vec(text(), 0..3));
     let colours = (colour(), prop::collection::vec(colour(), 0..3));
@@ -101,12 +90,9 @@ fn everything() -> impl Strategy<Value = Everything> {
 
 /// The rows of `text`, as a reader of CSV other than ours sees them.
 fn oracle(text: &[u8]) -> Vec<Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .from_reader(text);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text);
     let rows = reader.records().map(|row| row.unwrap());
-    rows.map(|row| row.iter().map(str::to_owned).collect())
-        .collect()
+    rows.map(|row| row.iter().map(str::to_owned).collect()).collect()
 }
 
 proptest! {
@@ -167,16 +153,10 @@ fn json_says_which_field_is_wrong() {
          (column 10)"
     );
     assert_eq!(error(r#"{"x": 1}"#), "missing field name (column 8)");
-    assert_eq!(
-        error(r#"{"x": 1"#),
-        "not JSON: EOF while parsing an object (column 7)"
-    );
+    assert_eq!(error(r#"{"x": 1"#), "not JSON: EOF while parsing an object (column 7)");
     let list = r#"[{"x": 1, "name": "a"}, {"x": 1, "name": 2}]"#;
     let error = read_json::<Vec<Place>>(list).unwrap_err();
-    assert!(
-        error.starts_with("field [1].name: expected text, found integer 2"),
-        "{error}"
-    );
+    assert!(error.starts_with("field [1].name: expected text, found integer 2"), "{error}");
 }
 
 #[test]
@@ -186,11 +166,7 @@ fn csv_says_which_field_is_wrong() {
     csv.header("colour,at,price,other").unwrap();
     let at = Timestamp::from_millis(1_000);
     for time in ["1000", "1970-01-01T00:00:01Z", "1970-01-01T00:00:01"] {
-        let sale = Sale {
-            price: 1,
-            at,
-            colour: Colour::Red,
-        };
+        let sale = Sale { price: 1, at, colour: Colour::Red };
         assert_eq!(csv.read(&format!("Red,{time},1,x")), Row::Record(sale));
     }
     let mut bad = |row| match csv.read(row) {
@@ -207,10 +183,7 @@ fn csv_says_which_field_is_wrong() {
     let error = csv.header("a,b").unwrap_err();
     assert_eq!(error, "no column is one of price, at, colour; found a, b");
     csv.header("colour,at").unwrap();
-    assert_eq!(
-        csv.read("Red,1"),
-        Row::Bad("field price: there is no such column".into())
-    );
+    assert_eq!(csv.read("Red,1"), Row::Bad("field price: there is no such column".into()));
 }
 
 #[test]

@@ -40,9 +40,5 @@ fn whole(name: &str, range: &str) -> String {
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 64;
     let cut = text.floor_char_boundary(SHOWN);
-    if cut < text.len() {
-        format!("{:?}…", &text[..cut])
-    } else {
-        format!("{text:?}")
-    }
+    if cut < text.len() { format!("{:?}…", &text[..cut]) } else { format!("{text:?}") }
 }

@@ -219,6 +219,9 @@ macro_rules! __record_archived {
             fn own(view: Self::View<'_>) -> Self {
                 view.own()
             }
+            fn digest(view: Self::View<'_>) -> u64 {
+                view.digest()
+            }
             #[inline(always)]
             fn size(view: Self::View<'_>) -> usize {
                 view.size()
