@@ -42,12 +42,20 @@ impl<R> Collected<R> {
     }
 
     /// Takes the records in ascending order.
-    pub fn take_sorted(&self) -> Vec<R>
+    pub fn sorted(&self) -> Vec<R>
     where
         R: Ord,
     {
         let mut records = self.take();
         records.sort_unstable();
+        records
+    }
+
+    /// Takes the records in ascending order of a key; those of equal keys as [`take`](Self::take)
+    /// gives them.
+    pub fn sorted_by_key<K: Ord>(&self, key: impl FnMut(&R) -> K) -> Vec<R> {
+        let mut records = self.take();
+        records.sort_by_key(key);
         records
     }
 
@@ -107,7 +115,7 @@ mod tests {
         write(&mut sink, 2, &[5_u64, 1, 4, 2]).unwrap();
         assert_eq!(results.take_shards(), [[5, 4], [1, 2]]);
         write(&mut sink, 2, &[5_u64, 1, 4, 2]).unwrap();
-        assert_eq!(results.take_sorted(), [1, 2, 4, 5]);
+        assert_eq!(results.sorted(), [1, 2, 4, 5]);
         assert!(results.take().is_empty());
     }
 }
