@@ -15,7 +15,9 @@
 extern crate self as thalweg;
 
 pub mod api;
+pub mod connector;
 pub mod error;
+pub mod format;
 pub mod key;
 pub mod limits;
 pub mod operator;

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::hash::Hasher;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
@@ -13,6 +14,7 @@ use rkyv::util::AlignedVec;
 use rkyv::{Archive, Portable};
 
 use super::pad;
+use crate::key::KeyHasher;
 
 /// An archived record in place; it reads as rkyv's `ArchivedX`: `person.name.as_str()`.
 ///
@@ -87,6 +89,13 @@ where
     pub fn own(&self) -> R {
         rkyv::deserialize::<R, rancor::Error>(&**self)
             .expect("an archive of this process can be read")
+    }
+
+    /// A hash of the content: of the archive's bytes, in which rkyv sets all padding to 0.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = KeyHasher::default();
+        hasher.write(&self.bytes);
+        hasher.finish()
     }
 
     /// Encoded bytes.

@@ -1,9 +1,11 @@
 //! Records made of records: text, tuples, options, lists.
 #![allow(unsafe_code)]
 
+use std::hash::Hasher;
 use std::marker::PhantomData;
 
 use super::{Record, Schema, Type, Visitor, pad};
+use crate::key::KeyHasher;
 
 /// Bytes of a length or a tag, which keeps what follows it aligned.
 const WORD: usize = 8;
@@ -51,6 +53,9 @@ unsafe impl Record for String {
     }
     fn visit(&self, to: &mut dyn Visitor) {
         to.text(self);
+    }
+    fn digest(view: &str) -> u64 {
+        crate::key::hash(view)
     }
 }
 
@@ -287,6 +292,11 @@ macro_rules! tuple {
                 to.fields();
                 $(to.field($text); self.$n.visit(to);)*
                 to.end();
+            }
+            fn digest(view: Self::View<'_>) -> u64 {
+                let mut hasher = KeyHasher::default();
+                $(hasher.write_u64($type::digest(view.$n));)*
+                hasher.finish()
             }
         }
     };

@@ -20,6 +20,7 @@ mod archived;
 mod block;
 mod compound;
 mod declare;
+mod digest;
 mod frame;
 mod in_window;
 mod native;
@@ -82,6 +83,12 @@ pub unsafe trait Record: Sized + Send + 'static {
 
     /// Shows every field to `to`, in the order of [`Record::data_type`].
     fn visit(&self, to: &mut dyn Visitor);
+
+    /// A hash of the whole content, for comparing results: equal records give equal digests in
+    /// every run of one build. Unlike a key's hash it is not kept anywhere.
+    fn digest(view: Self::View<'_>) -> u64 {
+        digest::shown(&Self::own(view))
+    }
 }
 
 /// A record that can be a key: equal keys are equal as views and hash alike.

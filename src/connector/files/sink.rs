@@ -1,0 +1,110 @@
+//! Files that shards write.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::connector::text::{Encode, Encoder, Target, TextWriter, failed};
+use crate::error::{Error, Kind, Result};
+use crate::operator::Sink;
+use crate::record::Record;
+
+use super::decode::Csv;
+
+/// A sink into a directory, which is made if need be: shard 3 writes `part-3.csv`, and so on.
+/// Files of an earlier run are written over. Made by [`Files`](super::Files).
+///
+/// The files are synced when the stream ends; until then a reader sees whole rows.
+#[derive(Debug)]
+pub struct FileSink<E> {
+    directory: PathBuf,
+    encode: E,
+}
+
+impl<E> FileSink<E> {
+    pub(super) fn new(directory: PathBuf, encode: E) -> FileSink<E> {
+        FileSink { directory, encode }
+    }
+
+    /// Files of an earlier run on more shards would be taken for results of this one.
+    fn refuse_leftovers(&self, shards: usize, extension: &str) -> Result {
+        let entries = fs::read_dir(&self.directory)
+            .map_err(|cause| failed(self.directory.display(), &cause))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| {
+                let rest = name.strip_prefix("part-")?.strip_suffix(extension)?;
+                rest.strip_suffix('.')?.parse::<usize>().ok()
+            });
+            if number.is_some_and(|number| number >= shards) {
+                let path = entry.path();
+                let path = path.display();
+                let what = format!("{path} is of an earlier run on more shards; remove it first");
+                return Err(Error::new(Kind::Io, what));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FileSink<Csv<()>> {
+    /// What stands between cells; a comma unless set.
+    #[must_use]
+    pub fn delimiter(mut self, delimiter: u8) -> Self {
+        self.encode.set_delimiter(delimiter);
+        self
+    }
+}
+
+impl<R: Record, E: Encode<R>> Sink<R> for FileSink<E> {
+    type Writer = TextWriter<R, E::Encoder, PartFile>;
+
+    fn name(&self) -> String {
+        format!("{} files in {}", self.encode.extension(), self.directory.display())
+    }
+
+    fn open(&mut self, shard: usize, shards: usize) -> Result<Self::Writer> {
+        let extension = self.encode.extension();
+        if shard == 0 {
+            fs::create_dir_all(&self.directory)
+                .map_err(|cause| failed(self.directory.display(), &cause))?;
+            self.refuse_leftovers(shards, extension)?;
+        }
+        let path = self.directory.join(format!("part-{shard}.{extension}"));
+        let mut encoder = self.encode.encoder();
+        encoder.header();
+        Ok(TextWriter::new(encoder, PartFile::create(path)?))
+    }
+}
+
+/// A file that a shard writes.
+#[derive(Debug)]
+pub struct PartFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl PartFile {
+    pub(in crate::connector) fn create(path: PathBuf) -> Result<PartFile> {
+        let mut options = OpenOptions::new();
+        let opened = options.write(true).create(true).truncate(true).open(&path);
+        match opened {
+            Ok(file) => Ok(PartFile { path, file }),
+            Err(cause) => Err(failed(path.display(), &cause)),
+        }
+    }
+}
+
+impl Target for PartFile {
+    fn write(&mut self, text: &[u8]) -> Result {
+        let written = self.file.write_all(text);
+        written.map_err(|cause| failed(self.path.display(), &cause))
+    }
+
+    /// Syncs the file, and the directory so that its name stays too.
+    fn finish(&mut self) -> Result {
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        let synced = self.file.sync_all().and_then(|()| File::open(directory)?.sync_all());
+        synced.map_err(|cause| failed(self.path.display(), &cause))
+    }
+}

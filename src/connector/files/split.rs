@@ -1,0 +1,134 @@
+//! A file, or a piece of one, being read.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use super::decode::{Decode, Decoded};
+use super::rows::{Found, Rows, count_lines};
+use crate::error::{Error, Result};
+use crate::limits::{LINE_BYTES, SOURCE_RECORDS};
+use crate::operator::{Feed, Progress, Split};
+
+/// The rows of `path` that start at `from` or later and before `to`.
+pub(super) struct FileSplit<D> {
+    path: PathBuf,
+    from: u64,
+    to: u64,
+    decode: D,
+    rows: Option<Rows>,
+    /// Lines of the file before `from`; counted when a message must name a line.
+    lines_before: Option<u64>,
+}
+
+impl<D: Decode> FileSplit<D> {
+    pub fn new(path: PathBuf, from: u64, to: u64, decode: D) -> FileSplit<D> {
+        FileSplit { path, from, to, decode, rows: None, lines_before: None }
+    }
+
+    fn open(&mut self) -> Result<Rows> {
+        let failed = |cause| Error::io(format_args!("reading {}", self.path.display()), &cause);
+        let mut rows = Rows::open(&self.path, self.from).map_err(failed)?;
+        if self.from == 0 && self.decode.has_header() {
+            rows.extend().map_err(failed)?;
+            rows.pass();
+        }
+        Ok(rows)
+    }
+
+    /// Reads one row; false when there is none.
+    fn step(&mut self, rows: &mut Rows, feed: &mut Feed<'_, D::Record>) -> Result<bool> {
+        if rows.offset() >= self.to {
+            return Ok(false);
+        }
+        match self.extend(rows)? {
+            Found::Line => {}
+            Found::End => return Ok(false),
+            Found::TooLong => {
+                let error = format!("the line is longer than {} KiB", LINE_BYTES >> 10);
+                self.bad(rows, feed, &error)?;
+                self.pass_first(rows)?;
+                return Ok(true);
+            }
+        }
+        loop {
+            let decoded = match std::str::from_utf8(rows.row()) {
+                Ok(row) => self.decode.decode(row, feed)?,
+                Err(error) => {
+                    Decoded::Bad(format!("not UTF-8 after {} bytes", error.valid_up_to()))
+                }
+            };
+            match decoded {
+                Decoded::Done => {}
+                Decoded::Bad(error) => self.bad(rows, feed, &error)?,
+                Decoded::Partial if self.extend(rows)? == Found::Line => continue,
+                Decoded::Partial => {
+                    self.bad(rows, feed, "the row has a quote that does not end")?;
+                    self.pass_first(rows)?;
+                    return Ok(true);
+                }
+            }
+            rows.pass();
+            return Ok(true);
+        }
+    }
+
+    fn extend(&self, rows: &mut Rows) -> Result<Found> {
+        rows.extend().map_err(|cause| self.failed(&cause))
+    }
+
+    fn pass_first(&self, rows: &mut Rows) -> Result {
+        rows.pass_first().map_err(|cause| self.failed(&cause))
+    }
+
+    fn failed(&self, cause: &std::io::Error) -> Error {
+        Error::io(format_args!("reading {}", self.path.display()), cause)
+    }
+
+    #[cold]
+    fn bad(&mut self, rows: &Rows, feed: &mut Feed<'_, D::Record>, error: &str) -> Result {
+        let before = match self.lines_before {
+            Some(lines) => lines,
+            None => self.count_before()?,
+        };
+        self.lines_before = Some(before);
+        let line = rows.first_line();
+        let shown = String::from_utf8_lossy(&line[..line.len().min(2048)]);
+        let shown: Cow<'_, str> = shown.trim_end_matches(['\r', '\n']).into();
+        let origin = self.path.display().to_string();
+        feed.bad(&origin, before + rows.passed() + 1, error, &shown)
+    }
+
+    /// The line that reaches over `from` belongs to the piece before.
+    fn count_before(&self) -> Result<u64> {
+        if self.from == 0 {
+            return Ok(0);
+        }
+        let failed = |cause| self.failed(&cause);
+        let first = Rows::open(&self.path, self.from).map_err(failed)?;
+        count_lines(&self.path, first.offset()).map_err(failed)
+    }
+}
+
+impl<D: Decode> Split<D::Record> for FileSplit<D> {
+    fn poll(&mut self, feed: &mut Feed<'_, D::Record>) -> Result<Progress> {
+        let mut rows = match self.rows.take() {
+            Some(rows) => rows,
+            None => self.open()?,
+        };
+        for _ in 0..SOURCE_RECORDS {
+            if !self.step(&mut rows, feed)? {
+                return Ok(Progress::Done);
+            }
+            if feed.room() == 0 {
+                break;
+            }
+        }
+        self.rows = Some(rows);
+        Ok(Progress::Busy)
+    }
+
+    /// In bytes of the (unpacked) file.
+    fn offset(&self) -> u64 {
+        self.rows.as_ref().map_or(self.from, Rows::offset)
+    }
+}

@@ -1,0 +1,29 @@
+//! Connectors: where records come from and where they go.
+//!
+//! | from | to |
+//! |---|---|
+//! | [`Memory`]: a vector, slices lent without a copy | [`Collect`]: a vector |
+//! | [`Counter`]: numbers, as fast as can be or at a rate | [`Discard`], [`Digest`]: a checksum |
+//! | [`Files`]: lines, CSV, JSON lines, plain or gzip | [`Files`]: lines, CSV, JSON lines |
+//! | | [`Stdout`], [`Callback`] |
+
+mod callback;
+mod collect;
+mod counter;
+mod digest;
+mod files;
+mod memory;
+mod stdout;
+mod text;
+
+pub use callback::{Callback, CallbackWriter};
+pub use collect::{Collect, CollectWriter, Collected};
+pub use counter::Counter;
+pub use digest::{Digest, DigestWriter, Digested, Discard, Discarding};
+pub use files::{Csv, Decode, Decoded, FileSink, FileSource, Files, Json, Lines};
+pub use memory::{Memory, Slices};
+pub use stdout::Stdout;
+pub use text::{Encode, Encoder, LineText, TextWriter};
+
+#[cfg(test)]
+mod stub;

@@ -1,0 +1,21 @@
+//! Formats: records as text and text as records.
+//!
+//! Writers are [`Visitor`](crate::record::Visitor)s that put one record after the other into a
+//! buffer that is used again; readers take one row of text and give an owned record or say, in
+//! words that name the field, why not. Neither knows files.
+
+mod cells;
+mod csv;
+mod json;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod wording;
+
+pub use csv::{CsvReader, CsvText, Row};
+pub use json::{JsonText, read_json};
+
+/// A record type that can be read from text: [`record!`](crate::record!) makes them.
+pub trait FromText: crate::record::Record + serde::de::DeserializeOwned {}
+
+impl<R: crate::record::Record + serde::de::DeserializeOwned> FromText for R {}
