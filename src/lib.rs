@@ -15,6 +15,7 @@
 extern crate self as thalweg;
 
 pub mod api;
+pub mod connector;
 pub mod error;
 pub mod key;
 pub mod limits;

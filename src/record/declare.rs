@@ -164,6 +164,7 @@ macro_rules! __record_struct {
 #[macro_export]
 macro_rules! __record_enum {
     ($of:ident $name:ident { $($variant:ident $(($type:ty))?),* }) => {
+        #[allow(unused_parens)]
         fn data_type() -> $crate::record::Type {
             $crate::record::Type::Enum($crate::record::Schema::new(
                 stringify!($name),

@@ -1,0 +1,3 @@
+//! Connectors: where records enter and leave.
+
+pub mod nexmark;
