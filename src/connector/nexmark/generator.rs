@@ -52,9 +52,8 @@ const DELAY_US: f32 = 100.0;
 const FIRST_NAMES: [&str; 11] = [
     "peter", "paul", "luke", "john", "saul", "vicky", "kate", "julie", "sarah", "deiter", "walter",
 ];
-const LAST_NAMES: [&str; 9] = [
-    "shultz", "abrams", "spencer", "white", "bartels", "walton", "smith", "jones", "noris",
-];
+const LAST_NAMES: [&str; 9] =
+    ["shultz", "abrams", "spencer", "white", "bartels", "walton", "smith", "jones", "noris"];
 const CITIES: [&str; 10] = [
     "phoenix",
     "los angeles",
@@ -191,9 +190,7 @@ fn choose<'a>(from: &[&'a str], rng: &mut SmallRng) -> &'a str {
 fn letters(to: &mut String, count: usize, rng: &mut SmallRng) {
     let mut buffer = [0; AUCTION_BYTES];
     let bytes = &mut buffer[..count];
-    bytes
-        .iter_mut()
-        .for_each(|byte| *byte = rng.gen_range(b'a'..=b'z'));
+    bytes.iter_mut().for_each(|byte| *byte = rng.gen_range(b'a'..=b'z'));
     to.push_str(std::str::from_utf8(bytes).unwrap_or_default());
 }
 

@@ -63,12 +63,7 @@ pub struct Nexmark {
 impl Nexmark {
     /// The first `n` events.
     pub fn events(n: u64) -> Nexmark {
-        Nexmark {
-            numbers: 0..n,
-            splits: None,
-            base_time: BASE_TIME,
-            rate: None,
-        }
+        Nexmark { numbers: 0..n, splits: None, base_time: BASE_TIME, rate: None }
     }
 
     /// Begins at event number `first` instead of 0 and ends at the same number as before.
@@ -197,11 +192,7 @@ impl Split<Event> for Reader {
         while feed.room() > 0 {
             let Some(event) = self.take(due) else {
                 let ended = self.next >= self.end;
-                return Ok(if ended {
-                    Progress::Done
-                } else {
-                    Progress::Idle
-                });
+                return Ok(if ended { Progress::Done } else { Progress::Idle });
             };
             event.lend(|view| feed.push_at(event.date_time(), view))?;
         }

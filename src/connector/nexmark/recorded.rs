@@ -92,11 +92,7 @@ impl Source for Recorded {
 
     fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<Event>>>> {
         let replay = |blocks: &Blocks| -> Box<dyn Split<Event>> {
-            Box::new(Replay {
-                blocks: Arc::clone(blocks),
-                next: 0,
-                done: 0,
-            })
+            Box::new(Replay { blocks: Arc::clone(blocks), next: 0, done: 0 })
         };
         Ok(self.0.iter().map(replay).collect())
     }
@@ -172,17 +168,11 @@ mod tests {
     fn a_recording_replays_what_the_source_gives_in_every_split() {
         let source = Nexmark::events(10_007).splits(3);
         let recorded = source.clone().record(3).unwrap();
-        let (live, replayed) = (
-            Source::splits(&source, 1).unwrap(),
-            recorded.splits(1).unwrap(),
-        );
+        let (live, replayed) = (Source::splits(&source, 1).unwrap(), recorded.splits(1).unwrap());
         assert_eq!(live.len(), 3);
         for (number, (live, replayed)) in live.into_iter().zip(replayed).enumerate() {
             let (live, replayed) = (drained(live).events, drained(replayed).events);
-            let expected: Vec<_> = Nexmark::generate(0..10_007)
-                .skip(number)
-                .step_by(3)
-                .collect();
+            let expected: Vec<_> = Nexmark::generate(0..10_007).skip(number).step_by(3).collect();
             assert!(live.iter().map(|(_, event)| event).eq(&expected));
             assert!(live.iter().all(|(at, event)| *at == event.date_time()));
             assert!(live.is_sorted_by_key(|&(at, _)| at));

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use thalweg::connector::nexmark::{Event, Nexmark, Recorded};
 use thalweg::prelude::*;
-use thalweg_cli::bench::nexmark::{Digest, QUERIES, Query};
+use thalweg_cli::bench::nexmark::{Digest, Input, QUERIES, Query};
 
 /// 12 s of event time: more than one window of 10 s.
 const EVENTS: u64 = 120_000;
@@ -23,12 +23,12 @@ static RECORDED: LazyLock<BTreeMap<usize, Recorded>> = LazyLock::new(|| {
 });
 
 fn run(query: &Query, shards: usize, splits: usize) -> Digest {
-    let job = Job::new(query.name)
-        .shards(shards)
-        .executor(Executor::Threads)
-        .pin(false);
+    let job = Job::new(query.name).shards(shards).executor(Executor::Threads).pin(false);
     let digest = Digest::default();
-    (query.build)(&job, RECORDED[&splits].clone(), digest.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let events = RECORDED[&splits].clone();
+    let input = Input { events, folder: folder.path().to_owned() };
+    (query.build)(&job, &input, digest.clone());
     job.run().unwrap();
     digest
 }
@@ -49,10 +49,7 @@ fn check(name: &str, expected: Option<fn(&[Event], &Digest)>) {
         let got = run(query, shards, splits);
         let got = (got.rows(), got.to_string());
         let expected = (expected.rows(), expected.to_string());
-        assert_eq!(
-            got, expected,
-            "{name} on {shards} shards from {splits} splits"
-        );
+        assert_eq!(got, expected, "{name} on {shards} shards from {splits} splits");
     }
 }
 

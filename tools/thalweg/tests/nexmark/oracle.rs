@@ -20,25 +20,13 @@ fn tumble(at: Timestamp, ms: i64) -> Timestamp {
 
 pub fn q0(events: &[Event], out: &Digest) {
     for bid in bids(events) {
-        out.add(&(
-            bid.auction,
-            bid.bidder,
-            bid.price,
-            bid.date_time,
-            bid.extra.as_str(),
-        ));
+        out.add(&(bid.auction, bid.bidder, bid.price, bid.date_time, bid.extra.as_str()));
     }
 }
 
 pub fn q1(events: &[Event], out: &Digest) {
     for bid in bids(events) {
-        out.add(&(
-            bid.auction,
-            bid.bidder,
-            bid.price * 908,
-            bid.date_time,
-            bid.extra.as_str(),
-        ));
+        out.add(&(bid.auction, bid.bidder, bid.price * 908, bid.date_time, bid.extra.as_str()));
     }
 }
 
@@ -53,11 +41,7 @@ pub fn q5(events: &[Event], out: &Digest) {
     for bid in bids(events) {
         for back in 0..5 {
             let start = tumble(bid.date_time, 2_000) - (back * 2).seconds();
-            *windows
-                .entry(start)
-                .or_default()
-                .entry(bid.auction)
-                .or_default() += 1;
+            *windows.entry(start).or_default().entry(bid.auction).or_default() += 1;
         }
     }
     for (start, counts) in windows {
@@ -71,21 +55,12 @@ pub fn q5(events: &[Event], out: &Digest) {
 pub fn q7(events: &[Event], out: &Digest) {
     let mut windows = BTreeMap::<Timestamp, Vec<&Bid>>::new();
     for bid in bids(events) {
-        windows
-            .entry(tumble(bid.date_time, 10_000))
-            .or_default()
-            .push(bid);
+        windows.entry(tumble(bid.date_time, 10_000)).or_default().push(bid);
     }
     for bids in windows.into_values() {
         let highest = bids.iter().map(|bid| bid.price).max().unwrap();
         for bid in bids.into_iter().filter(|bid| bid.price == highest) {
-            out.add(&(
-                bid.auction,
-                bid.price,
-                bid.bidder,
-                bid.date_time,
-                bid.extra.as_str(),
-            ));
+            out.add(&(bid.auction, bid.price, bid.bidder, bid.date_time, bid.extra.as_str()));
         }
     }
 }
@@ -102,15 +77,7 @@ pub fn q14(events: &[Event], out: &Digest) {
             };
             let count = bid.extra.matches('c').count() as u64;
             let extra = bid.extra.as_str();
-            out.add(&(
-                bid.auction,
-                bid.bidder,
-                price,
-                word,
-                bid.date_time,
-                extra,
-                count,
-            ));
+            out.add(&(bid.auction, bid.bidder, price, word, bid.date_time, extra, count));
         }
     }
 }
@@ -153,14 +120,6 @@ pub fn q22(events: &[Event], out: &Digest) {
         let directories = (parts[3], parts[4], parts[5]);
         let (first, second, third) = directories;
         let channel = bid.channel.as_str();
-        out.add(&(
-            bid.auction,
-            bid.bidder,
-            bid.price,
-            channel,
-            first,
-            second,
-            third,
-        ));
+        out.add(&(bid.auction, bid.bidder, bid.price, channel, first, second, third));
     }
 }

@@ -57,11 +57,7 @@ where
 
     fn open(&mut self, _: usize, _: usize) -> Result<Summing> {
         let total = Arc::clone(&self.0);
-        Ok(Summing {
-            rows: 0,
-            hash: 0,
-            total,
-        })
+        Ok(Summing { rows: 0, hash: 0, total })
     }
 }
 

@@ -16,8 +16,29 @@ mod q7;
 
 pub use digest::Digest;
 
+use std::path::PathBuf;
+
 use thalweg::connector::nexmark::{Event, Recorded};
 use thalweg::prelude::*;
+
+/// What every query reads, and where it may write.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The events.
+    pub events: Recorded,
+    /// An empty folder of this run's own; removed when the run has ended.
+    pub folder: PathBuf,
+}
+
+/// How a run is known to be right.
+#[derive(Clone, Copy, Debug)]
+pub enum Check {
+    /// The rows and their digest are the same on every run.
+    Digest,
+    /// The rows depend on the clock. [`Digest::hash`] is the sum of the rows' counts, and that sum
+    /// is this function of the number of events.
+    Counts(fn(u64) -> u64),
+}
 
 /// A query of the suite.
 #[derive(Clone, Copy, Debug)]
@@ -27,28 +48,44 @@ pub struct Query {
     /// What it is about, in a few words.
     pub title: &'static str,
     /// Adds the query's streams to a job, from the events to the digest of its rows.
-    pub build: fn(&Job, Recorded, Digest),
+    pub build: fn(&Job, &Input, Digest),
+    /// How its result is checked.
+    pub check: Check,
+}
+
+macro_rules! check {
+    () => {
+        Check::Digest
+    };
+    ($check:expr) => {
+        $check
+    };
 }
 
 macro_rules! queries {
-    ($($name:ident: $title:literal,)*) => {
+    ($($name:ident: $title:literal $(check $check:expr)?,)*) => {
         /// All queries, in their order.
         pub const QUERIES: &[Query] = &[$(
-            Query { name: stringify!($name), title: $title, build: $name::$name },
+            Query {
+                name: stringify!($name),
+                title: $title,
+                build: $name::$name,
+                check: check!($($check)?),
+            },
         )*];
     };
 }
 
 queries! {
-    q0: "pass through",
-    q1: "currency conversion",
-    q2: "selection",
-    q5: "hot items",
-    q7: "highest bid",
-    q14: "calculation",
-    q17: "auction statistics",
-    q21: "channel id",
-    q22: "url directories",
+    q0: "Pass through",
+    q1: "Currency conversion",
+    q2: "Selection",
+    q5: "Hot items",
+    q7: "Highest bid",
+    q14: "Calculation",
+    q17: "Auction statistics",
+    q21: "Channel id",
+    q22: "Url directories",
 }
 
 /// The least price that is not cheap.
@@ -57,7 +94,6 @@ const MIDDLING: u64 = 10_000;
 const DEAR: u64 = 1_000_000;
 
 /// The stream of events, each at its own time. They come in order.
-fn timed(job: &Job, input: Recorded) -> Stream<Event, impl Chain<Out = Event>> {
-    job.source(input)
-        .event_time(|event| event.date_time(), 0.seconds())
+fn timed(job: &Job, input: &Input) -> Stream<Event, impl Chain<Out = Event>> {
+    job.source(input.events.clone()).event_time(|event| event.date_time(), 0.seconds())
 }

@@ -3,15 +3,14 @@
 //!
 //! Prices are in thousandths of a cent, as in query 1.
 
-use thalweg::connector::nexmark::Recorded;
 use thalweg::prelude::*;
 
-use super::{Digest, timed};
+use super::{Digest, Input, timed};
 
 /// Auction, bidder, price, time of the day, time, extra, how many c.
 type Row = (u64, u64, u64, String, Timestamp, String, u64);
 
-pub(super) fn q14(job: &Job, input: Recorded, rows: Digest) {
+pub(super) fn q14(job: &Job, input: &Input, rows: Digest) {
     timed(job, input)
         .flat_map(|event, out: &mut Emit<'_, Row>| {
             let Some(bid) = event.bid() else { return };

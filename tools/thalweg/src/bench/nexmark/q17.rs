@@ -3,18 +3,13 @@
 //!
 //! A row is given when its day has ended. The mean is rounded down to a whole number.
 
-use thalweg::connector::nexmark::Recorded;
 use thalweg::prelude::*;
 
-use super::{DEAR, Digest, MIDDLING, timed};
+use super::{DEAR, Digest, Input, MIDDLING, timed};
 
-pub(super) fn q17(job: &Job, input: Recorded, rows: Digest) {
+pub(super) fn q17(job: &Job, input: &Input, rows: Digest) {
     timed(job, input)
-        .filter_map(|event| {
-            event
-                .bid()
-                .map(|bid| (bid.auction.to_native(), bid.price.to_native()))
-        })
+        .filter_map(|event| event.bid().map(|bid| (bid.auction.to_native(), bid.price.to_native())))
         .key_by(|(auction, _)| auction)
         .window(Tumbling::of(1.days()))
         .aggregate(|bids| {

@@ -1,14 +1,13 @@
 //! Query 22, url directories: every bid with the first three directories of its url.
 
-use thalweg::connector::nexmark::Recorded;
 use thalweg::prelude::*;
 
-use super::{Digest, timed};
+use super::{Digest, Input, timed};
 
 /// Auction, bidder, price, channel, the three directories.
 type Row = (u64, u64, u64, String, String, String, String);
 
-pub(super) fn q22(job: &Job, input: Recorded, rows: Digest) {
+pub(super) fn q22(job: &Job, input: &Input, rows: Digest) {
     timed(job, input)
         .flat_map(|event, out: &mut Emit<'_, Row>| {
             let Some(bid) = event.bid() else { return };

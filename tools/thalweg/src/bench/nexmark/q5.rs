@@ -3,15 +3,14 @@
 //! All auctions that share the greatest number are given. The windows are cut at both ends of the
 //! input.
 
-use thalweg::connector::nexmark::Recorded;
 use thalweg::prelude::*;
 
-use super::{Digest, timed};
+use super::{Digest, Input, timed};
 
 /// Window start, auction, bids.
 type Row = (Timestamp, u64, u64);
 
-pub(super) fn q5(job: &Job, input: Recorded, rows: Digest) {
+pub(super) fn q5(job: &Job, input: &Input, rows: Digest) {
     timed(job, input)
         .filter_map(|event| event.bid().map(|bid| bid.auction.to_native()))
         .key_by(|auction| auction)

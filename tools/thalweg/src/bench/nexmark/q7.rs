@@ -3,15 +3,14 @@
 //! The SQL text also joins a bid at a window's very end to that window; here, as in the original
 //! suite, a bid belongs to one window.
 
-use thalweg::connector::nexmark::Recorded;
 use thalweg::prelude::*;
 
-use super::{Digest, timed};
+use super::{Digest, Input, timed};
 
 /// Auction, price, bidder, time, extra.
 type Row = (u64, u64, u64, Timestamp, String);
 
-pub(super) fn q7(job: &Job, input: Recorded, rows: Digest) {
+pub(super) fn q7(job: &Job, input: &Input, rows: Digest) {
     timed(job, input)
         .flat_map(|event, out: &mut Emit<'_, Row>| {
             if let Some(bid) = event.bid() {
