@@ -103,6 +103,14 @@ pub fn span(d: Duration) -> i64 {
     i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
 }
 
+impl ArchivedTimestamp {
+    /// The time, read from within an archive.
+    #[inline(always)]
+    pub const fn to_native(&self) -> Timestamp {
+        Timestamp(self.0.to_native())
+    }
+}
+
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Timestamp;
     #[inline]

@@ -126,3 +126,21 @@ fn a_panic_in_a_closure_ends_the_job_and_names_the_operator() {
         assert!(error.contains("prices: panicked: no such price"), "{error}");
     });
 }
+
+#[test]
+fn more_partial_results_than_rings_hold_arrive_at_the_end_of_input() {
+    let at = |i: u64| Bid { auction: i, price: 1, at: Timestamp::from_millis(1) };
+    each_way(|shards, executor| {
+        let job = Job::new("many keys").shards(shards).executor(executor);
+        let (sink, results) = Gathered::new();
+        job.source(Deal((0..200_000).map(at).collect(), 3))
+            .event_time(|bid| bid.at, 0.seconds())
+            .key_by(|bid| bid.auction)
+            .window(Tumbling::of(1.seconds()))
+            .aggregate(|bids| bids.count())
+            .map(|counted| counted.value)
+            .sink(sink);
+        job.run().unwrap();
+        assert_eq!(results.lock().unwrap().len(), 200_000, "{shards} shards, {executor}");
+    });
+}

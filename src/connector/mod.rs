@@ -5,7 +5,7 @@
 //! | [`Memory`]: a vector, slices lent without a copy | [`Collect`]: a vector |
 //! | [`Counter`]: numbers, as fast as can be or at a rate | [`Discard`], [`Digest`]: a checksum |
 //! | [`Files`]: lines, CSV, JSON lines, plain or gzip | [`Files`]: lines, CSV, JSON lines |
-//! | | [`Stdout`], [`Callback`] |
+//! | [`nexmark`]: persons, auctions, bids | [`Stdout`], [`Callback`] |
 
 mod callback;
 mod collect;
@@ -13,6 +13,7 @@ mod counter;
 mod digest;
 mod files;
 mod memory;
+pub mod nexmark;
 mod stdout;
 mod text;
 

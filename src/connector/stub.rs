@@ -21,8 +21,11 @@ impl<R: Record> Downstream for Keep<'_, R> {
     fn take(&mut self, port: usize, batch: &Batch<'_>) -> Result {
         self.0.batches += 1;
         match port {
-            0 => batch.for_each::<R>(|_, view| self.0.records.push(R::own(view))),
-            _ => batch.for_each::<BadRecord>(|_, row| self.0.bad.push(BadRecord::own(row))),
+            0 => batch.records::<R>().for_each(|(_, view)| self.0.records.push(R::own(view))),
+            _ => {
+                let rows = batch.records::<BadRecord>();
+                rows.for_each(|(_, row)| self.0.bad.push(BadRecord::own(row)));
+            }
         }
         Ok(())
     }

@@ -175,6 +175,17 @@ impl<'a, R: Record> Feed<'a, R> {
         self.to.take(0, &batch.from_split(self.split))
     }
 
+    /// Hands on a batch of records of type `R` that are read where they lie, with the event times
+    /// that they have.
+    ///
+    /// # Errors
+    /// What the operators that follow fail with.
+    pub fn batch(&mut self, batch: &Batch<'_>) -> Result {
+        self.flush()?;
+        self.room = self.room.saturating_sub(batch.len());
+        self.to.take(0, &batch.from_split(self.split))
+    }
+
     /// Reports a record that can't be read: fails, counts or diverts it, as the source was told.
     ///
     /// # Errors

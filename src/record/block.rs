@@ -83,6 +83,26 @@ impl Block {
         self.times.is_empty()
     }
 
+    /// Bytes of the records, without their times.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.used
+    }
+
+    /// Bytes of memory that the block holds.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() * size_of::<u64>()
+            + self.times.capacity() * size_of::<Timestamp>()
+            + size_of::<Block>()
+    }
+
+    /// Gives back the memory that no record uses: for blocks that are kept.
+    pub fn shrink(&mut self) {
+        self.bytes.truncate(self.used.div_ceil(8));
+        self.bytes.shrink_to_fit();
+        self.times.shrink_to_fit();
+    }
+
     /// Forgets the records, keeps the memory.
     #[inline]
     pub fn clear(&mut self) {

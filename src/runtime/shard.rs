@@ -14,7 +14,8 @@ pub struct Shard {
     nodes: Vec<Node>,
     /// For each node all that is behind it on this shard.
     behind: Vec<Vec<usize>>,
-    done: Vec<bool>,
+    /// Whether the last pass found every node done.
+    ended: bool,
     opened: bool,
     trace: Trace,
     idler: Idler,
@@ -56,9 +57,8 @@ impl Shard {
             behind[index] = all;
         }
         let idler = Idler::new(idle, seat.shards, cores);
-        let done = vec![false; nodes.len()];
         let trace = Trace::default();
-        Shard { seat, nodes, behind, done, opened: false, trace, idler, nap: NAP_MIN }
+        Shard { seat, nodes, behind, ended: false, opened: false, trace, idler, nap: NAP_MIN }
     }
 
     /// The shard's number.
@@ -101,6 +101,9 @@ impl Shard {
         })
     }
 
+    /// Polls every node. A node that had nothing may have something later: an exchange is given
+    /// packets by what is polled after it. So a shard has ended only when a second pass finds the
+    /// same.
     fn work(&mut self) -> Result<Progress> {
         if !self.opened {
             self.opened = true;
@@ -108,19 +111,14 @@ impl Shard {
         }
         let mut total = Progress::Done;
         for index in (0..self.nodes.len()).rev() {
-            if self.done[index] {
-                continue;
-            }
-            let progress = self.poll(index)?;
-            self.done[index] = progress == Progress::Done;
-            match progress {
+            match self.poll(index)? {
                 Progress::Busy => total = Progress::Busy,
                 Progress::Idle if total == Progress::Done => total = Progress::Idle,
                 Progress::Idle | Progress::Done => {}
             }
         }
-        let done = total == Progress::Done && self.done.iter().all(|&done| done);
-        Ok(if total == Progress::Done && !done { Progress::Busy } else { total })
+        let ended = std::mem::replace(&mut self.ended, total == Progress::Done);
+        Ok(if total == Progress::Done && !ended { Progress::Busy } else { total })
     }
 
     fn open(&mut self) -> Result {

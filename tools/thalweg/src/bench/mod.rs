@@ -1,6 +1,7 @@
 //! Measuring the engine.
 
 pub mod machine;
+pub mod nexmark;
 pub mod progress;
 pub mod report;
 pub mod stats;
