@@ -14,7 +14,8 @@ pub struct Shard {
     nodes: Vec<Node>,
     /// For each node all that is behind it on this shard.
     behind: Vec<Vec<usize>>,
-    done: Vec<bool>,
+    /// Whether no node had anything left in the last pass.
+    done: bool,
     opened: bool,
     trace: Trace,
     idler: Idler,
@@ -56,9 +57,8 @@ impl Shard {
             behind[index] = all;
         }
         let idler = Idler::new(idle, seat.shards, cores);
-        let done = vec![false; nodes.len()];
         let trace = Trace::default();
-        Shard { seat, nodes, behind, done, opened: false, trace, idler, nap: NAP_MIN }
+        Shard { seat, nodes, behind, done: false, opened: false, trace, idler, nap: NAP_MIN }
     }
 
     /// The shard's number.
@@ -108,18 +108,15 @@ impl Shard {
         }
         let mut total = Progress::Done;
         for index in (0..self.nodes.len()).rev() {
-            if self.done[index] {
-                continue;
-            }
-            let progress = self.poll(index)?;
-            self.done[index] = progress == Progress::Done;
-            match progress {
+            match self.poll(index)? {
                 Progress::Busy => total = Progress::Busy,
                 Progress::Idle if total == Progress::Done => total = Progress::Idle,
                 Progress::Idle | Progress::Done => {}
             }
         }
-        let done = total == Progress::Done && self.done.iter().all(|&done| done);
+        // A node that ends leaves work for nodes behind it, which were asked before it: only a
+        // second pass that finds nothing is the end.
+        let done = std::mem::replace(&mut self.done, total == Progress::Done);
         Ok(if total == Progress::Done && !done { Progress::Busy } else { total })
     }
 
