@@ -55,7 +55,7 @@ fn timers_can_make_windows() {
         let window = windows.entry((bid.auction, end)).or_default();
         *window = (window.0 + 1, window.1.max(bid.price));
     }
-    let expected: Vec<_> = windows.into_iter().map(|(key, value)| (key, value)).collect();
+    let expected: Vec<_> = windows.into_iter().collect();
     each_way(|shards, splits| {
         let job = Job::new("windows").shards(shards);
         let (sink, results) = Gathered::new();
@@ -92,7 +92,14 @@ fn timers_can_make_windows() {
 record! {
     /// Nexmark's query 4 in small: an auction opens, or somebody bids.
     #[derive(Eq, PartialOrd, Ord)]
-    struct Event { auction: u64, is_bid: bool, price: u64, category: u64, at: Timestamp, expires: Timestamp }
+    struct Event {
+        auction: u64,
+        is_bid: bool,
+        price: u64,
+        category: u64,
+        at: Timestamp,
+        expires: Timestamp,
+    }
 }
 
 record! {
@@ -204,21 +211,17 @@ fn a_cleared_key_begins_anew() {
 
 /// Runs a process function that counts a key's records; keys `n % 10` of the numbers to 100, each
 /// with its number in ms as event time.
-fn fired(
-    shards: usize,
-    splits: usize,
-    on_record: impl FnMut(&mut u64, u64, &mut Context<'_, u64, (u64, i64)>) + Clone + Send + 'static,
-    on_timer: impl FnMut(&mut u64, Timestamp, &mut Context<'_, u64, (u64, i64)>)
-    + Clone
-    + Send
-    + 'static,
-) -> Result<Vec<(u64, i64)>> {
+fn fired<F, G>(shards: usize, splits: usize, each: F, due: G) -> Result<Vec<(u64, i64)>>
+where
+    F: FnMut(&mut u64, u64, &mut Context<'_, u64, (u64, i64)>) + Clone + Send + 'static,
+    G: FnMut(&mut u64, Timestamp, &mut Context<'_, u64, (u64, i64)>) + Clone + Send + 'static,
+{
     let job = Job::new("fired").shards(shards);
     let (sink, results) = Gathered::new();
     job.source(Deal((0..100_u64).collect(), splits))
         .event_time(|n| ms(n as i64), 0.seconds())
         .key_by(|n| n % 10)
-        .process::<u64, (u64, i64)>(on_record, on_timer)
+        .process::<u64, (u64, i64)>(each, due)
         .sink(sink);
     job.run()?;
     Ok(sorted(&results))

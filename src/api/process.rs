@@ -10,8 +10,8 @@ use crate::time::Timestamp;
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     /// Runs closures of your own over state `S` and timers for each key; they emit records of `O`.
     ///
-    /// `on_record` is called for every record, also for late ones, on the shard that owns the key;
-    /// `on_timer` when a timer of the key is due, see [`Context::timer_at`] and
+    /// `each` is called for every record, also for late ones, on the shard that owns the key; `due`
+    /// when a timer of the key is due, see [`Context::timer_at`] and
     /// [`Context::timer_after`]. A key's state begins as `S::default()` with its first record and
     /// stays until [`Context::clear`]. At the end of the input all timers fire, those set by
     /// timers too, in the order of time.
@@ -25,7 +25,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     /// # let job = Job::new("doc");
     /// # let (sink, results) = Collect::new();
     /// // The greatest of each remainder's numbers in the second after its first one.
-    /// job.source(Counter::to(3_000))
+    /// job.source(Counter::to(3_000).splits(1))
     ///     .event_time(|n| Timestamp::from_millis(n as i64), 0.seconds())
     ///     .key_by(|n| n % 3)
     ///     .process::<(Timestamp, u64), (u64, u64)>(
@@ -47,23 +47,23 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     /// ```
     pub fn process<S, O>(
         self,
-        on_record: impl FnMut(&mut S, R::View<'_>, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
-        on_timer: impl FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
+        each: impl FnMut(&mut S, R::View<'_>, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
+        due: impl FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
     ) -> Stream<O>
     where
         S: Record + Clone + Default,
         O: Record,
     {
         let Keyed { stream, by } = self;
-        let parts = (by.clone(), on_record, on_timer);
+        let parts = (by.clone(), each, due);
         let alone = parts.clone();
         let alone = local(stream.chain.clone(), move |_| {
-            let (by, on_record, on_timer) = alone.clone();
-            Ok(Process::<R, B, S, O, _, _>::new(by, on_record, on_timer))
+            let (by, each, due) = alone.clone();
+            Ok(Process::<R, B, S, O, _, _>::new(by, each, due))
         });
         let receiver = local(Identity::new(), move |_| {
-            let (by, on_record, on_timer) = parts.clone();
-            Ok(Process::<R, B, S, O, _, _>::new(by, on_record, on_timer))
+            let (by, each, due) = parts.clone();
+            Ok(Process::<R, B, S, O, _, _>::new(by, each, due))
         });
         let send = sending(stream.chain.clone(), move |lanes, bells| {
             Exchange::new(ToOwner::<R, B>::new(by.clone()), lanes, bells)

@@ -56,8 +56,7 @@ where
 }
 
 /// Cuts a sample of keys into `ranges` ranges of about as many keys each: the bounds between them,
-/// at most `ranges - 1`, for [`Stream::partition_by_range`](crate::api::Stream::partition_by_range).
-/// A bound stands once, however many keys of the sample equal it.
+/// at most `ranges - 1`. A bound stands once, however many keys of the sample equal it.
 ///
 /// ```
 /// # use thalweg::prelude::*;
