@@ -35,6 +35,10 @@ pub const LEAD_US: i64 = 500_000;
 /// a stream that is sparse in time must not go in lockstep.
 pub const LEAD_BATCHES: u32 = 4;
 
+/// Timers that the timers of one shard may set at the end of the input, when all fire at once: a
+/// timer that sets itself anew for ever would keep the job from ending.
+pub const LAST_TIMERS: u64 = 1 << 24;
+
 const _: () = assert!(RING_FRAMES >= 2 && RING_FRAMES.is_power_of_two());
 const _: () = assert!(SHARDS <= KEY_GROUPS as usize);
 const _: () = assert!(FRAME_BYTES.is_multiple_of(64));

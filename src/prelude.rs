@@ -3,7 +3,7 @@
 pub use crate::api::{Job, Keyed, Stream, Windowed};
 pub use crate::connector::{Callback, Collect, Counter, Digest, Discard, Files, Memory, Stdout};
 pub use crate::error::{Error, Result};
-pub use crate::operator::{Chain, Emit};
+pub use crate::operator::{Chain, Clock, Context, Emit, bounds_of};
 pub use crate::record;
 pub use crate::record::{InWindow, Key, Record};
 pub use crate::ring::Idle;

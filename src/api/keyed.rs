@@ -42,7 +42,6 @@ pub(crate) struct ToOwner<R, B> {
 
 impl<R, B> ToOwner<R, B> {
     /// Sends by this key.
-    #[expect(dead_code, reason = "the operators that need raw records at the owner come next")]
     pub(crate) fn new(by: B) -> Self {
         ToOwner { by, record: PhantomData }
     }

@@ -1,6 +1,8 @@
 //! What a user holds: [`Job`], [`Stream`], [`Keyed`], [`Windowed`].
 
+mod flow;
 mod keyed;
+mod process;
 mod stream;
 mod windowed;
 

@@ -28,8 +28,16 @@ impl<R: Record, F: FnMut(R::View<'_>) -> u64 + Clone + Send + 'static> Partition
 /// To the shard whose range holds the key: `bounds[i]` is the first key of shard `i + 1`.
 #[derive(Clone)]
 pub struct ByRange<F, K> {
-    pub(crate) f: F,
-    pub(crate) bounds: Vec<K>,
+    f: F,
+    bounds: Vec<K>,
+}
+
+impl<F, K: Ord> ByRange<F, K> {
+    /// Ranges of what `f` gives between these bounds, in any order.
+    pub fn new(f: F, mut bounds: Vec<K>) -> Self {
+        bounds.sort_unstable();
+        ByRange { f, bounds }
+    }
 }
 
 impl<R, F, K> Partition<R> for ByRange<F, K>
@@ -45,6 +53,23 @@ where
         // More ranges than shards: neighbours share one.
         to(range * shards / (self.bounds.len() + 1).max(shards));
     }
+}
+
+/// Cuts a sample of keys into `ranges` ranges of about as many keys each: the bounds between them,
+/// at most `ranges - 1`. A bound stands once, however many keys of the sample equal it.
+///
+/// ```
+/// # use thalweg::prelude::*;
+/// assert_eq!(bounds_of((0..100).rev(), 4), [25, 50, 75]);
+/// assert_eq!(bounds_of([7, 7, 7, 7], 4), [7]);
+/// ```
+pub fn bounds_of<K: Ord + Clone>(sample: impl IntoIterator<Item = K>, ranges: usize) -> Vec<K> {
+    let mut sample: Vec<K> = sample.into_iter().collect();
+    sample.sort_unstable();
+    let bound = |range: usize| sample.get(range * sample.len() / ranges).cloned();
+    let mut bounds: Vec<K> = (1..ranges).filter_map(bound).collect();
+    bounds.dedup();
+    bounds
 }
 
 /// To every shard.
@@ -87,7 +112,14 @@ impl<R: Record> Partition<R> for Deal {
 /// To a shard chosen at random, from a seed: the same in every run.
 #[derive(Clone, Copy, Debug)]
 pub struct Random {
-    pub(crate) state: u64,
+    state: u64,
+}
+
+impl Random {
+    /// A sequence of its own for every shard, all from this seed.
+    pub fn new(seed: u64) -> Self {
+        Random { state: seed }
+    }
 }
 
 impl<R: Record> Partition<R> for Random {

@@ -71,18 +71,29 @@ impl<K: Key, V> Table<K, V> {
     pub fn entry(
         &mut self,
         hash: u64,
-        mut is: impl FnMut(&K) -> bool,
+        is: impl FnMut(&K) -> bool,
         make: impl FnOnce() -> (K, V),
     ) -> &mut V {
-        if K::SINGLE {
-            return &mut self.single.get_or_insert_with(make).1;
-        }
-        let entry = self.map.entry(hash, |(key, _)| is(key), |(key, _)| key::hash(key));
-        &mut match entry {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(make()).into_mut(),
-        }
-        .1
+        self.entry_pair(hash, is, make).1
+    }
+
+    /// The key as it is kept, and its value; `make` makes both when there is none.
+    #[inline(always)]
+    pub fn entry_pair(
+        &mut self,
+        hash: u64,
+        mut is: impl FnMut(&K) -> bool,
+        make: impl FnOnce() -> (K, V),
+    ) -> (&K, &mut V) {
+        let (key, value) = if K::SINGLE {
+            self.single.get_or_insert_with(make)
+        } else {
+            match self.map.entry(hash, |(key, _)| is(key), |(key, _)| key::hash(key)) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(make()).into_mut(),
+            }
+        };
+        (key, value)
     }
 
     /// Puts a value; gives the key and value that were there.

@@ -1,0 +1,74 @@
+//! The process function on [`Keyed`].
+
+use super::keyed::ToOwner;
+use super::{Keyed, Stream, local, sending};
+use crate::operator::{Chain, Context, Exchange, Identity, KeyOf, Process};
+use crate::plan::Flow;
+use crate::record::Record;
+use crate::time::Timestamp;
+
+impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
+    /// Runs closures of your own over state `S` and timers for each key; they emit records of `O`.
+    ///
+    /// `each` is called for every record, also for late ones, on the shard that owns the key; `due`
+    /// when a timer of the key is due, see [`Context::timer_at`] and
+    /// [`Context::timer_after`]. A key's state begins as `S::default()` with its first record and
+    /// stays until [`Context::clear`]. At the end of the input all timers fire, those set by
+    /// timers too, in the order of time.
+    ///
+    /// A key's records of one split come in the split's order; of several splits in any order. A
+    /// record with an event time after a timer's may come before the timer fires: compare with
+    /// [`Context::time`] where it matters.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// // The greatest of each remainder's numbers in the second after its first one.
+    /// job.source(Counter::to(3_000).splits(1))
+    ///     .event_time(|n| Timestamp::from_millis(n as i64), 0.seconds())
+    ///     .key_by(|n| n % 3)
+    ///     .process::<(Timestamp, u64), (u64, u64)>(
+    ///         |(until, max), n, ctx| {
+    ///             if *until == Timestamp::default() {
+    ///                 *until = ctx.time() + 1.seconds();
+    ///                 ctx.timer_at(*until);
+    ///             }
+    ///             if ctx.time() < *until {
+    ///                 *max = n.max(*max);
+    ///             }
+    ///         },
+    ///         |(_, max), _, ctx| ctx.emit((*ctx.key(), *max)),
+    ///     )
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [(0, 999), (1, 1000), (2, 1001)]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn process<S, O>(
+        self,
+        each: impl FnMut(&mut S, R::View<'_>, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
+        due: impl FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
+    ) -> Stream<O>
+    where
+        S: Record + Clone + Default,
+        O: Record,
+    {
+        let Keyed { stream, by } = self;
+        let parts = (by.clone(), each, due);
+        let alone = parts.clone();
+        let alone = local(stream.chain.clone(), move |_| {
+            let (by, each, due) = alone.clone();
+            Ok(Process::<R, B, S, O, _, _>::new(by, each, due))
+        });
+        let receiver = local(Identity::new(), move |_| {
+            let (by, each, due) = parts.clone();
+            Ok(Process::<R, B, S, O, _, _>::new(by, each, due))
+        });
+        let send = sending(stream.chain.clone(), move |lanes, bells| {
+            Exchange::new(ToOwner::<R, B>::new(by.clone()), lanes, bells)
+        });
+        let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
+        Stream::at(&stream.plan, stream.step("process", flow))
+    }
+}

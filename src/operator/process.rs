@@ -1,0 +1,332 @@
+//! The process function: a user's own state and timers for each key.
+//!
+//! The state of a key lies in a [`Table`] together with the last timer that it set and the number
+//! of its life. A timer names the life that set it, so cancelling all of a key's timers is one
+//! store, and timers of a key that was cleared do nothing when they are due.
+
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+
+use super::{KeyOf, Lifecycle, Output, Progress, Stage, Stamp};
+use crate::error::{Error, Kind, Result};
+use crate::limits::LAST_TIMERS;
+use crate::record::{Block, Key, Record};
+use crate::state::{Table, Timer, Timers};
+use crate::time::{Timestamp, Watermark};
+
+/// Which clock a call of a process function goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Event time: a record, or a timer of [`Context::timer_at`].
+    Event,
+    /// Processing time: a timer of [`Context::timer_after`].
+    Processing,
+}
+
+/// What a process function is given besides its state: the key, the times, the way out.
+pub struct Context<'a, K, O: Record> {
+    key: &'a K,
+    hash: u64,
+    time: Timestamp,
+    clock: Clock,
+    /// The event time of the timer that fires.
+    fires: Option<Timestamp>,
+    /// The event-time timer that the key set last.
+    set: &'a mut Timestamp,
+    life: &'a mut u64,
+    cleared: bool,
+    around: &'a mut Around<K, O>,
+}
+
+/// What the calls for all keys share.
+struct Around<K, O> {
+    watermark: Watermark,
+    results: Block,
+    full: bool,
+    timers: Timers<K, Timestamp>,
+    alarms: Timers<K, Instant>,
+    lives: u64,
+    /// Timers that were set by timers since the watermark reached its end.
+    last: u64,
+    out: PhantomData<fn() -> O>,
+}
+
+impl<K: Key, O: Record> Context<'_, K, O> {
+    /// The key.
+    pub fn key(&self) -> &K {
+        self.key
+    }
+
+    /// The event time of the record ([`Timestamp::MIN`] when it has none), or the time that the
+    /// timer was set for. In a call by processing time it is the watermark before the input's
+    /// end.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// How far event time has come; [`Timestamp::MAX`] once the input has ended. While records
+    /// come it depends on how they are cut into batches, so decide by [`time`](Context::time)
+    /// where you can.
+    pub fn watermark(&self) -> Watermark {
+        self.around.watermark
+    }
+
+    /// Whether this is a call by event time (all records, and timers of
+    /// [`timer_at`](Context::timer_at)) or by processing time.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Emits a record by its view, with the event time [`time`](Context::time).
+    #[inline(always)]
+    pub fn emit(&mut self, record: O::View<'_>) {
+        self.emit_at(self.time, record);
+    }
+
+    /// Emits a record by its view with an event time of your own. One before the watermark is late
+    /// for the operators behind.
+    #[inline(always)]
+    pub fn emit_at(&mut self, at: Timestamp, record: O::View<'_>) {
+        self.around.full |= self.around.results.push::<O>(at, record);
+    }
+
+    /// Emits an owned record.
+    #[inline(always)]
+    pub fn give(&mut self, record: &O) {
+        record.lend(|view| self.emit(view));
+    }
+
+    /// Calls the timer closure for this key once the watermark has reached `at`: all records of
+    /// an earlier event time have come then, unless they are late. Timers fire in the order of
+    /// their times. The same time set twice fires once. A time that the watermark has passed
+    /// fires when it next grows; a timer that sets one for its own time or before gets it one
+    /// microsecond later.
+    #[inline]
+    pub fn timer_at(&mut self, at: Timestamp) {
+        let at = match self.fires {
+            Some(fired) => at.max(Timestamp::from_micros(fired.micros().saturating_add(1))),
+            None => at,
+        };
+        if *self.set == at {
+            return;
+        }
+        *self.set = at;
+        if self.fires.is_some() && self.around.watermark == Timestamp::MAX {
+            self.around.last += 1;
+        }
+        let (hash, life, key) = (self.hash, *self.life, self.key.clone());
+        self.around.timers.set(Timer { at, hash, life, key });
+    }
+
+    /// Calls the timer closure for this key after so much time on the machine's clock, exact to
+    /// some 10 ms; at the end of the input at once.
+    pub fn timer_after(&mut self, delay: Duration) {
+        let now = Instant::now();
+        let at = now.checked_add(delay).unwrap_or(now + Duration::from_secs(u32::MAX.into()));
+        let (hash, life, key) = (self.hash, *self.life, self.key.clone());
+        self.around.alarms.set(Timer { at, hash, life, key });
+    }
+
+    /// Cancels all timers of this key that were set so far; O(1).
+    pub fn cancel_timers(&mut self) {
+        *self.life = self.around.new_life();
+        *self.set = Timestamp::MIN;
+    }
+
+    /// Forgets this key when the closure returns: its state and all its timers. Its next record
+    /// finds `S::default()` again.
+    pub fn clear(&mut self) {
+        self.cleared = true;
+    }
+}
+
+impl<K: Key, O: Record> Around<K, O> {
+    fn new() -> Self {
+        let (timers, alarms) = (Timers::new(), Timers::new());
+        let (watermark, results) = (Timestamp::MIN, Block::new::<O>());
+        Around {
+            watermark,
+            results,
+            full: false,
+            timers,
+            alarms,
+            lives: 0,
+            last: 0,
+            out: PhantomData,
+        }
+    }
+
+    fn new_life(&mut self) -> u64 {
+        self.lives += 1;
+        self.lives
+    }
+
+    fn flush(&mut self, out: &mut Output<'_>) -> Result {
+        self.full = false;
+        if self.results.is_empty() {
+            return Ok(());
+        }
+        let result = out.dispatch(0, &self.results.batch());
+        self.results.clear();
+        result
+    }
+}
+
+/// The stage that runs a process function.
+pub struct Process<R, B, S, O, F, G>
+where
+    R: Record,
+    B: KeyOf<R>,
+{
+    by: B,
+    on_record: F,
+    on_timer: G,
+    /// The state, the event-time timer that was set last, the number of the key's life.
+    table: Table<B::Key, (S, Timestamp, u64)>,
+    around: Around<B::Key, O>,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R, B, S, O, F, G> Process<R, B, S, O, F, G>
+where
+    R: Record,
+    B: KeyOf<R>,
+    S: Record + Clone + Default,
+    O: Record,
+    G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
+{
+    /// Runs these closures on state for each key.
+    pub fn new(by: B, on_record: F, on_timer: G) -> Self {
+        let (table, around) = (Table::new(), Around::new());
+        Process { by, on_record, on_timer, table, around, record: PhantomData }
+    }
+
+    /// Calls the timer closure unless the life of the key that set the timer is over.
+    fn fire<T>(&mut self, timer: &Timer<B::Key, T>, clock: Clock, time: Timestamp, at: Timestamp) {
+        let Timer { hash, key, .. } = timer;
+        let Some((state, set, life)) = self.table.get_mut(*hash, |other| other == key) else {
+            return;
+        };
+        if *life != timer.life {
+            return;
+        }
+        let fires = (clock == Clock::Event).then_some(at);
+        if fires == Some(*set) {
+            *set = Timestamp::MIN;
+        }
+        let (around, cleared, hash) = (&mut self.around, false, *hash);
+        let mut context = Context { key, hash, time, clock, fires, set, life, cleared, around };
+        (self.on_timer)(state, at, &mut context);
+        if context.cleared {
+            self.table.remove(hash, |other| other == key);
+        }
+    }
+
+    /// Fires the event-time timers that are due.
+    fn fire_timers(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        self.around.watermark = at;
+        let mut last = None;
+        while let Some(timer) = self.around.timers.pop_due(at) {
+            if last.replace((timer.at, timer.life)) == Some((timer.at, timer.life)) {
+                continue;
+            }
+            self.fire(&timer, Clock::Event, timer.at, timer.at);
+            if self.around.full {
+                self.around.flush(out)?;
+            }
+            if self.around.last > LAST_TIMERS {
+                let what = format!(
+                    "timers set {LAST_TIMERS} more timers after the input's end; \
+                     set none when the watermark is Timestamp::MAX"
+                );
+                return Err(Error::new(Kind::UserCode, what));
+            }
+        }
+        self.around.flush(out)
+    }
+
+    /// Fires the processing-time timers that are due, or all; true when there was one.
+    fn fire_alarms(&mut self, all: bool, out: &mut Output<'_>) -> Result<bool> {
+        let now = Instant::now();
+        let mut due: Vec<_> = Vec::new();
+        let until = if all { now + Duration::from_secs(u32::MAX.into()) } else { now };
+        while let Some(timer) = self.around.alarms.pop_due(until) {
+            due.push(timer);
+        }
+        let (time, at) = (self.around.watermark, Timestamp::now());
+        for timer in &due {
+            self.fire(timer, Clock::Processing, time, at);
+            if self.around.full {
+                self.around.flush(out)?;
+            }
+        }
+        self.around.flush(out)?;
+        Ok(!due.is_empty())
+    }
+}
+
+impl<R, B, S, O, F, G> Lifecycle for Process<R, B, S, O, F, G>
+where
+    R: Record,
+    B: KeyOf<R>,
+    S: Record + Clone + Default,
+    O: Record,
+    F: Send + 'static,
+    G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
+{
+    fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.around.flush(out)
+    }
+
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        if at == Timestamp::MAX {
+            self.fire_alarms(true, out)?;
+        }
+        self.fire_timers(at, out)?;
+        out.watermark(at)
+    }
+
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        if self.around.alarms.is_empty() {
+            return Ok(Progress::Done);
+        }
+        if !self.fire_alarms(false, out)? {
+            return Ok(Progress::Idle);
+        }
+        out.flush()?;
+        Ok(Progress::Busy)
+    }
+}
+
+impl<R, B, S, O, F, G> Stage<R> for Process<R, B, S, O, F, G>
+where
+    R: Record,
+    B: KeyOf<R>,
+    S: Record + Clone + Default,
+    O: Record,
+    F: FnMut(&mut S, R::View<'_>, &mut Context<'_, B::Key, O>) + Send + 'static,
+    G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
+{
+    #[inline(always)]
+    fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
+        let Process { by, table, around, on_record, .. } = self;
+        let part = by.part(record);
+        let hash = B::hash(&part);
+        let is = |key: &B::Key| B::is(&part, key);
+        let make = || {
+            let key = B::own(by.part(record));
+            (key, (S::default(), Timestamp::MIN, around.new_life()))
+        };
+        let (key, (state, set, life)) = table.entry_pair(hash, is, make);
+        let (time, clock, fires, cleared) = (stamp.at, Clock::Event, None, false);
+        let mut context = Context { key, hash, time, clock, fires, set, life, cleared, around };
+        on_record(state, record, &mut context);
+        if context.cleared {
+            table.remove(hash, is);
+        }
+        if around.full {
+            return around.flush(out);
+        }
+        Ok(())
+    }
+}
