@@ -1,7 +1,9 @@
 //! What a program needs: `use thalweg::prelude::*;`.
 
 pub use crate::api::{Job, Keyed, Stream, Windowed};
-pub use crate::connector::{Callback, Collect, Counter, Digest, Discard, Files, Memory, Stdout};
+pub use crate::connector::{
+    Callback, Collect, Counter, Digest, Discard, Files, Memory, RecordLog, Stdout,
+};
 pub use crate::error::{Error, Result};
 pub use crate::operator::{Chain, Clock, Context, Emit, bounds_of};
 pub use crate::record;

@@ -38,16 +38,19 @@ fn a_stream_survives_every_format_on_any_number_of_shards() {
     assert!(expected.0 > 4_000);
     for shards in [1, 2, 5] {
         let (csv, json) = (format!("csv-{shards}"), format!("json-{shards}"));
+        let log = directory.path().join(format!("log-{shards}"));
         let write = Job::new("write").shards(shards);
         write.source(Memory::of(bids(5_000))).sink(Files::to_csv(path(directory.path(), &csv)));
         write
             .source(Memory::slices([bids(5_000)]))
             .sink(Files::to_json(directory.path().join(&json)));
+        write.source(Memory::of(bids(5_000))).sink(RecordLog::write(&log));
         write.run().unwrap();
         let csv = Files::csv::<Bid>(path(directory.path(), &csv) + "/*.csv");
         assert_eq!(digest(3, csv.splits_per_file(3)), expected);
         let json = Files::json::<Bid>(path(directory.path(), &json) + "/*.jsonl");
         assert_eq!(digest(2, json), expected);
+        assert_eq!(digest(2, RecordLog::read(path(&log, "*.tlog"))), expected);
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`Memory`]: a vector, slices lent without a copy | [`Collect`]: a vector |
 //! | [`Counter`]: numbers, as fast as can be or at a rate | [`Discard`], [`Digest`]: a checksum |
 //! | [`Files`]: lines, CSV, JSON lines, plain or gzip | [`Files`]: lines, CSV, JSON lines |
+//! | [`RecordLog`]: the engine's own files | [`RecordLog`] |
 //! | [`nexmark`]: persons, auctions, bids | [`Stdout`], [`Callback`] |
 
 mod callback;
@@ -12,6 +13,7 @@ mod collect;
 mod counter;
 mod digest;
 mod files;
+mod log;
 mod memory;
 pub mod nexmark;
 mod stdout;
@@ -22,6 +24,7 @@ pub use collect::{Collect, CollectWriter, Collected};
 pub use counter::Counter;
 pub use digest::{Digest, DigestWriter, Digested, Discard, Discarding};
 pub use files::{Csv, Decode, Decoded, FileSink, FileSource, Files, Json, Lines};
+pub use log::{LogSink, LogSource, LogWriter, RecordLog};
 pub use memory::{Memory, Slices};
 pub use stdout::Stdout;
 pub use text::{Encode, Encoder, LineText, TextWriter};

@@ -170,8 +170,16 @@ impl<'a, R: Record> Feed<'a, R> {
         let Some(batch) = Batch::lend(records) else {
             return records.iter().try_for_each(|record| record.lend(|view| self.push(view)));
         };
+        self.lend_batch(batch)
+    }
+
+    /// Lends a batch, whose records are read where they lie, with its event times.
+    ///
+    /// # Errors
+    /// What the operators that follow fail with.
+    pub fn lend_batch(&mut self, batch: Batch<'_>) -> Result {
         self.flush()?;
-        self.room = self.room.saturating_sub(records.len());
+        self.room = self.room.saturating_sub(batch.len());
         self.to.take(0, &batch.from_split(self.split))
     }
 

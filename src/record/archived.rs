@@ -7,13 +7,15 @@ use std::hash::Hasher;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use rkyv::api::high::{HighDeserializer, HighSerializer};
+use rkyv::api::high::{HighDeserializer, HighSerializer, HighValidator};
+use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Portable};
 
 use super::pad;
+use super::stored::{Layout, both, word};
 use crate::key::KeyHasher;
 
 /// An archived record in place; it reads as rkyv's `ArchivedX`: `person.name.as_str()`.
@@ -138,5 +140,21 @@ where
         let thin: *const [u8] = bytes;
         // SAFETY: `Archived` is `repr(C)` with one field that has a size, the bytes.
         unsafe { &*(thin as *const Archived<R>) }
+    }
+}
+
+impl<R> Archived<R>
+where
+    R: Archive,
+    R::Archived: for<'a> CheckBytes<HighValidator<'a, rancor::Error>>,
+{
+    /// As [`Record::STORED`](super::Record::STORED): archives lie alike wherever they are made.
+    pub const STORED: Layout = both(Some(5), Some(size_of::<R::Archived>() as u64));
+
+    /// As [`Record::check`](super::Record::check).
+    pub fn check(bytes: &[u8]) -> Option<usize> {
+        let (len, rest) = word(bytes)?;
+        rkyv::access::<R::Archived, rancor::Error>(rest.get(..len)?).ok()?;
+        (pad(len) <= rest.len()).then_some(WORD + pad(len))
     }
 }

@@ -5,6 +5,7 @@ use std::any::TypeId;
 use std::marker::PhantomData;
 
 use super::Record;
+use super::stored::check_all;
 use crate::limits::{FRAME_BYTES, FRAME_RECORDS};
 use crate::time::Timestamp;
 
@@ -110,6 +111,18 @@ impl Block {
         self.times.clear();
     }
 
+    /// The records' encodings and their event times, for keeping outside the process; none when
+    /// the type can't be kept ([`Record::STORED`]) or the block holds another.
+    pub fn stored<R: Record>(&self) -> Option<(&[u8], &[Timestamp])> {
+        if R::STORED.is_none() || self.record != TypeId::of::<R>() {
+            return None;
+        }
+        // SAFETY: 1. the words were zeroed when they were taken. 2. since then only `R::write` has
+        // written there, which for a type that is `STORED` writes no padding.
+        let bytes = unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.used) };
+        Some((bytes, &self.times))
+    }
+
     /// The records, to be read.
     #[inline]
     pub fn batch(&self) -> Batch<'_> {
@@ -147,6 +160,31 @@ impl<'a> Batch<'a> {
             first: records.as_ptr().cast(),
             len: records.len(),
             times: None,
+            split: 0,
+            borrowed: PhantomData,
+        })
+    }
+
+    /// Records that were kept outside the process: `bytes` has their encodings and `times` their
+    /// event times, as [`Block::stored`] gave them. None when either is not aligned to 8 or the
+    /// bytes are not just as many valid records of this type.
+    pub fn restored<R: Record>(bytes: &'a [u8], times: &'a [u8]) -> Option<Batch<'a>> {
+        let aligned = |bytes: &[u8]| bytes.as_ptr().addr().is_multiple_of(8);
+        let len = times.len() / 8;
+        if R::STORED.is_none() || !aligned(bytes) || !aligned(times) || times.len() != len * 8 {
+            return None;
+        }
+        if check_all::<R>(bytes, len)?.len() != bytes.len() {
+            return None;
+        }
+        // SAFETY: 1. aligned and of `len` times 8 bytes, seen above. 2. a time is an `i64`, for
+        // which all bytes are valid.
+        let times = unsafe { std::slice::from_raw_parts(times.as_ptr().cast::<Timestamp>(), len) };
+        Some(Batch {
+            record: TypeId::of::<R>(),
+            first: bytes.as_ptr(),
+            len,
+            times: Some(times),
             split: 0,
             borrowed: PhantomData,
         })

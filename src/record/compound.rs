@@ -4,6 +4,7 @@
 use std::hash::Hasher;
 use std::marker::PhantomData;
 
+use super::stored::{Layout, both, check_all, word};
 use super::{Record, Schema, Type, Visitor, pad};
 use crate::key::KeyHasher;
 
@@ -56,6 +57,12 @@ unsafe impl Record for String {
     }
     fn digest(view: &str) -> u64 {
         crate::key::hash(view)
+    }
+    const STORED: Layout = Some(1);
+    fn check(bytes: &[u8]) -> Option<usize> {
+        let (len, rest) = word(bytes)?;
+        std::str::from_utf8(rest.get(..len)?).ok()?;
+        (pad(len) <= rest.len()).then_some(WORD + pad(len))
     }
 }
 
@@ -115,6 +122,16 @@ unsafe impl<A: Record> Record for Option<A> {
             Some(a) => a.visit(to),
             None => to.null(),
         }
+    }
+    const STORED: Layout = both(Some(2), A::STORED);
+    fn check(bytes: &[u8]) -> Option<usize> {
+        let (tag, rest) = word(bytes)?;
+        let size = match tag {
+            0 => A::SIZE.unwrap_or(0),
+            1 => A::check(rest)?,
+            _ => return None,
+        };
+        (size <= rest.len()).then_some(WORD + size)
     }
 }
 
@@ -217,6 +234,15 @@ unsafe impl<A: Record> Record for Vec<A> {
         }
         to.end();
     }
+    const STORED: Layout = both(Some(3), A::STORED);
+    fn check(bytes: &[u8]) -> Option<usize> {
+        let (size, rest) = word(bytes)?;
+        let (items, rest) = word(rest)?;
+        // Items of no size could be claimed without end.
+        let empty = A::SIZE == Some(0);
+        let items = if empty { 0 } else { items };
+        (check_all::<A>(rest, items)?.len() == size).then_some(2 * WORD + size)
+    }
 }
 
 const fn sum(a: Option<usize>, b: Option<usize>) -> Option<usize> {
@@ -297,6 +323,16 @@ macro_rules! tuple {
                 let mut hasher = KeyHasher::default();
                 $(hasher.write_u64($type::digest(view.$n));)*
                 hasher.finish()
+            }
+            const STORED: Layout = {
+                let layout = Some(4);
+                $(let layout = both(layout, $type::STORED);)*
+                layout
+            };
+            fn check(bytes: &[u8]) -> Option<usize> {
+                let size = 0;
+                $(let size = size + $type::check(bytes.get(size..)?)?;)*
+                Some(size)
             }
         }
     };

@@ -85,6 +85,21 @@ macro_rules! __record_as {
 
         impl $crate::record::Plain for $name {
             $crate::__record_struct!(Plain $name { $($field: $type),* });
+            const LAYOUT: $crate::record::stored::Layout = $crate::record::stored::fields(
+                size_of::<$name>(),
+                &[$((
+                    ::std::mem::offset_of!($name, $field),
+                    size_of::<$type>(),
+                    <$type as $crate::record::Record>::LAYOUT,
+                )),*],
+            );
+            fn valid(bytes: &[u8]) -> bool {
+                true $(&& {
+                    let at = ::std::mem::offset_of!($name, $field);
+                    let field = bytes.get(at..at + size_of::<$type>());
+                    field.is_some_and(<$type as $crate::record::Record>::valid)
+                })*
+            }
         }
     };
     (archived $(#[$meta:meta])* $vis:vis struct $name:ident {
@@ -221,6 +236,11 @@ macro_rules! __record_archived {
             }
             fn digest(view: Self::View<'_>) -> u64 {
                 view.digest()
+            }
+            const STORED: $crate::record::stored::Layout =
+                $crate::record::Archived::<$name>::STORED;
+            fn check(bytes: &[u8]) -> Option<usize> {
+                $crate::record::Archived::<$name>::check(bytes)
             }
             #[inline(always)]
             fn size(view: Self::View<'_>) -> usize {

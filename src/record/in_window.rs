@@ -1,6 +1,7 @@
 //! What a window gives: a value of a key and a window.
 #![allow(unsafe_code)]
 
+use super::stored::Layout;
 use super::{Record, Schema, Type, Visitor};
 use crate::time::Timestamp;
 
@@ -66,6 +67,10 @@ unsafe impl<K: Record, V: Record> Record for InWindow<K, V> {
         // SAFETY: the caller's conditions are those of the tuple.
         let ((key, start, end, value), size) = unsafe { <Parts<K, V>>::read(from) };
         (InWindow { key, start, end, value }, size)
+    }
+    const STORED: Layout = <Parts<K, V> as Record>::STORED;
+    fn check(bytes: &[u8]) -> Option<usize> {
+        <Parts<K, V>>::check(bytes)
     }
     fn visit(&self, to: &mut dyn Visitor) {
         to.fields();

@@ -25,6 +25,8 @@ mod frame;
 mod in_window;
 mod native;
 mod schema;
+#[doc(hidden)]
+pub mod stored;
 
 pub use archived::Archived;
 pub use block::{Batch, Block, Records};
@@ -46,6 +48,10 @@ pub(crate) const fn pad(bytes: usize) -> usize {
 /// 1. [`write`](Record::write) initialises exactly [`size`](Record::size) bytes and no more.
 /// 2. [`read`](Record::read) of what `write` wrote gives an equal view and that same size.
 /// 3. `size` is a multiple of 8, and equals [`SIZE`](Record::SIZE) where that is some.
+/// 4. [`LAYOUT`](Record::LAYOUT) and [`STORED`](Record::STORED) are some only where no byte of the
+///    value, or of what `write` writes, is padding.
+/// 5. Where [`check`](Record::check) gives some size, `read` of these bytes gives a valid view and
+///    that size; where [`valid`](Record::valid) is true, the bytes are a valid value.
 pub unsafe trait Record: Sized + Send + 'static {
     /// What a closure gets: the record read in place.
     type View<'a>: Copy;
@@ -88,6 +94,27 @@ pub unsafe trait Record: Sized + Send + 'static {
     /// every run of one build. Unlike a key's hash it is not kept anywhere.
     fn digest(view: Self::View<'_>) -> u64 {
         digest::shown(&Self::own(view))
+    }
+
+    /// A number for how the owned value lies in memory, if none of its bytes is padding.
+    const LAYOUT: stored::Layout = None;
+
+    /// A number for how the encoding lies in memory, if it may be kept outside the process.
+    const STORED: stored::Layout = Self::LAYOUT;
+
+    /// Whether these `size_of::<Self>()` bytes are a value of a type whose [`LAYOUT`] is some.
+    ///
+    /// [`LAYOUT`]: Record::LAYOUT
+    fn valid(bytes: &[u8]) -> bool {
+        let _ = bytes;
+        false
+    }
+
+    /// The size of the encoding at the start of `bytes`, which start aligned to 8; none when there
+    /// is no valid one.
+    fn check(bytes: &[u8]) -> Option<usize> {
+        let (own, size) = (bytes.get(..size_of::<Self>())?, Self::SIZE?);
+        (Self::LAYOUT.is_some() && size <= bytes.len() && Self::valid(own)).then_some(size)
     }
 }
 

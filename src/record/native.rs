@@ -1,6 +1,7 @@
 //! Records that lie in a frame as they lie in a Rust variable.
 #![allow(unsafe_code)]
 
+use super::stored::Layout;
 use super::{Record, Type, Visitor, pad};
 use crate::time::Timestamp;
 
@@ -25,6 +26,17 @@ pub trait Plain: Copy + Send + Sync + 'static {
     fn data_type() -> Type;
     /// Shows the fields in the order of the shape.
     fn visit(&self, to: &mut dyn Visitor);
+
+    /// As [`Record::LAYOUT`]; none: the type can't be kept outside the process.
+    #[doc(hidden)]
+    const LAYOUT: Layout = None;
+
+    /// As [`Record::valid`].
+    #[doc(hidden)]
+    fn valid(bytes: &[u8]) -> bool {
+        let _ = bytes;
+        false
+    }
 }
 
 // SAFETY: 1. a typed copy of `T` writes no more than `size_of::<T>() <= SIZE` bytes; the padding is
@@ -69,10 +81,29 @@ unsafe impl<T: Plain> Record for T {
     fn visit(&self, to: &mut dyn Visitor) {
         T::visit(self, to);
     }
+    const LAYOUT: Layout = T::LAYOUT;
+    fn valid(bytes: &[u8]) -> bool {
+        T::valid(bytes)
+    }
+}
+
+fn any(_: &[u8]) -> bool {
+    true
+}
+
+fn truth(bytes: &[u8]) -> bool {
+    matches!(bytes, [0 | 1])
+}
+
+fn letter(bytes: &[u8]) -> bool {
+    let word = bytes.try_into().map(u32::from_ne_bytes);
+    word.is_ok_and(|word| char::from_u32(word).is_some())
 }
 
 macro_rules! by_value {
-    ($($type:ty: $shape:expr, |$x:ident, $to:ident| $visit:expr;)*) => {$(
+    ($(
+        $type:ty: $shape:expr, |$x:ident, $to:ident| $visit:expr, $valid:expr;
+    )*) => {$(
         // SAFETY: 1. and 3. the value is copied into `pad(size_of)` bytes. 2. it is read back from
         // there, unaligned where the type is wider than 8 bytes.
         unsafe impl Record for $type {
@@ -112,27 +143,32 @@ macro_rules! by_value {
                 let $x = *self;
                 $visit
             }
+            const LAYOUT: Layout = Some(size_of::<$type>() as u64);
+            fn valid(bytes: &[u8]) -> bool {
+                let valid: fn(&[u8]) -> bool = $valid;
+                valid(bytes)
+            }
         }
     )*};
 }
 
 by_value! {
-    (): Type::Unit, |_x, _to| ();
-    bool: Type::Bool, |x, to| to.bool(x);
-    char: Type::Text, |x, to| to.text(x.encode_utf8(&mut [0; 4]));
-    u8: Type::Uint(8), |x, to| to.uint(x.into());
-    u16: Type::Uint(16), |x, to| to.uint(x.into());
-    u32: Type::Uint(32), |x, to| to.uint(x.into());
-    u64: Type::Uint(64), |x, to| to.uint(x.into());
-    u128: Type::Uint(128), |x, to| to.uint(x);
-    i8: Type::Int(8), |x, to| to.int(x.into());
-    i16: Type::Int(16), |x, to| to.int(x.into());
-    i32: Type::Int(32), |x, to| to.int(x.into());
-    i64: Type::Int(64), |x, to| to.int(x.into());
-    i128: Type::Int(128), |x, to| to.int(x);
-    f32: Type::Float(32), |x, to| to.float(x.into());
-    f64: Type::Float(64), |x, to| to.float(x);
-    Timestamp: Type::Time, |x, to| to.time(x);
+    (): Type::Unit, |_x, _to| (), any;
+    bool: Type::Bool, |x, to| to.bool(x), truth;
+    char: Type::Text, |x, to| to.text(x.encode_utf8(&mut [0; 4])), letter;
+    u8: Type::Uint(8), |x, to| to.uint(x.into()), any;
+    u16: Type::Uint(16), |x, to| to.uint(x.into()), any;
+    u32: Type::Uint(32), |x, to| to.uint(x.into()), any;
+    u64: Type::Uint(64), |x, to| to.uint(x.into()), any;
+    u128: Type::Uint(128), |x, to| to.uint(x), any;
+    i8: Type::Int(8), |x, to| to.int(x.into()), any;
+    i16: Type::Int(16), |x, to| to.int(x.into()), any;
+    i32: Type::Int(32), |x, to| to.int(x.into()), any;
+    i64: Type::Int(64), |x, to| to.int(x.into()), any;
+    i128: Type::Int(128), |x, to| to.int(x), any;
+    f32: Type::Float(32), |x, to| to.float(x.into()), any;
+    f64: Type::Float(64), |x, to| to.float(x), any;
+    Timestamp: Type::Time, |x, to| to.time(x), any;
 }
 
 // SAFETY: as for the other types by value; the array is copied into `pad(N)` bytes.
@@ -171,5 +207,9 @@ unsafe impl<const N: usize> Record for [u8; N] {
     }
     fn visit(&self, to: &mut dyn Visitor) {
         to.bytes(self);
+    }
+    const LAYOUT: Layout = Some(N as u64);
+    fn valid(_: &[u8]) -> bool {
+        true
     }
 }

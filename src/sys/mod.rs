@@ -1,3 +1,4 @@
 //! The only door to the operating system.
 
+pub mod map;
 pub mod probe;

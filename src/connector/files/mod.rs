@@ -12,6 +12,9 @@ pub use decode::{Csv, Decode, Decoded, Json, Lines};
 pub use sink::FileSink;
 pub use source::FileSource;
 
+pub(super) use sink::PartFile;
+pub(super) use source::matching;
+
 use crate::format::FromText;
 
 /// Files as sources and as sinks.

@@ -1,6 +1,6 @@
 //! Files that shards write.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -25,26 +25,6 @@ impl<E> FileSink<E> {
     pub(super) fn new(directory: PathBuf, encode: E) -> FileSink<E> {
         FileSink { directory, encode }
     }
-
-    /// Files of an earlier run on more shards would be taken for results of this one.
-    fn refuse_leftovers(&self, shards: usize, extension: &str) -> Result {
-        let entries = fs::read_dir(&self.directory)
-            .map_err(|cause| failed(self.directory.display(), &cause))?;
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let number = name.to_str().and_then(|name| {
-                let rest = name.strip_prefix("part-")?.strip_suffix(extension)?;
-                rest.strip_suffix('.')?.parse::<usize>().ok()
-            });
-            if number.is_some_and(|number| number >= shards) {
-                let path = entry.path();
-                let path = path.display();
-                let what = format!("{path} is of an earlier run on more shards; remove it first");
-                return Err(Error::new(Kind::Io, what));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl FileSink<Csv<()>> {
@@ -64,16 +44,10 @@ impl<R: Record, E: Encode<R>> Sink<R> for FileSink<E> {
     }
 
     fn open(&mut self, shard: usize, shards: usize) -> Result<Self::Writer> {
-        let extension = self.encode.extension();
-        if shard == 0 {
-            fs::create_dir_all(&self.directory)
-                .map_err(|cause| failed(self.directory.display(), &cause))?;
-            self.refuse_leftovers(shards, extension)?;
-        }
-        let path = self.directory.join(format!("part-{shard}.{extension}"));
+        let file = PartFile::create(&self.directory, shard, shards, self.encode.extension())?;
         let mut encoder = self.encode.encoder();
         encoder.header();
-        Ok(TextWriter::new(encoder, PartFile::create(path)?))
+        Ok(TextWriter::new(encoder, file))
     }
 }
 
@@ -85,14 +59,43 @@ pub struct PartFile {
 }
 
 impl PartFile {
-    pub(in crate::connector) fn create(path: PathBuf) -> Result<PartFile> {
-        let mut options = OpenOptions::new();
-        let opened = options.write(true).create(true).truncate(true).open(&path);
-        match opened {
+    /// Makes the file of one shard; the first one makes the directory too.
+    pub(in crate::connector) fn create(
+        directory: &Path,
+        shard: usize,
+        shards: usize,
+        extension: &str,
+    ) -> Result<PartFile> {
+        if shard == 0 {
+            let made = fs::create_dir_all(directory);
+            made.map_err(|cause| failed(directory.display(), &cause))?;
+            refuse_leftovers(directory, shards, extension)?;
+        }
+        let path = directory.join(format!("part-{shard}.{extension}"));
+        match File::create(&path) {
             Ok(file) => Ok(PartFile { path, file }),
             Err(cause) => Err(failed(path.display(), &cause)),
         }
     }
+}
+
+/// Files of an earlier run on more shards would be taken for results of this one.
+fn refuse_leftovers(directory: &Path, shards: usize, extension: &str) -> Result {
+    let entries = fs::read_dir(directory).map_err(|cause| failed(directory.display(), &cause))?;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| {
+            let rest = name.strip_prefix("part-")?.strip_suffix(extension)?;
+            rest.strip_suffix('.')?.parse::<usize>().ok()
+        });
+        if number.is_some_and(|number| number >= shards) {
+            let path = entry.path();
+            let path = path.display();
+            let what = format!("{path} is of an earlier run on more shards; remove it first");
+            return Err(Error::new(Kind::Io, what));
+        }
+    }
+    Ok(())
 }
 
 impl Target for PartFile {

@@ -39,29 +39,6 @@ impl<D: Decode> FileSource<D> {
         self
     }
 
-    /// The files, in the order of their names.
-    fn files(&self) -> Result<Vec<PathBuf>> {
-        let pattern = &self.pattern;
-        if Path::new(pattern).is_file() || !pattern.contains(['*', '?', '[']) {
-            return Ok(vec![pattern.into()]);
-        }
-        let bad = |error| Error::new(Kind::Plan, format_args!("pattern {pattern}: {error}"));
-        let mut files = Vec::new();
-        for path in glob::glob(pattern).map_err(bad)? {
-            let path = path.map_err(|error| {
-                let path = error.path().display().to_string();
-                Error::io(format_args!("reading {path}"), error.error())
-            })?;
-            if path.is_file() {
-                files.push(path);
-            }
-        }
-        if files.is_empty() {
-            return Err(Error::new(Kind::Io, format_args!("no file matches {pattern}")));
-        }
-        Ok(files)
-    }
-
     /// The file's size and what reads its rows, which knows the header.
     fn look_at(&self, path: &Path) -> Result<(u64, D)> {
         let shown = path.display();
@@ -101,6 +78,28 @@ impl<R: FromText> FileSource<Csv<R>> {
     }
 }
 
+/// The files that a pattern stands for, in the order of their names.
+pub(in crate::connector) fn matching(pattern: &str) -> Result<Vec<PathBuf>> {
+    if Path::new(pattern).is_file() || !pattern.contains(['*', '?', '[']) {
+        return Ok(vec![pattern.into()]);
+    }
+    let bad = |error| Error::new(Kind::Plan, format_args!("pattern {pattern}: {error}"));
+    let mut files = Vec::new();
+    for path in glob::glob(pattern).map_err(bad)? {
+        let path = path.map_err(|error| {
+            let path = error.path().display().to_string();
+            Error::io(format_args!("reading {path}"), error.error())
+        })?;
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(Error::new(Kind::Io, format_args!("no file matches {pattern}")));
+    }
+    Ok(files)
+}
+
 impl<D: Decode> Source for FileSource<D> {
     type Record = D::Record;
 
@@ -110,7 +109,7 @@ impl<D: Decode> Source for FileSource<D> {
 
     fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<D::Record>>>> {
         let mut splits: Vec<Box<dyn Split<D::Record>>> = Vec::new();
-        for path in self.files()? {
+        for path in matching(&self.pattern)? {
             let (size, decode) = self.look_at(&path)?;
             if is_packed(&path) {
                 splits.push(Box::new(FileSplit::new(path, 0, u64::MAX, decode)));

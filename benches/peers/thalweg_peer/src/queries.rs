@@ -37,6 +37,93 @@ pub fn q2(events: Stream<Event>, to: Digested) {
         .sink(to.by(|digest: &mut Digest, bid: &Bid| digest.q2(bid.auction, bid.price)));
 }
 
+record! {
+    /// What q4 looks at of an event: a bid (`length_ms` is 0) or an auction (`price` is the
+    /// category).
+    struct Move { auction: u64, price: u64, length_ms: u64 }
+}
+
+record! {
+    /// An auction, from its first bid or its opening to its end.
+    #[derive(Default)]
+    struct Open {
+        from: Timestamp,
+        to: Timestamp,
+        category: u64,
+        /// 0: no bid yet.
+        max: u64,
+        /// Bids that came before the auction.
+        early: Vec<(Timestamp, u64)>,
+    }
+}
+
+impl Open {
+    fn bid(&mut self, at: Timestamp, price: u64) {
+        if self.from <= at && at <= self.to {
+            self.max = self.max.max(price);
+        }
+    }
+}
+
+fn step(event: &Event) -> Option<Move> {
+    match event {
+        Event::Bid(b) => Some(Move { auction: b.auction, price: b.price, length_ms: 0 }),
+        Event::Auction(a) => {
+            let length_ms = a.expires - a.date_time;
+            Some(Move { auction: a.id, price: a.category, length_ms })
+        }
+        Event::Person(_) => None,
+    }
+}
+
+/// The winning bids of each category's closed auctions.
+pub fn q4(events: Stream<Event>, to: Digested) {
+    events
+        .event_time(|event| time(event.date_time()), 0.seconds())
+        .filter_map(step)
+        .key_by(|step| step.auction)
+        .process::<Open, (u64, u64)>(
+            |open, step, ctx| {
+                if step.length_ms > 0 {
+                    open.from = ctx.time();
+                    open.to = ctx.time() + step.length_ms.millis();
+                    open.category = step.price;
+                    for (at, price) in std::mem::take(&mut open.early) {
+                        open.bid(at, price);
+                    }
+                    ctx.timer_at(open.to + 1.micros());
+                } else if open.category > 0 {
+                    open.bid(ctx.time(), step.price);
+                } else {
+                    if open.early.is_empty() {
+                        ctx.timer_at(ctx.time() + 1.millis());
+                    }
+                    open.early.push((ctx.time(), step.price));
+                }
+            },
+            |open, at, ctx| {
+                if open.category > 0 && at <= open.to {
+                    return;
+                }
+                if open.max > 0 {
+                    ctx.emit((open.category, open.max));
+                }
+                ctx.clear();
+            },
+        )
+        .key_by(|(category, _)| category)
+        .window(Tumbling::of(FOREVER))
+        .aggregate(|closed| (closed.count(), closed.sum(|(_, max)| max)))
+        .sink(to.by(|digest: &mut Digest, sum: SumView<'_>| {
+            digest.q4(sum.key, sum.value.0, sum.value.1);
+        }));
+}
+
+/// A window that only the end of the input closes.
+const FOREVER: std::time::Duration = std::time::Duration::from_secs(1 << 40);
+
+type SumView<'a> = <InWindow<u64, (u64, u64)> as Record>::View<'a>;
+
 /// The auctions with most bids in each sliding window.
 pub fn q5(events: Stream<Event>, to: Digested) {
     events

@@ -1,0 +1,90 @@
+//! Writing logs.
+
+use std::path::PathBuf;
+
+use super::{EXTENSION, frame_head, head, small};
+use crate::connector::files::PartFile;
+use crate::connector::text::Target;
+use crate::error::{Error, Kind, Result};
+use crate::operator::{Sink, Writer};
+use crate::record::{Block, Record};
+use crate::time::Timestamp;
+
+/// A sink into log files; made by [`RecordLog::write`](super::RecordLog::write).
+#[derive(Debug)]
+pub struct LogSink {
+    directory: PathBuf,
+}
+
+impl LogSink {
+    pub(super) fn new(directory: PathBuf) -> LogSink {
+        LogSink { directory }
+    }
+}
+
+impl<R: Record> Sink<R> for LogSink {
+    type Writer = LogWriter;
+
+    fn name(&self) -> String {
+        format!("log in {}", self.directory.display())
+    }
+
+    fn open(&mut self, shard: usize, shards: usize) -> Result<LogWriter> {
+        let head = head::<R>()?;
+        let mut file = PartFile::create(&self.directory, shard, shards, EXTENSION)?;
+        file.write(&head)?;
+        let place = head.len() as u64;
+        Ok(LogWriter { file, place, block: Block::new::<R>(), frame: Vec::new() })
+    }
+}
+
+/// Writes the log of one shard.
+#[derive(Debug)]
+pub struct LogWriter {
+    file: PartFile,
+    /// Bytes of the file so far.
+    place: u64,
+    block: Block,
+    frame: Vec<u8>,
+}
+
+impl LogWriter {
+    fn write_frame<R: Record>(&mut self) -> Result {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let Some((records, times)) = self.block.stored::<R>() else {
+            return Err(Error::new(Kind::Internal, "a log was opened for another type"));
+        };
+        let frame = &mut self.frame;
+        frame.clear();
+        frame.extend([0; super::FRAME_HEAD_BYTES]);
+        times.iter().for_each(|at| frame.extend(at.micros().to_ne_bytes()));
+        frame.extend(records);
+        let body = crc32fast::hash(&frame[super::FRAME_HEAD_BYTES..]);
+        let head = frame_head(self.place, small(records.len())?, small(times.len())?, body);
+        frame[..super::FRAME_HEAD_BYTES].copy_from_slice(&head);
+        self.file.write(frame)?;
+        self.place += frame.len() as u64;
+        self.block.clear();
+        Ok(())
+    }
+}
+
+impl<R: Record> Writer<R> for LogWriter {
+    fn write(&mut self, at: Timestamp, record: R::View<'_>) -> Result {
+        if self.block.push::<R>(at, record) {
+            return self.write_frame::<R>();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result {
+        self.write_frame::<R>()
+    }
+
+    fn finish(&mut self) -> Result {
+        self.write_frame::<R>()?;
+        self.file.finish()
+    }
+}
