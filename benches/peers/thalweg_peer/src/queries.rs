@@ -38,9 +38,8 @@ pub fn q2(events: Stream<Event>, to: Digested) {
 }
 
 record! {
-    /// What q4 looks at of an event: a bid (`length_ms` is 0) or an auction (`price` is the
-    /// category).
-    struct Move { auction: u64, price: u64, length_ms: u64 }
+    /// What q4 looks at of an event: a bid, or an auction with its category and length.
+    struct Move { auction: u64, price: u64, category: u32, length_ms: u32 }
 }
 
 record! {
@@ -67,10 +66,12 @@ impl Open {
 
 fn step(event: &Event) -> Option<Move> {
     match event {
-        Event::Bid(b) => Some(Move { auction: b.auction, price: b.price, length_ms: 0 }),
+        Event::Bid(b) => {
+            Some(Move { auction: b.auction, price: b.price, category: 0, length_ms: 0 })
+        },
         Event::Auction(a) => {
-            let length_ms = a.expires - a.date_time;
-            Some(Move { auction: a.id, price: a.category, length_ms })
+            let (category, length_ms) = (a.category as u32, (a.expires - a.date_time) as u32);
+            Some(Move { auction: a.id, price: 0, category, length_ms })
         }
         Event::Person(_) => None,
     }
@@ -84,10 +85,10 @@ pub fn q4(events: Stream<Event>, to: Digested) {
         .key_by(|step| step.auction)
         .process::<Open, (u64, u64)>(
             |open, step, ctx| {
-                if step.length_ms > 0 {
+                if step.category > 0 {
                     open.from = ctx.time();
-                    open.to = ctx.time() + step.length_ms.millis();
-                    open.category = step.price;
+                    open.to = ctx.time() + u64::from(step.length_ms).millis();
+                    open.category = u64::from(step.category);
                     for (at, price) in std::mem::take(&mut open.early) {
                         open.bid(at, price);
                     }
@@ -104,6 +105,11 @@ pub fn q4(events: Stream<Event>, to: Digested) {
             |open, at, ctx| {
                 if open.category > 0 && at <= open.to {
                     return;
+                }
+                // A bid that shares its millisecond with the auction may have come before it.
+                open.early.retain(|(bid, _)| *bid + 1.millis() > at);
+                if let Some((bid, _)) = open.early.first() {
+                    return ctx.timer_at(*bid + 1.millis());
                 }
                 if open.max > 0 {
                     ctx.emit((open.category, open.max));
