@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use super::{Stream, Windowed};
 use crate::operator::{Chain, KeyOf, Partition};
 use crate::record::Record;
+use crate::time::Timestamp;
 use crate::window::Windows;
 
 /// A stream partitioned by key. What follows keeps its state for each key, on the shard that owns
@@ -30,7 +31,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
 
     /// Cuts every key's records into windows.
     pub fn window<W: Windows>(self, windows: W) -> Windowed<R, C, B, W> {
-        Windowed { keyed: self, windows, lateness: 0 }
+        Windowed { keyed: self, windows, lateness: 0, early: 0 }
     }
 }
 
@@ -58,5 +59,35 @@ impl<R: Record, B: KeyOf<R>> Partition<R> for ToOwner<R, B> {
     fn shards(&mut self, shards: usize, record: R::View<'_>, mut to: impl FnMut(usize)) {
         let hash = B::hash(&self.by.part(record));
         to(crate::key::owner(crate::key::group(hash), shards));
+    }
+}
+
+/// Sends a record that has a time beside it to where `P` sends the record.
+pub(crate) struct OfRecord<R, P> {
+    partition: P,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R, P> OfRecord<R, P> {
+    pub(crate) fn new(partition: P) -> Self {
+        OfRecord { partition, record: PhantomData }
+    }
+}
+
+impl<R, P: Clone> Clone for OfRecord<R, P> {
+    fn clone(&self) -> Self {
+        OfRecord::new(self.partition.clone())
+    }
+}
+
+impl<R: Record, P: Partition<R>> Partition<(Timestamp, R)> for OfRecord<R, P> {
+    #[inline(always)]
+    fn shards(
+        &mut self,
+        shards: usize,
+        (_, record): (Timestamp, R::View<'_>),
+        to: impl FnMut(usize),
+    ) {
+        self.partition.shards(shards, record, to);
     }
 }

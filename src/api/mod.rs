@@ -8,7 +8,7 @@ mod windowed;
 
 pub use keyed::Keyed;
 pub use stream::Stream;
-pub use windowed::Windowed;
+pub use windowed::{Carried, Windowed, Work};
 
 use std::cell::RefCell;
 use std::rc::Rc;

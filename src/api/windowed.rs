@@ -1,12 +1,16 @@
 //! [`Windowed`]: a keyed stream cut into windows.
 
-use super::{Keyed, Stream, local, sending};
-use crate::key;
-use crate::operator::{Aggregate, Aggregates, ByKey, Chain, Exchange, Identity, KeyOf};
-use crate::plan::Flow;
+use std::time::Duration;
+
+use super::{Keyed, Stream};
+use crate::operator::{Aggregate, Aggregates, Chain, KeyOf};
+use crate::plan::Origin;
 use crate::record::{InWindow, Record};
-use crate::time::Timestamp;
-use crate::window::{Merging, Paned, Partial, Whole, Windows};
+use crate::time::span;
+use crate::window::{LATE_PORT, Windows};
+
+mod carried;
+pub use carried::{Carried, Work};
 
 /// A keyed stream cut into windows; an aggregate makes a stream of results of it.
 #[must_use = "a stream does nothing until it ends in a sink"]
@@ -15,40 +19,78 @@ pub struct Windowed<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> {
     pub(super) windows: W,
     /// Microseconds.
     pub(super) lateness: i64,
+    /// Microseconds between early results, 0 for none.
+    pub(super) early: i64,
 }
 
-impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
+impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> Windowed<R, C, B, W> {
+    /// Keeps a window for so long after its end. A record that comes for it within that time
+    /// counts, and the result of its key is given again.
+    ///
+    /// The last result of a key and window holds all records that were not late, whatever the
+    /// number of shards; how many results come before it depends on when the records come.
+    pub fn allowed_lateness(self, lateness: Duration) -> Self {
+        Windowed { lateness: span(lateness), ..self }
+    }
+}
+
+impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W> {
     /// One result for every key and window that has records: when the watermark passes the
     /// window's end. Aggregates that can be merged are aggregated on every shard before the
     /// partial results cross to the key's owner.
+    ///
+    /// A record counts in those of its windows that are open when it comes, by the watermark of
+    /// its own split. If none is, it is late: counted in
+    /// [`Report::late`](crate::runtime::Report::late) and left out.
     ///
     /// See [`Aggregates`] for what there is.
     pub fn aggregate<A: Aggregate<R>>(
         self,
         of: impl FnOnce(&Aggregates<R>) -> A,
     ) -> Stream<InWindow<B::Key, A::Out>> {
-        let Windowed { keyed: Keyed { stream, by }, windows, lateness } = self;
+        self.carry(of, false).0
+    }
+
+    /// As [`aggregate`](Windowed::aggregate); the second stream is the records that came too late,
+    /// with their event times, on the shards that read them.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// # let (late_sink, too_late) = Collect::new();
+    /// let (counts, late) = job
+    ///     .source(Memory::of([1_u64, 2, 13, 3]))
+    ///     .event_time(|n| Timestamp::from_millis(n as i64), 0.seconds())
+    ///     .window(Tumbling::of(10.millis()))
+    ///     .aggregate_with_late(|ns| ns.count());
+    /// counts.map(|count| count.value).sink(sink);
+    /// late.sink(late_sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [1, 2]);
+    /// assert_eq!(too_late.sorted(), [3]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn aggregate_with_late<A: Aggregate<R>>(
+        self,
+        of: impl FnOnce(&Aggregates<R>) -> A,
+    ) -> (Stream<InWindow<B::Key, A::Out>>, Stream<R>) {
+        let (results, side) = self.carry(of, true);
+        let late = Stream::at(&results.plan, side);
+        (results, late)
+    }
+
+    fn carry<A: Aggregate<R>>(
+        self,
+        of: impl FnOnce(&Aggregates<R>) -> A,
+        side: bool,
+    ) -> (Stream<InWindow<B::Key, A::Out>>, Origin) {
+        let Windowed { keyed: Keyed { stream, by }, windows, lateness, early } = self;
         let aggregate = of(&Aggregates::default());
-        let spec = windows.spec();
-        let parts = (by, aggregate.clone());
-        let alone = parts.clone();
-        let alone = local(stream.chain.clone(), move |_| {
-            let (by, aggregate) = alone.clone();
-            Ok(Whole::<R, B, A>::new(by, aggregate, spec, lateness))
-        });
-        let receiver = local(Identity::new(), move |_| {
-            Ok(Merging::<R, B::Key, A>::new(aggregate.clone(), spec))
-        });
-        let send = sending(stream.chain.clone(), move |lanes, bells| {
-            let (by, aggregate) = parts.clone();
-            let owner = ByKey(|(key, _, _): PartialView<'_, R, B, A>| key::hash(&B::Key::own(key)));
-            let exchange = Exchange::new(owner, lanes, bells);
-            Partial::<R, B, A, _>::new(by, aggregate, spec, lateness, exchange)
-        });
-        let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
-        Stream::at(&stream.plan, stream.step("window", flow))
+        let chain = stream.chain.clone();
+        let flow = windows.flow(Work { chain, by, aggregate, lateness, early, side });
+        let origin = stream.step("window", flow);
+        let late = Origin { port: LATE_PORT, sender: true, ..origin };
+        (Stream::at(&stream.plan, origin), late)
     }
 }
-
-type PartialView<'a, R, B, A> =
-    <(<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc) as Record>::View<'a>;

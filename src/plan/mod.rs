@@ -17,6 +17,22 @@ pub struct Origin {
     pub step: usize,
     /// Its output port.
     pub port: usize,
+    /// Whether it leaves from the sending end of the step's first input, on the shard that read
+    /// the record, before anything is exchanged. Without an exchange both ends are one operator.
+    pub sender: bool,
+}
+
+/// The nodes that a step's output leaves.
+#[derive(Clone, Copy)]
+struct Exit {
+    operator: usize,
+    sender: usize,
+}
+
+impl Exit {
+    fn of(&self, origin: Origin) -> usize {
+        if origin.sender { self.sender } else { self.operator }
+    }
 }
 
 /// Where an operator is built.
@@ -82,7 +98,7 @@ impl Plan {
     /// Adds a step; gives its first output port.
     pub fn add(&mut self, step: Step) -> Origin {
         self.steps.push(step);
-        Origin { step: self.steps.len() - 1, port: 0 }
+        Origin { step: self.steps.len() - 1, port: 0, sender: false }
     }
 
     /// Adds a step that ends a stream.
@@ -104,8 +120,7 @@ impl Plan {
             return Err(Error::new(Kind::Plan, what));
         }
         let mut layout = Layout { shards: seats.iter().map(|_| Vec::new()).collect() };
-        // The node that each step's output leaves.
-        let mut exits: Vec<usize> = Vec::new();
+        let mut exits: Vec<Exit> = Vec::new();
         for step in &mut self.steps {
             let name: Arc<str> = step.name.as_str().into();
             let exit = layout.place(step, &name, seats, &exits).map_err(|e| e.within(&name))?;
@@ -132,14 +147,14 @@ impl Layout {
         }
     }
 
-    /// Places one step on every shard; gives the node that its output leaves.
+    /// Places one step on every shard; gives the nodes that its output leaves.
     fn place(
         &mut self,
         step: &mut Step,
         name: &Arc<str>,
         seats: &[Seat],
-        exits: &[usize],
-    ) -> Result<usize> {
+        exits: &[Exit],
+    ) -> Result<Exit> {
         let lead = |seat: &Seat| Arc::new(Lead::new(seat.shards, seat.lead_us, seat.bells.clone()));
         let leads: Vec<_> = step.inputs.iter().map(|_| lead(&seats[0])).collect();
         let sites = || seats.iter().map(|seat| Site { seat, leads: &leads }).enumerate();
@@ -153,9 +168,9 @@ impl Layout {
             self.push(shard, name, inputs, make(&site)?);
         }
         for (port, origin) in step.inputs.iter().enumerate() {
-            self.connect(exits[origin.step], origin.port, Edge { node: first, port });
+            self.connect(exits[origin.step].of(*origin), origin.port, Edge { node: first, port });
         }
-        Ok(first)
+        Ok(Exit { operator: first, sender: first })
     }
 
     fn place_exchanged(
@@ -164,8 +179,8 @@ impl Layout {
         name: &Arc<str>,
         leads: &[Arc<Lead>],
         seats: &[Seat],
-        exits: &[usize],
-    ) -> Result<usize> {
+        exits: &[Exit],
+    ) -> Result<Exit> {
         let Flow::Exchanged { senders, receiver, .. } = &mut step.flow else {
             return Err(Error::new(Kind::Internal, "the step has no exchange"));
         };
@@ -180,7 +195,7 @@ impl Layout {
                 inboxes[shard].push(inbox);
             }
             let edge = Edge { node: first + port, port: 0 };
-            self.connect(exits[origin.step], origin.port, edge);
+            self.connect(exits[origin.step].of(*origin), origin.port, edge);
         }
         for (shard, inboxes) in inboxes.into_iter().enumerate() {
             for inbox in inboxes {
@@ -192,6 +207,6 @@ impl Layout {
             self.push(shard, name, inputs, receiver(&Site { seat, leads: &[] })?);
         }
         (0..inputs).for_each(|port| self.connect(first + inputs + port, 0, Edge { node, port }));
-        Ok(node)
+        Ok(Exit { operator: node, sender: first })
     }
 }

@@ -4,17 +4,15 @@
 //! reads and hands on a partial result for each key when a pane closes; [`Merging`] puts them
 //! together. A raw record then never crosses a ring, and a hot key costs nothing.
 
-use std::collections::VecDeque;
-use std::marker::PhantomData;
-use std::sync::atomic::Ordering::Relaxed;
-
+use super::closing::Closing;
+use super::each::Each;
+use super::results::Late;
 use super::spec::us;
-use super::{Panes, WindowSpec};
+use super::{Again, Panes, Place, WindowSpec};
 use crate::error::Result;
 use crate::key;
-use crate::operator::{Aggregate, Emitter, KeyOf, Lifecycle, Output, Progress, Seat, Stage, Stamp};
-use crate::record::{InWindow, Key, Record};
-use crate::state::Table;
+use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Progress, Seat, Stage, Stamp};
+use crate::record::{Key, Record};
 use crate::time::{Timestamp, Watermark};
 
 /// Records of `R` on their way into panes.
@@ -29,9 +27,14 @@ where
     spec: WindowSpec,
     lateness: i64,
     panes: Panes<B::Key, A::Acc>,
-    /// The last record's pane is late once the mark reaches this.
+    /// Records of the last record's pane miss a window once the mark reaches this.
     late_from: Timestamp,
-    record: PhantomData<fn() -> R>,
+    /// The watermark that this shard was told.
+    told: Watermark,
+    /// Records that came too late for some of their windows: end of the first window that they
+    /// count in, pane, key, accumulator.
+    tardy: Vec<(Timestamp, Timestamp, B::Key, A::Acc)>,
+    late: Late<R>,
 }
 
 impl<R, B, A> Filling<R, B, A>
@@ -40,27 +43,49 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64) -> Self {
+    fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64, side: bool) -> Self {
         let panes = Panes::new(spec.pane, spec.offset);
-        let late_from = Timestamp::MIN;
-        Filling { by, aggregate, spec, lateness, panes, late_from, record: PhantomData }
+        let (late_from, told) = (Timestamp::MIN, Timestamp::MIN);
+        let (tardy, late) = (Vec::new(), Late::new(side));
+        Filling { by, aggregate, spec, lateness, panes, late_from, told, tardy, late }
     }
 
     #[cold]
     #[inline(never)]
     fn enter(&mut self, at: Timestamp) {
-        let pane = self.spec.pane_of(at);
-        self.late_from = us(self.spec.last_end(pane), self.lateness);
+        let first = us(self.spec.first_end(self.spec.pane_of(at)), self.lateness);
+        // A split that was idle comes back behind the watermark: its own mark says nothing then.
+        self.late_from = if self.told >= first { Timestamp::MIN } else { first };
     }
 
-    /// Adds a record; false when it is too late for all of its windows.
+    /// Takes a record that comes too late for a window, maybe for all.
+    #[cold]
+    #[inline(never)]
+    fn miss(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
+        let Stamp { at, mark } = stamp;
+        // The pane found last is another one's, `late_from` is this one's.
+        self.panes.forget();
+        let pane = self.spec.pane_of(at);
+        match self.spec.place(pane, us(mark.max(self.told), -self.lateness)) {
+            Place::Late => return self.late.take(at, record, out),
+            Place::Nowhere => {}
+            Place::From(end) => {
+                let key = B::own(self.by.part(record));
+                self.tardy.push((end, pane, key, self.aggregate.start(at, record)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a record to its pane.
     #[inline(always)]
-    fn add(&mut self, Stamp { at, mark }: Stamp, record: R::View<'_>) -> bool {
+    fn add(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
+        let Stamp { at, mark } = stamp;
         if !self.panes.holds(at) {
             self.enter(at);
         }
         if mark >= self.late_from {
-            return false;
+            return self.miss(stamp, record, out);
         }
         let part = self.by.part(record);
         let hash = B::hash(&part);
@@ -70,7 +95,7 @@ where
         } else {
             table.insert(hash, B::own(part), self.aggregate.start(at, record));
         }
-        true
+        Ok(())
     }
 }
 
@@ -93,8 +118,8 @@ where
     A: Aggregate<R>,
 {
     /// Partial results for these windows; `lateness` in microseconds.
-    pub fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64, to: X) -> Self {
-        Partial { filling: Filling::new(by, aggregate, spec, lateness), to }
+    pub fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64, side: bool, to: X) -> Self {
+        Partial { filling: Filling::new(by, aggregate, spec, lateness, side), to }
     }
 }
 
@@ -108,7 +133,17 @@ where
     fn open(&mut self, seat: &Seat) -> Result {
         self.to.open(seat)
     }
+    fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.filling.late.flush(out)
+    }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        self.filling.told = at;
+        for (from, pane, key, acc) in self.filling.tardy.drain(..) {
+            // Behind the exchange a partial result with a time after its pane's start counts only
+            // in the windows that end at that time or later.
+            let stamp = Stamp { at: from, mark: at };
+            (key, pane, acc).lend(|partial| self.to.record(stamp, partial, out))?;
+        }
         let closed = us(at, 1 - self.filling.spec.pane);
         while let Some((pane, mut table)) = self.filling.panes.pop_before(closed) {
             let stamp = Stamp { at: pane, mark: at };
@@ -117,10 +152,13 @@ where
             }
             self.filling.panes.recycle(table);
         }
-        self.to.watermark(at, out)
+        self.to.watermark(at, out)?;
+        // For the late records that leave here.
+        out.watermark(at)
     }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
-        self.to.flush(out)
+        self.to.flush(out)?;
+        out.flush()
     }
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
         self.to.poll(out)
@@ -129,7 +167,8 @@ where
         self.to.ready()
     }
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
-        self.to.finish(out)
+        self.to.finish(out)?;
+        out.finish()
     }
 }
 
@@ -142,187 +181,43 @@ where
 {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
-        if !self.filling.add(stamp, record) {
-            out.counters().late.fetch_add(1, Relaxed);
+        self.filling.add(stamp, record, out)
+    }
+}
+
+/// What makes windows of panes.
+enum Windows<R: Record, K: Key, A: Aggregate<R>> {
+    /// Every result once.
+    Closing(Closing<R, K, A>),
+    /// Results again when they change.
+    Each(Each<R, K, A>),
+}
+
+impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
+    fn new(aggregate: A, spec: WindowSpec, again: Again) -> Self {
+        if again == Again::default() {
+            return Windows::Closing(Closing::new(aggregate, spec));
         }
-        Ok(())
-    }
-}
-
-/// Makes windows of panes and hands on their results.
-struct Closing<R, K, A: Aggregate<R>>
-where
-    R: Record,
-    K: Key,
-{
-    aggregate: A,
-    spec: WindowSpec,
-    /// The end of the next window, once a pane has been seen.
-    next: Option<Timestamp>,
-    /// The panes of the windows that are still to end, oldest first.
-    held: VecDeque<(Timestamp, Table<K, A::Acc>)>,
-    /// Of aggregates that can be inverted and of cumulating windows: the sum of the held panes,
-    /// and of how many of them each key is part.
-    sum: Table<K, (A::Acc, u64)>,
-    out: Emitter<InWindow<K, A::Out>>,
-}
-
-impl<R, K, A> Closing<R, K, A>
-where
-    R: Record,
-    K: Key,
-    A: Aggregate<R>,
-{
-    fn new(aggregate: A, spec: WindowSpec) -> Self {
-        let (held, sum, out) = (VecDeque::new(), Table::new(), Emitter::new(0));
-        Closing { aggregate, spec, next: None, held, sum, out }
+        Windows::Each(Each::new(aggregate, spec, again))
     }
 
-    /// Closes every window that ends at or before `at`, with the panes that hold their records.
+    fn tardy(&mut self, from: Timestamp, pane: Timestamp, key: &K, acc: &A::Acc) {
+        match self {
+            Windows::Closing(closing) => closing.tardy(from, pane, key, acc),
+            Windows::Each(each) => each.merge(from, pane, key, acc),
+        }
+    }
+
     fn close(
         &mut self,
         panes: &mut Panes<K, A::Acc>,
         at: Watermark,
         out: &mut Output<'_>,
     ) -> Result {
-        loop {
-            // While no pane is held the next window is the first one of the oldest pane.
-            let first = panes.oldest().map(|pane| self.spec.first_end(pane));
-            let next = if self.held.is_empty() { first } else { self.next };
-            let Some(end) = next.filter(|end| *end <= at) else {
-                break;
-            };
-            self.window(panes, end, out)?;
-            self.next = Some(self.spec.next_end(end));
+        match self {
+            Windows::Closing(closing) => closing.close(panes, at, out),
+            Windows::Each(each) => each.close(panes, at, out),
         }
-        self.out.flush(out)
-    }
-
-    fn window(
-        &mut self,
-        panes: &mut Panes<K, A::Acc>,
-        end: Timestamp,
-        out: &mut Output<'_>,
-    ) -> Result {
-        let start = self.spec.start_of(end);
-        while let Some((pane, mut table)) = panes.pop_before(end) {
-            if self.spec.is_tumbling() {
-                for (key, acc) in table.drain() {
-                    self.emit(&key, start, end, &acc, out)?;
-                }
-                panes.recycle(table);
-            } else if self.spec.last_end(pane) >= end {
-                self.hold(pane, table);
-            } else {
-                panes.recycle(table);
-            }
-        }
-        if self.spec.is_tumbling() {
-            return Ok(());
-        }
-        if self.sums() {
-            let sum = std::mem::take(&mut self.sum);
-            for (key, (acc, _)) in sum.iter() {
-                self.emit(key, start, end, acc, out)?;
-            }
-            self.sum = sum;
-        } else {
-            self.merge_held(start, end, out)?;
-        }
-        let after = self.spec.next_end(end);
-        while let Some((pane, _)) = self.held.front() {
-            if self.spec.last_end(*pane) >= after {
-                break;
-            }
-            let Some((_, table)) = self.held.pop_front() else {
-                break;
-            };
-            self.release(&table);
-            panes.recycle(table);
-        }
-        Ok(())
-    }
-
-    /// Whether a running sum of the held panes is kept.
-    fn sums(&self) -> bool {
-        A::INVERTS || self.spec.cumulating
-    }
-
-    fn hold(&mut self, pane: Timestamp, table: Table<K, A::Acc>) {
-        if self.sums() {
-            for (key, acc) in table.iter() {
-                let hash = key::hash(key);
-                match self.sum.get_mut(hash, |other| other == key) {
-                    Some((sum, panes)) => {
-                        self.aggregate.merge(sum, acc);
-                        *panes += 1;
-                    }
-                    None => {
-                        self.sum.insert(hash, key.clone(), (acc.clone(), 1));
-                    }
-                }
-            }
-        }
-        self.held.push_back((pane, table));
-    }
-
-    fn release(&mut self, table: &Table<K, A::Acc>) {
-        if self.spec.cumulating {
-            // All panes of a row of windows leave together.
-            self.sum.clear();
-            return;
-        }
-        if !A::INVERTS {
-            return;
-        }
-        for (key, acc) in table.iter() {
-            let hash = key::hash(key);
-            if let Some((sum, panes)) = self.sum.get_mut(hash, |other| other == key) {
-                self.aggregate.subtract(sum, acc);
-                *panes -= 1;
-                if *panes == 0 {
-                    self.sum.remove(hash, |other| other == key);
-                }
-            }
-        }
-    }
-
-    /// The result of a window from its panes, for aggregates that can't be inverted.
-    fn merge_held(&mut self, start: Timestamp, end: Timestamp, out: &mut Output<'_>) -> Result {
-        let mut merged: Table<K, A::Acc> = Table::new();
-        for (_, table) in self.held.iter().filter(|(pane, _)| *pane >= start) {
-            for (key, acc) in table.iter() {
-                let hash = key::hash(key);
-                match merged.get_mut(hash, |other| other == key) {
-                    Some(sum) => self.aggregate.merge(sum, acc),
-                    None => {
-                        merged.insert(hash, key.clone(), acc.clone());
-                    }
-                }
-            }
-        }
-        for (key, acc) in merged.drain() {
-            self.emit(&key, start, end, &acc, out)?;
-        }
-        Ok(())
-    }
-
-    fn emit(
-        &mut self,
-        key: &K,
-        start: Timestamp,
-        end: Timestamp,
-        acc: &A::Acc,
-        out: &mut Output<'_>,
-    ) -> Result {
-        let value = self.aggregate.result(acc);
-        let emitter = &mut self.out;
-        key.lend(|key| {
-            value.lend(|value| {
-                let (key, value) = (K::shorten(key), A::Out::shorten(value));
-                emitter.push(us(end, -1), InWindow { key, start, end, value }, out)
-            })
-        })
     }
 }
 
@@ -333,8 +228,9 @@ where
     K: Key,
     A: Aggregate<R>,
 {
+    aggregate: A,
     panes: Panes<K, A::Acc>,
-    closing: Closing<R, K, A>,
+    windows: Windows<R, K, A>,
 }
 
 impl<R, K, A> Merging<R, K, A>
@@ -344,9 +240,10 @@ where
     A: Aggregate<R>,
 {
     /// Results for these windows.
-    pub fn new(aggregate: A, spec: WindowSpec) -> Self {
+    pub fn new(aggregate: A, spec: WindowSpec, again: Again) -> Self {
         let panes = Panes::new(spec.pane, spec.offset);
-        Merging { panes, closing: Closing::new(aggregate, spec) }
+        let windows = Windows::new(aggregate.clone(), spec, again);
+        Merging { aggregate, panes, windows }
     }
 }
 
@@ -357,7 +254,7 @@ where
     A: Aggregate<R>,
 {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        self.closing.close(&mut self.panes, at, out)?;
+        self.windows.close(&mut self.panes, at, out)?;
         out.watermark(at)
     }
 }
@@ -370,15 +267,19 @@ where
 {
     fn record(
         &mut self,
-        _: Stamp,
+        Stamp { at, .. }: Stamp,
         (key, pane, acc): <(K, Timestamp, A::Acc) as Record>::View<'_>,
         _: &mut Output<'_>,
     ) -> Result {
         let (key, other) = (K::own(key), A::Acc::own(acc));
+        if at > pane {
+            self.windows.tardy(at, pane, &key, &other);
+            return Ok(());
+        }
         let hash = key::hash(&key);
         let table = self.panes.at(pane);
         if let Some(acc) = table.get_mut(hash, |kept| *kept == key) {
-            self.closing.aggregate.merge(acc, &other);
+            self.aggregate.merge(acc, &other);
         } else {
             table.insert(hash, key, other);
         }
@@ -394,7 +295,7 @@ where
     A: Aggregate<R>,
 {
     filling: Filling<R, B, A>,
-    closing: Closing<R, B::Key, A>,
+    windows: Windows<R, B::Key, A>,
 }
 
 impl<R, B, A> Whole<R, B, A>
@@ -404,9 +305,9 @@ where
     A: Aggregate<R>,
 {
     /// Results for these windows; `lateness` in microseconds.
-    pub fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64) -> Self {
-        let filling = Filling::new(by, aggregate.clone(), spec, lateness);
-        Whole { filling, closing: Closing::new(aggregate, spec) }
+    pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again, side: bool) -> Self {
+        let filling = Filling::new(by, aggregate.clone(), spec, again.lateness, side);
+        Whole { filling, windows: Windows::new(aggregate, spec, again) }
     }
 }
 
@@ -416,8 +317,15 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
+    fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.filling.late.flush(out)
+    }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        self.closing.close(&mut self.filling.panes, at, out)?;
+        self.filling.told = at;
+        for (from, pane, key, acc) in self.filling.tardy.drain(..) {
+            self.windows.tardy(from, pane, &key, &acc);
+        }
+        self.windows.close(&mut self.filling.panes, at, out)?;
         out.watermark(at)
     }
 }
@@ -430,9 +338,6 @@ where
 {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
-        if !self.filling.add(stamp, record) {
-            out.counters().late.fetch_add(1, Relaxed);
-        }
-        Ok(())
+        self.filling.add(stamp, record, out)
     }
 }

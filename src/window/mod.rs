@@ -1,9 +1,19 @@
 //! Windows: which records belong together in time.
 
 mod aggregate;
+mod closing;
+mod each;
+mod gate;
+mod held;
 mod panes;
+mod results;
+mod session;
 mod spec;
 
 pub use aggregate::{Merging, Partial, Whole};
+pub use each::{Again, Unmerged};
+pub use gate::{Gate, Rule};
 pub use panes::Panes;
-pub use spec::{Cumulating, Paned, Sliding, Tumbling, WindowSpec, Windows};
+pub use results::LATE_PORT;
+pub use session::{Session, Sessions};
+pub use spec::{Cumulating, Paned, Place, Sliding, Tumbling, WindowSpec, Windows};

@@ -36,7 +36,7 @@ impl<K: Key, V> Panes<K, V> {
         &mut self.open[self.place].1
     }
 
-    /// The start of the pane that [`Panes::at`] found last.
+    /// Whether the pane that [`Panes::at`] found last holds this time.
     #[inline(always)]
     pub fn holds(&self, at: Timestamp) -> bool {
         at >= self.from && at < self.to
@@ -59,8 +59,13 @@ impl<K: Key, V> Panes<K, V> {
         if self.open.front()?.0 >= at {
             return None;
         }
-        (self.from, self.to) = (Timestamp::MAX, Timestamp::MIN);
+        self.forget();
         self.open.pop_front()
+    }
+
+    /// Forgets which pane was found last, so that [`Panes::holds`] is false.
+    pub fn forget(&mut self) {
+        (self.from, self.to) = (Timestamp::MAX, Timestamp::MIN);
     }
 
     /// The start of the oldest open pane.

@@ -39,6 +39,12 @@ pub struct WindowSpec {
 }
 
 impl WindowSpec {
+    /// The same windows in panes of which none crosses a multiple of `early` (0: any).
+    #[must_use]
+    pub fn with_early(self, early: i64) -> WindowSpec {
+        WindowSpec { pane: gcd(self.pane, early), ..self }
+    }
+
     /// The start of the pane that holds a time.
     #[inline]
     pub fn pane_of(&self, at: Timestamp) -> Timestamp {
@@ -56,6 +62,18 @@ impl WindowSpec {
             return us(pane.align_down(self.size, self.offset), self.size);
         }
         us(pane, self.size).align_down(self.step, self.offset)
+    }
+
+    /// The ends of those windows of a pane that end at `from` or later.
+    pub fn ends(
+        &self,
+        pane: Timestamp,
+        from: Timestamp,
+    ) -> impl Iterator<Item = Timestamp> + use<> {
+        let (spec, last) = (*self, self.last_end(pane));
+        let first = self.first_end(pane).max(from);
+        let next = move |end: &Timestamp| Some(spec.next_end(*end)).filter(|next| next > end);
+        std::iter::successors(Some(first), next).take_while(move |end| *end <= last)
     }
 
     /// The start of the window that ends at `end`.
@@ -76,10 +94,32 @@ impl WindowSpec {
         us(end, self.step)
     }
 
-    /// Whether every window is one pane.
+    /// Whether every window is one pane and every pane a window.
     pub fn is_tumbling(&self) -> bool {
-        self.size == self.pane
+        self.size == self.pane && self.step == self.pane
     }
+
+    /// Where a record goes that falls into a pane when all windows that end at or before `closed`
+    /// are closed.
+    pub fn place(&self, pane: Timestamp, closed: Timestamp) -> Place {
+        let (first, last) = (self.first_end(pane), self.last_end(pane));
+        if last < first {
+            return Place::Nowhere;
+        }
+        let from = if first > closed { first } else { self.end_at_or_after(us(closed, 1)) };
+        if from > last || closed == Timestamp::MAX { Place::Late } else { Place::From(from) }
+    }
+}
+
+/// What becomes of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It counts in its windows that end at this time or after it.
+    From(Timestamp),
+    /// All its windows are closed.
+    Late,
+    /// It lies between windows.
+    Nowhere,
 }
 
 /// Moves a time by microseconds, saturating.
@@ -88,7 +128,7 @@ pub(super) fn us(at: Timestamp, by: i64) -> Timestamp {
 }
 
 /// At least a microsecond: a window of no length would never end.
-fn length(of: Duration) -> i64 {
+pub(super) fn length(of: Duration) -> i64 {
     span(of).max(1)
 }
 
@@ -170,7 +210,8 @@ impl Cumulating {
     /// multiple of `step`.
     pub fn of(size: Duration, step: Duration) -> Cumulating {
         let step = length(step);
-        Cumulating { size: length(size).div_euclid(step).max(1) * step, step }
+        let steps = (length(size) - 1) / step + 1;
+        Cumulating { size: steps.saturating_mul(step), step }
     }
 }
 

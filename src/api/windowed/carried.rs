@@ -1,0 +1,134 @@
+//! How each kind of window is carried out: what runs where the records are read, what at the
+//! owner of the key.
+
+use super::super::keyed::{OfRecord, ToOwner};
+use super::super::{local, sending};
+use crate::error::{Error, Kind, Result};
+use crate::key;
+use crate::operator::{Aggregate, ByKey, Chain, Exchange, Identity, KeyOf, Partition, Stage};
+use crate::plan::Flow;
+use crate::record::Record;
+use crate::time::Timestamp;
+use crate::window::{
+    Again, Gate, Merging, Paned, Partial, Rule, Session, Sessions, Unmerged, Whole, WindowSpec,
+    Windows,
+};
+
+/// What is to be done in windows.
+pub struct Work<C, B, A> {
+    pub(super) chain: C,
+    pub(super) by: B,
+    pub(super) aggregate: A,
+    pub(super) lateness: i64,
+    pub(super) early: i64,
+    pub(super) side: bool,
+}
+
+/// Windows that records can be aggregated in: all that there are.
+pub trait Carried: Windows {
+    /// The operators that do the work.
+    fn flow<R, C, B, A>(self, work: Work<C, B, A>) -> Flow
+    where
+        R: Record,
+        C: Chain<Out = R>,
+        B: KeyOf<R>,
+        A: Aggregate<R>;
+}
+
+impl<W: Paned> Carried for W {
+    fn flow<R, C, B, A>(self, work: Work<C, B, A>) -> Flow
+    where
+        R: Record,
+        C: Chain<Out = R>,
+        B: KeyOf<R>,
+        A: Aggregate<R>,
+    {
+        let spec = self.spec().with_early(work.early);
+        if !A::MERGES {
+            return unmerged(spec, work);
+        }
+        let Work { chain, by, aggregate, lateness, early, side } = work;
+        let again = Again { lateness, early };
+        let parts = (by, aggregate.clone());
+        let alone = parts.clone();
+        let alone = local(chain.clone(), move |_| {
+            let (by, aggregate) = alone.clone();
+            Ok(Whole::<R, B, A>::new(by, aggregate, spec, again, side))
+        });
+        let receiver = local(Identity::new(), move |_| {
+            Ok(Merging::<R, B::Key, A>::new(aggregate.clone(), spec, again))
+        });
+        let send = sending(chain, move |lanes, bells| {
+            let (by, aggregate) = parts.clone();
+            let owner = ByKey(|(key, _, _): PartialView<'_, R, B, A>| key::hash(&B::Key::own(key)));
+            let exchange = Exchange::new(owner, lanes, bells);
+            Partial::<R, B, A, _>::new(by, aggregate, spec, lateness, side, exchange)
+        });
+        Flow::Exchanged { senders: vec![send], receiver, alone }
+    }
+}
+
+/// Windows of panes for an aggregate that can't be merged: raw records go to the owner.
+fn unmerged<R, C, B, A>(spec: WindowSpec, work: Work<C, B, A>) -> Flow
+where
+    R: Record,
+    C: Chain<Out = R>,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    let Work { chain, by, aggregate, lateness, early, side } = work;
+    let again = Again { lateness, early };
+    let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
+    let make = move || Unmerged::<R, B, A>::new(by.clone(), aggregate.clone(), spec, again);
+    gated(chain, Rule::Windows(spec), (lateness, side), to, move || Ok(make()))
+}
+
+/// A gate where records are read, and behind it a stage at the owner of the key.
+fn gated<R, C, S, P>(
+    chain: C,
+    rule: Rule,
+    (lateness, side): (i64, bool),
+    to: P,
+    make: impl Fn() -> Result<S> + Clone + Send + 'static,
+) -> Flow
+where
+    R: Record,
+    C: Chain<Out = R>,
+    S: Stage<(Timestamp, R)>,
+    P: Partition<(Timestamp, R)>,
+{
+    let alone = make.clone();
+    let alone =
+        local(chain.clone(), move |_| Ok(Gate::<R, _>::new(rule, lateness, side, alone()?, false)));
+    let receiver = local(Identity::<(Timestamp, R)>::new(), move |_| make());
+    let send = sending(chain, move |lanes, bells| {
+        let exchange = Exchange::<(Timestamp, R), _>::new(to.clone(), lanes, bells);
+        Gate::<R, _>::new(rule, lateness, side, exchange, true)
+    });
+    Flow::Exchanged { senders: vec![send], receiver, alone }
+}
+
+type PartialView<'a, R, B, A> =
+    <(<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc) as Record>::View<'a>;
+
+impl Carried for Session {
+    fn flow<R, C, B, A>(self, work: Work<C, B, A>) -> Flow
+    where
+        R: Record,
+        C: Chain<Out = R>,
+        B: KeyOf<R>,
+        A: Aggregate<R>,
+    {
+        let Work { chain, by, aggregate, lateness, side, .. } = work;
+        let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
+        let make = move || {
+            if !A::MERGES {
+                let what = "session windows join when a record falls between them, so they need \
+                            an aggregate that merges; use fold with a merge instead of fold_alone";
+                return Err(Error::new(Kind::Plan, what));
+            }
+            Ok(Sessions::<R, B, A>::new(by.clone(), aggregate.clone(), self, lateness))
+        };
+        gated(chain, Rule::Itself, (lateness, side), to, make)
+    }
+}

@@ -1,0 +1,208 @@
+//! A table for each window: for results that are given more than once (allowed lateness, early
+//! results) and for aggregates that can't be merged. It costs a table operation for every window
+//! that holds a record, where panes cost one in all.
+
+use std::collections::BTreeMap;
+
+use super::results::Results;
+use super::spec::us;
+use super::{Panes, WindowSpec};
+use crate::error::Result;
+use crate::key;
+use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
+use crate::record::{Key, Record};
+use crate::state::Table;
+use crate::time::{Timestamp, Watermark};
+
+/// When results are given besides the window's end; microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Again {
+    /// How long a window is kept after its end.
+    pub lateness: i64,
+    /// Early results are given at every multiple of this; 0 for none.
+    pub early: i64,
+}
+
+/// The windows that can still change, by their end.
+pub(super) struct Each<R: Record, K: Key, A: Aggregate<R>> {
+    spec: WindowSpec,
+    again: Again,
+    windows: BTreeMap<Timestamp, Window<K, A::Acc>>,
+    /// The next time of early results, when there is something to give then.
+    tick: Option<Timestamp>,
+    results: Results<R, K, A>,
+}
+
+struct Window<K, T> {
+    /// With whether the key is among the changed ones.
+    table: Table<K, (T, bool)>,
+    /// Keys whose result has changed since it was given.
+    changed: Vec<K>,
+}
+
+impl<K: Key, T> Window<K, T> {
+    fn empty() -> Self {
+        Window { table: Table::new(), changed: Vec::new() }
+    }
+
+    fn put(&mut self, hash: u64, key: &K, start: impl FnOnce() -> T, add: impl FnOnce(&mut T)) {
+        let Some((acc, changed)) = self.table.get_mut(hash, |other| other == key) else {
+            self.table.insert(hash, key.clone(), (start(), true));
+            return self.changed.push(key.clone());
+        };
+        add(acc);
+        if !*changed {
+            *changed = true;
+            self.changed.push(key.clone());
+        }
+    }
+}
+
+impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
+    pub fn new(aggregate: A, spec: WindowSpec, again: Again) -> Self {
+        let results = Results::new(aggregate);
+        Each { spec, again, windows: BTreeMap::new(), tick: None, results }
+    }
+
+    /// Merges what counts in those windows of a pane that end at `from` or later.
+    pub fn merge(&mut self, from: Timestamp, pane: Timestamp, key: &K, acc: &A::Acc) {
+        let (hash, aggregate) = (key::hash(key), &self.results.aggregate);
+        for end in self.spec.ends(pane, from) {
+            let window = self.windows.entry(end).or_insert_with(Window::empty);
+            window.put(hash, key, || acc.clone(), |sum| aggregate.merge(sum, acc));
+        }
+    }
+
+    /// Adds a record to those of its windows that end at `from` or later.
+    fn add(&mut self, from: Timestamp, at: Timestamp, key: &K, record: R::View<'_>) {
+        let (hash, aggregate) = (key::hash(key), &self.results.aggregate);
+        for end in self.spec.ends(self.spec.pane_of(at), from) {
+            let window = self.windows.entry(end).or_insert_with(Window::empty);
+            let start = || aggregate.start(at, record);
+            window.put(hash, key, start, |acc| aggregate.add(acc, at, record));
+        }
+        if self.again.early > 0 {
+            self.will_tick(at);
+        }
+    }
+
+    /// There is something to give early after what happened at a time.
+    fn will_tick(&mut self, at: Timestamp) {
+        let tick = us(at.align_down(self.again.early, self.spec.offset), self.again.early);
+        self.tick = Some(self.tick.map_or(tick, |other| other.min(tick)));
+    }
+
+    /// Takes the panes that end at or before `at`, gives all results due by then and forgets the
+    /// windows that can't change any more.
+    pub fn close(
+        &mut self,
+        panes: &mut Panes<K, A::Acc>,
+        at: Watermark,
+        out: &mut Output<'_>,
+    ) -> Result {
+        let closed = us(at, 1 - self.spec.pane);
+        while let Some((pane, mut table)) = panes.pop_before(closed) {
+            // Early results hold what is older than their time and nothing else, so that they do
+            // not depend on how far the watermark goes in one step.
+            self.give_early(pane, out)?;
+            for (key, acc) in table.drain() {
+                self.merge(Timestamp::MIN, pane, &key, &acc);
+            }
+            panes.recycle(table);
+            if self.again.early > 0 {
+                self.will_tick(pane);
+            }
+        }
+        self.advance(at, out)
+    }
+
+    fn advance(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        self.give_early(at, out)?;
+        self.give(at, out)?;
+        self.results.flush(out)?;
+        while let Some(entry) = self.windows.first_entry() {
+            if us(*entry.key(), self.again.lateness) > at {
+                break;
+            }
+            entry.remove();
+        }
+        Ok(())
+    }
+
+    fn give_early(&mut self, at: Timestamp, out: &mut Output<'_>) -> Result {
+        if self.tick.is_some_and(|tick| tick <= at) {
+            self.tick = None;
+            return self.give(Timestamp::MAX, out);
+        }
+        Ok(())
+    }
+
+    /// Gives what has changed in windows that end at or before `last`.
+    fn give(&mut self, last: Timestamp, out: &mut Output<'_>) -> Result {
+        for (&end, window) in self.windows.range_mut(..=last) {
+            let bounds = (self.spec.start_of(end), end);
+            for key in window.changed.drain(..) {
+                let entry = window.table.get_mut(key::hash(&key), |other| *other == key);
+                if let Some((acc, changed)) = entry {
+                    *changed = false;
+                    self.results.give(us(end, -1), bounds, &key, acc, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Windows of panes for an aggregate that can't be merged: every record is added to each of its
+/// windows, at the owner of its key, in the order of arrival.
+pub struct Unmerged<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    by: B,
+    each: Each<R, B::Key, A>,
+}
+
+impl<R, B, A> Unmerged<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    /// Results for these windows.
+    pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again) -> Self {
+        Unmerged { by, each: Each::new(aggregate, spec, again) }
+    }
+}
+
+impl<R, B, A> Lifecycle for Unmerged<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        self.each.advance(at, out)?;
+        out.watermark(at)
+    }
+}
+
+impl<R, B, A> Stage<(Timestamp, R)> for Unmerged<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    fn record(
+        &mut self,
+        Stamp { at, .. }: Stamp,
+        (from, record): (Timestamp, R::View<'_>),
+        _: &mut Output<'_>,
+    ) -> Result {
+        let key = B::own(self.by.part(record));
+        self.each.add(from, at, &key, record);
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! What windows give: results, and on a side stream the records that came too late.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::error::Result;
+use crate::operator::{Aggregate, Emitter, Output};
+use crate::record::{InWindow, Key, Record};
+use crate::time::Timestamp;
+
+/// The output port of late records.
+pub const LATE_PORT: usize = 1;
+
+/// Results on their way out.
+pub(super) struct Results<R: Record, K: Key, A: Aggregate<R>> {
+    pub aggregate: A,
+    out: Emitter<InWindow<K, A::Out>>,
+}
+
+impl<R: Record, K: Key, A: Aggregate<R>> Results<R, K, A> {
+    pub fn new(aggregate: A) -> Self {
+        Results { aggregate, out: Emitter::new(0) }
+    }
+
+    /// Gives the result of the window `[start, end)`, with event time `at`.
+    pub fn give(
+        &mut self,
+        at: Timestamp,
+        (start, end): (Timestamp, Timestamp),
+        key: &K,
+        acc: &A::Acc,
+        out: &mut Output<'_>,
+    ) -> Result {
+        let value = self.aggregate.result(acc);
+        let emitter = &mut self.out;
+        key.lend(|key| {
+            value.lend(|value| {
+                let (key, value) = (K::shorten(key), A::Out::shorten(value));
+                emitter.push(at, InWindow { key, start, end, value }, out)
+            })
+        })
+    }
+
+    /// Hands on what has gathered.
+    pub fn flush(&mut self, out: &mut Output<'_>) -> Result {
+        self.out.flush(out)
+    }
+}
+
+/// What becomes of late records: they are counted, and leave if someone wants them.
+pub(super) struct Late<R> {
+    side: Option<Emitter<R>>,
+}
+
+impl<R: Record> Late<R> {
+    pub fn new(wanted: bool) -> Self {
+        Late { side: wanted.then(|| Emitter::new(LATE_PORT)) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub fn take(&mut self, at: Timestamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
+        out.counters().late.fetch_add(1, Relaxed);
+        self.side.as_mut().map_or(Ok(()), |side| side.push(at, record, out))
+    }
+
+    pub fn flush(&mut self, out: &mut Output<'_>) -> Result {
+        self.side.as_mut().map_or(Ok(()), |side| side.flush(out))
+    }
+}

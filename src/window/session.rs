@@ -1,0 +1,211 @@
+//! Session windows: records of a key that follow one another without a long gap.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Windows;
+use super::results::Results;
+use super::spec::{length, us};
+use crate::error::Result;
+use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
+use crate::record::Record;
+use crate::state::Table;
+use crate::time::{Timestamp, Watermark};
+
+/// Windows that last while a key's records are less than a gap apart. Such a window starts at its
+/// first record and ends a gap after its last one.
+///
+/// A record between two sessions that touches both makes one of them, so the aggregate must be one
+/// that can be merged. A record is late when it is older than the watermark of its split less the
+/// allowed lateness. With an allowed lateness a session that has been given may grow or join
+/// another: it is given again, and then replaces every earlier result of its key that lies within
+/// its bounds.
+///
+/// ```
+/// # use thalweg::prelude::*;
+/// # let job = Job::new("doc");
+/// # let (sink, results) = Collect::new();
+/// job.source(Memory::of([1_u64, 2, 3, 10, 11]))
+///     .event_time(|n| Timestamp::from_millis(n as i64 * 1_000), 0.seconds())
+///     .window(Session::gap(5.seconds()))
+///     .aggregate(|ns| ns.count())
+///     .map(|session| (session.start.millis(), session.end.millis(), session.value))
+///     .sink(sink);
+/// # job.run()?;
+/// assert_eq!(results.sorted(), [(1_000, 8_000, 3), (10_000, 16_000, 2)]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    gap: i64,
+}
+
+impl Session {
+    /// Sessions that end after a silence of `gap`, at least a microsecond.
+    pub fn gap(gap: Duration) -> Session {
+        Session { gap: length(gap) }
+    }
+
+    /// The silence that ends a session, microseconds.
+    pub fn gap_us(&self) -> i64 {
+        self.gap
+    }
+}
+
+impl Windows for Session {}
+
+/// A session that is open or may still be given again.
+#[derive(Clone)]
+struct Open<T> {
+    first: Timestamp,
+    last: Timestamp,
+    /// When it is to be looked at next; one entry of `Sessions::due` is for it.
+    due: Timestamp,
+    /// Whether it has records that were not given yet.
+    changed: bool,
+    acc: T,
+}
+
+/// The sessions of the keys that this shard owns.
+pub struct Sessions<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    by: B,
+    gap: i64,
+    lateness: i64,
+    /// Sessions of each key, oldest first; no two overlap.
+    open: Table<B::Key, Vec<Open<A::Acc>>>,
+    due: BTreeMap<Timestamp, Vec<B::Key>>,
+    results: Results<R, B::Key, A>,
+}
+
+impl<R, B, A> Sessions<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    /// Sessions; `lateness` in microseconds.
+    pub fn new(by: B, aggregate: A, windows: Session, lateness: i64) -> Self {
+        let (open, due, results) = (Table::new(), BTreeMap::new(), Results::new(aggregate));
+        Sessions { by, gap: windows.gap, lateness, open, due, results }
+    }
+
+    /// Gives and forgets what a key has to give and forget.
+    fn look(
+        &mut self,
+        due: Timestamp,
+        key: &B::Key,
+        at: Watermark,
+        out: &mut Output<'_>,
+    ) -> Result {
+        let hash = crate::key::hash(key);
+        let Some(sessions) = self.open.get_mut(hash, |other| other == key) else {
+            return Ok(());
+        };
+        let mut i = 0;
+        while let Some(session) = sessions.get_mut(i) {
+            i += 1;
+            if session.due != due {
+                continue;
+            }
+            let end = us(session.last, self.gap);
+            let gone = us(end, self.lateness);
+            if end <= at && session.changed {
+                session.changed = false;
+                let bounds = (session.first, end);
+                self.results.give(us(end, -1), bounds, key, &session.acc, out)?;
+            }
+            if gone <= at {
+                i -= 1;
+                sessions.remove(i);
+                continue;
+            }
+            session.due = if end <= at { gone } else { end };
+            self.due.entry(session.due).or_default().push(key.clone());
+        }
+        if sessions.is_empty() {
+            self.open.remove(hash, |other| other == key);
+        }
+        Ok(())
+    }
+}
+
+impl<R, B, A> Lifecycle for Sessions<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        while let Some(entry) = self.due.first_entry().filter(|entry| *entry.key() <= at) {
+            let (due, keys) = entry.remove_entry();
+            for key in keys {
+                self.look(due, &key, at, out)?;
+            }
+        }
+        self.results.flush(out)?;
+        out.watermark(at)
+    }
+}
+
+impl<R, B, A> Stage<(Timestamp, R)> for Sessions<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    #[inline]
+    fn record(
+        &mut self,
+        Stamp { at, .. }: Stamp,
+        (_, record): (Timestamp, R::View<'_>),
+        _: &mut Output<'_>,
+    ) -> Result {
+        let Sessions { by, gap, open, due, results, .. } = self;
+        let (gap, aggregate) = (*gap, &results.aggregate);
+        let part = by.part(record);
+        let hash = B::hash(&part);
+        if open.get(hash, |key| B::is(&part, key)).is_none() {
+            open.insert(hash, B::own(by.part(record)), Vec::new());
+        }
+        let Some(sessions) = open.get_mut(hash, |key| B::is(&part, key)) else {
+            return Ok(());
+        };
+        // The newest session is nearly always the one: look from the back.
+        let older = sessions.iter().rposition(|session| us(session.last, gap) <= at);
+        let i = older.map_or(0, |i| i + 1);
+        let end = us(at, gap);
+        let mut fresh = false;
+        match sessions.get_mut(i).filter(|session| session.first < end) {
+            Some(session) => {
+                aggregate.add(&mut session.acc, at, record);
+                session.first = session.first.min(at);
+                session.last = session.last.max(at);
+                session.changed = true;
+            }
+            None => {
+                let acc = aggregate.start(at, record);
+                sessions.insert(i, Open { first: at, last: at, due: end, changed: true, acc });
+                fresh = true;
+            }
+        }
+        let end = us(sessions[i].last, gap);
+        if sessions.get(i + 1).is_some_and(|next| next.first < end) {
+            let next = sessions.remove(i + 1);
+            let session = &mut sessions[i];
+            aggregate.merge(&mut session.acc, &next.acc);
+            session.last = session.last.max(next.last);
+        }
+        let session = &mut sessions[i];
+        let end = us(session.last, gap);
+        if fresh || session.due > end {
+            session.due = end;
+            due.entry(end).or_default().push(B::own(part));
+        }
+        Ok(())
+    }
+}
