@@ -18,6 +18,7 @@ pub mod api;
 pub mod connector;
 pub mod error;
 pub mod format;
+pub mod join;
 pub mod key;
 pub mod limits;
 pub mod operator;

@@ -1,11 +1,13 @@
-//! What a user holds: [`Job`], [`Stream`], [`Keyed`], [`Windowed`].
+//! What a user holds: [`Job`], [`Stream`], [`Keyed`], [`Windowed`], [`Joined`].
 
 mod flow;
+mod joined;
 mod keyed;
 mod process;
 mod stream;
 mod windowed;
 
+pub use joined::{Joined, JoinedWindows};
 pub use keyed::Keyed;
 pub use stream::Stream;
 pub use windowed::{Carried, Windowed, Work};
@@ -15,7 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::operator::{BadRecord, Chain, Fused, Lane, Source, SourceNode, Stage};
+use crate::operator::{BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
 use crate::plan::{Flow, Make, MakeSender, Origin, Plan, Site, Step};
 use crate::ring::{Bells, Idle};
 use crate::runtime::{Config, Executor, Report, Running};
@@ -156,6 +158,22 @@ where
     S: Stage<C::Out>,
 {
     Box::new(move |site| Ok(Box::new(Fused::new(chain.clone(), stage(site)?, site.lead(0))) as _))
+}
+
+/// Makes two chains with a stage of two inputs at their end on the chains' own shard.
+pub(crate) fn local2<C0, C1, S>(
+    chains: (C0, C1),
+    mut stage: impl FnMut(&Site<'_>) -> Result<S> + Send + 'static,
+) -> Make
+where
+    C0: Chain,
+    C1: Chain,
+    S: Stage<C0::Out, 0> + Stage<C1::Out, 1>,
+{
+    Box::new(move |site| {
+        let leads = [site.lead(0), site.lead(1)];
+        Ok(Box::new(Fused2::new(chains.clone(), stage(site)?, leads)) as _)
+    })
 }
 
 /// Makes the sending end of an exchange behind a chain.

@@ -176,7 +176,7 @@ impl<C: Chain, S: Stage<C::Out>> Operator for Fused<C, S> {
         self.head.input = at;
         self.head.advance().map_or(Ok(()), |at| self.stage.watermark(at, out))
     }
-    fn split(&mut self, split: u32, state: SplitState, out: &mut Output<'_>) -> Result {
+    fn split(&mut self, _: usize, split: u32, state: SplitState, out: &mut Output<'_>) -> Result {
         self.head.chain.split(split, state);
         self.head.advance().map_or(Ok(()), |at| self.stage.watermark(at, out))
     }
@@ -252,9 +252,17 @@ where
         }
         self.advance(out)
     }
-    fn split(&mut self, split: u32, state: SplitState, out: &mut Output<'_>) -> Result {
-        self.heads.0.chain.split(split, state);
-        self.heads.1.chain.split(split, state);
+    fn split(
+        &mut self,
+        port: usize,
+        split: u32,
+        state: SplitState,
+        out: &mut Output<'_>,
+    ) -> Result {
+        match port {
+            0 => self.heads.0.chain.split(split, state),
+            _ => self.heads.1.chain.split(split, state),
+        }
         self.advance(out)
     }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {

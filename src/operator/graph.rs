@@ -133,7 +133,7 @@ impl<'a> Output<'a> {
     /// # Errors
     /// What an operator behind fails with.
     pub fn split(&mut self, split: u32, state: SplitState) -> Result {
-        self.all(|node, _, out| node.operator.split(split, state, out))
+        self.all(|node, port, out| node.operator.split(port, split, state, out))
     }
 
     /// Lets everything behind send what it holds back.

@@ -15,8 +15,10 @@ mod fused;
 mod graph;
 mod key_of;
 mod lead;
+mod pairing;
 mod pass;
 mod process;
+mod punctual;
 mod route;
 mod sink;
 mod source;
@@ -32,8 +34,10 @@ pub use fused::{Fused, Fused2, Lifecycle, Stage};
 pub use graph::{Edge, Node, Output, Trace};
 pub use key_of::{Borrows, ByRef, ByValue, KeyOf};
 pub use lead::Lead;
+pub use pairing::{FullOuter, Inner, Keep, LeftOuter, Pairing, Seen, Semi, Sides};
 pub use pass::{Forward, Pass, Routed, Way};
 pub use process::{Clock, Context, Process};
+pub use punctual::Punctual;
 pub use route::{Broadcast, ByKey, ByRange, Deal, Gather, Partition, Random, bounds_of};
 pub use sink::{Sink, Writer, Written};
 pub use source::{BadRecord, Downstream, Feed, OnBadRecord, Source, Split};
@@ -125,12 +129,18 @@ pub trait Operator: Send {
         out.watermark(at)
     }
 
-    /// A split of the source that feeds this operator changed its state.
+    /// A split of the source that feeds an input port changed its state.
     ///
     /// # Errors
     /// Anything that must end the job.
-    fn split(&mut self, split: u32, state: SplitState, out: &mut Output<'_>) -> Result {
-        let _ = (split, state, out);
+    fn split(
+        &mut self,
+        port: usize,
+        split: u32,
+        state: SplitState,
+        out: &mut Output<'_>,
+    ) -> Result {
+        let _ = (port, split, state, out);
         Ok(())
     }
 

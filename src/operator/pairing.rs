@@ -1,0 +1,207 @@
+//! What joins make of records of two streams that belong together.
+
+use std::marker::PhantomData;
+
+use super::KeyOf;
+use crate::record::Record;
+use crate::state::{Few, Table};
+
+/// What a join makes of a pair, and of a record that has none to go with.
+pub trait Pairing<L: Record, R: Record>: Clone + Send + 'static {
+    /// What comes out.
+    type Out: Record;
+    /// Whether left records without a right one give something.
+    const LEFT: bool = false;
+    /// Whether right records without a left one give something.
+    const RIGHT: bool = false;
+
+    /// What a pair gives.
+    fn pair(&mut self, left: L::View<'_>, right: R::View<'_>) -> Self::Out;
+
+    /// What a left record alone gives, where [`LEFT`](Pairing::LEFT) is true.
+    fn left(&mut self, left: L::View<'_>) -> Option<Self::Out> {
+        let _ = left;
+        None
+    }
+
+    /// What a right record alone gives, where [`RIGHT`](Pairing::RIGHT) is true.
+    fn right(&mut self, right: R::View<'_>) -> Option<Self::Out> {
+        let _ = right;
+        None
+    }
+}
+
+/// A closure that makes rows of type `O`.
+macro_rules! rows {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        pub struct $name<F, O> {
+            f: F,
+            out: PhantomData<fn() -> O>,
+        }
+
+        impl<F, O> $name<F, O> {
+            /// Rows made by this closure.
+            pub fn new(f: F) -> Self {
+                $name { f, out: PhantomData }
+            }
+        }
+
+        impl<F: Clone, O> Clone for $name<F, O> {
+            fn clone(&self) -> Self {
+                $name::new(self.f.clone())
+            }
+        }
+    };
+}
+
+rows! {
+    /// Pairs only: the closure takes `(left, right)`.
+    Inner
+}
+rows! {
+    /// Pairs and left records without a right one: the closure takes `(left, Option<right>)`.
+    LeftOuter
+}
+rows! {
+    /// Pairs, and records of either side without another: the closure takes
+    /// `(Option<left>, Option<right>)`.
+    FullOuter
+}
+rows! {
+    /// Left records that have a right one: the closure takes `left`.
+    Semi
+}
+
+impl<L, R, F, O> Pairing<L, R> for Inner<F, O>
+where
+    L: Record,
+    R: Record,
+    O: Record,
+    F: FnMut(L::View<'_>, R::View<'_>) -> O + Clone + Send + 'static,
+{
+    type Out = O;
+
+    #[inline(always)]
+    fn pair(&mut self, left: L::View<'_>, right: R::View<'_>) -> O {
+        (self.f)(left, right)
+    }
+}
+
+impl<L, R, F, O> Pairing<L, R> for LeftOuter<F, O>
+where
+    L: Record,
+    R: Record,
+    O: Record,
+    F: FnMut(L::View<'_>, Option<R::View<'_>>) -> O + Clone + Send + 'static,
+{
+    type Out = O;
+    const LEFT: bool = true;
+
+    #[inline(always)]
+    fn pair(&mut self, left: L::View<'_>, right: R::View<'_>) -> O {
+        (self.f)(left, Some(right))
+    }
+    fn left(&mut self, left: L::View<'_>) -> Option<O> {
+        Some((self.f)(left, None))
+    }
+}
+
+impl<L, R, F, O> Pairing<L, R> for FullOuter<F, O>
+where
+    L: Record,
+    R: Record,
+    O: Record,
+    F: FnMut(Option<L::View<'_>>, Option<R::View<'_>>) -> O + Clone + Send + 'static,
+{
+    type Out = O;
+    const LEFT: bool = true;
+    const RIGHT: bool = true;
+
+    #[inline(always)]
+    fn pair(&mut self, left: L::View<'_>, right: R::View<'_>) -> O {
+        (self.f)(Some(left), Some(right))
+    }
+    fn left(&mut self, left: L::View<'_>) -> Option<O> {
+        Some((self.f)(Some(left), None))
+    }
+    fn right(&mut self, right: R::View<'_>) -> Option<O> {
+        Some((self.f)(None, Some(right)))
+    }
+}
+
+impl<L, F, O> Pairing<L, ()> for Semi<F, O>
+where
+    L: Record,
+    O: Record,
+    F: FnMut(L::View<'_>) -> O + Clone + Send + 'static,
+{
+    type Out = O;
+
+    #[inline(always)]
+    fn pair(&mut self, left: L::View<'_>, (): ()) -> O {
+        (self.f)(left)
+    }
+}
+
+/// What is kept of a key, by the stream that it came from.
+#[derive(Clone, Debug, Default)]
+pub struct Sides<A, B> {
+    /// Of the left stream.
+    pub left: A,
+    /// Of the right stream.
+    pub right: B,
+}
+
+impl<A: Default, B: Default> Sides<A, B> {
+    /// What is kept of a record's key; empty when the key is new.
+    #[inline(always)]
+    pub fn of<'t, R: Record, K: KeyOf<R>>(
+        by: &K,
+        table: &'t mut Table<K::Key, Self>,
+        record: R::View<'_>,
+    ) -> &'t mut Self {
+        let part = by.part(record);
+        let make = || (K::own(by.part(record)), Sides::default());
+        table.entry(K::hash(&part), |key| K::is(&part, key), make)
+    }
+}
+
+/// What is kept of a side's records.
+pub trait Keep<R: Record>: Default + Send + 'static {
+    /// What can be read again.
+    type Kept: Record;
+
+    /// Keeps a record.
+    fn keep(&mut self, record: R::View<'_>);
+    /// What has been kept.
+    fn kept(&self) -> impl Iterator<Item = &Self::Kept>;
+}
+
+impl<R: Record> Keep<R> for Few<R> {
+    type Kept = R;
+
+    #[inline(always)]
+    fn keep(&mut self, record: R::View<'_>) {
+        self.push(R::own(record));
+    }
+    fn kept(&self) -> impl Iterator<Item = &R> {
+        self.iter()
+    }
+}
+
+/// Keeps only that there was a record.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen(bool);
+
+impl<R: Record> Keep<R> for Seen {
+    type Kept = ();
+
+    #[inline(always)]
+    fn keep(&mut self, _: R::View<'_>) {
+        self.0 = true;
+    }
+    fn kept(&self) -> impl Iterator<Item = &()> {
+        self.0.then_some(&()).into_iter()
+    }
+}

@@ -1,0 +1,55 @@
+//! What is kept of a key that mostly has one record.
+
+/// Values in the order in which they came; the first one lies in place, so that keeping one value
+/// allocates nothing. It holds what a `(Option<T>, Vec<T>)` holds.
+///
+/// ```
+/// use thalweg::state::Few;
+///
+/// let mut few = Few::default();
+/// few.push("a");
+/// few.push("b");
+/// assert_eq!(few.iter().copied().collect::<String>(), "ab");
+/// assert_eq!(few.len(), 2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Few<T> {
+    first: Option<T>,
+    rest: Vec<T>,
+}
+
+impl<T> Default for Few<T> {
+    #[inline(always)]
+    fn default() -> Self {
+        Few { first: None, rest: Vec::new() }
+    }
+}
+
+impl<T> Few<T> {
+    /// Appends a value.
+    #[inline(always)]
+    pub fn push(&mut self, value: T) {
+        if self.first.is_none() {
+            self.first = Some(value);
+        } else {
+            self.rest.push(value);
+        }
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    /// Whether there are none.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The values, oldest first.
+    #[inline(always)]
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.rest)
+    }
+}

@@ -1,0 +1,263 @@
+//! Joins against nested loops, on 1 to 8 shards, from 1 and 3 splits, with disorder.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use proptest::prelude::{ProptestConfig, Strategy, prop, prop_assert_eq, proptest};
+use support::{Deal, Gathered};
+use thalweg::prelude::*;
+
+record! {
+    #[derive(Eq, PartialOrd, Ord)]
+    struct Event { key: u64, at: Timestamp, id: u64 }
+}
+
+/// Left and right ids of a row, and the row's event time; 0 is none.
+type Row = (u64, u64, i64);
+
+/// Microseconds that records may come late.
+const DISORDER: u64 = 5;
+
+/// Few keys, times out of order within the bound, ids from 1 on.
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let one = (0_u64..4, 0_i64..4, 0_i64..=DISORDER as i64 / 2);
+    prop::collection::vec(one, 0..40).prop_map(|all| {
+        let mut now = 0;
+        let event = |(id, (key, step, back)): (u64, (u64, i64, i64))| {
+            now += step;
+            Event { key, at: Timestamp::from_micros(now - back), id }
+        };
+        (1..).zip(all).map(event).collect()
+    })
+}
+
+/// The rows of a join, with their event times, in order; and how many records were late.
+fn run<O: Record + Clone + Ord>(
+    shards: usize,
+    build: impl Fn(&Job, usize) -> Stream<O>,
+    splits: usize,
+) -> (Vec<O>, u64) {
+    let job = Job::new("joins").shards(shards).executor(Executor::Threads).pin(false);
+    let (sink, results) = Gathered::new();
+    build(&job, splits).sink(sink);
+    let report = job.run().unwrap();
+    let mut rows = results.lock().unwrap().clone();
+    rows.sort();
+    (rows, report.late())
+}
+
+/// Checks a join for all numbers of shards and splits.
+fn check<O: Record + Clone + Ord + std::fmt::Debug>(
+    mut expected: Vec<O>,
+    build: impl Fn(&Job, usize) -> Stream<O>,
+) -> std::result::Result<(), proptest::test_runner::TestCaseError> {
+    expected.sort();
+    for shards in [1, 2, 4, 8] {
+        for splits in [1, 3] {
+            let (rows, late) = run(shards, &build, splits);
+            prop_assert_eq!(&rows, &expected, "{} shards, {} splits", shards, splits);
+            prop_assert_eq!(late, 0);
+        }
+    }
+    Ok(())
+}
+
+/// A timed stream of events.
+macro_rules! timed {
+    ($job:expr, $events:expr, $splits:expr) => {
+        $job.source(Deal($events.clone(), $splits))
+            .event_time(|event| event.at, DISORDER.micros())
+            .key_by(|event| event.key)
+    };
+}
+
+fn id(of: Option<&Event>) -> u64 {
+    of.map_or(0, |event| event.id)
+}
+
+/// The pairs of two lists for which `meet` holds, and what stays alone on either side.
+fn pairs(
+    left: &[Event],
+    right: &[Event],
+    meet: impl Fn(&Event, &Event) -> bool,
+) -> (Vec<(Event, Event)>, Vec<Event>, Vec<Event>) {
+    let meet = |l: &Event, r: &Event| l.key == r.key && meet(l, r);
+    let both = left.iter().flat_map(|l| right.iter().map(move |r| (*l, *r)));
+    let both = both.filter(|(l, r)| meet(l, r)).collect();
+    let lefts = left.iter().filter(|l| !right.iter().any(|r| meet(l, r))).copied().collect();
+    let rights = right.iter().filter(|r| !left.iter().any(|l| meet(l, r))).copied().collect();
+    (both, lefts, rights)
+}
+
+/// The rows of a window join: `(left id, right id)` of every window `[end - size, end)`.
+fn windowed(
+    left: &[Event],
+    right: &[Event],
+    size: i64,
+    step: i64,
+    outer: (bool, bool),
+) -> Vec<(u64, u64)> {
+    let mut rows = Vec::new();
+    for end in (-40..400).map(|n| n * step) {
+        let inside = |events: &[Event]| -> Vec<Event> {
+            let holds = |at: i64| end - size <= at && at < end;
+            events.iter().filter(|event| holds(event.at.micros())).copied().collect()
+        };
+        let (both, lefts, rights) = pairs(&inside(left), &inside(right), |_, _| true);
+        rows.extend(both.iter().map(|(l, r)| (l.id, r.id)));
+        rows.extend(lefts.iter().filter(|_| outer.0).map(|l| (l.id, 0)));
+        rows.extend(rights.iter().filter(|_| outer.1).map(|r| (0, r.id)));
+    }
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn tumbling_window_joins(left in events(), right in events()) {
+        let windows = || Tumbling::of(10.micros());
+        check(windowed(&left, &right, 10, 10, (false, false)), |job, splits| {
+            timed!(job, left, splits).join(timed!(job, right, splits)).window(windows())
+                .inner(|l, r| (l.id, r.id))
+        })?;
+        check(windowed(&left, &right, 10, 10, (true, false)), |job, splits| {
+            timed!(job, left, splits).join(timed!(job, right, splits)).window(windows())
+                .left(|l, r| (l.id, id(r)))
+        })?;
+        check(windowed(&left, &right, 10, 10, (true, true)), |job, splits| {
+            timed!(job, left, splits).join(timed!(job, right, splits)).window(windows())
+                .full(|l, r| (id(l), id(r)))
+        })?;
+    }
+
+    #[test]
+    fn sliding_window_joins(left in events(), right in events()) {
+        let windows = || Sliding::of(10.micros(), 4.micros());
+        check(windowed(&left, &right, 10, 4, (true, true)), |job, splits| {
+            timed!(job, left, splits).join(timed!(job, right, splits)).window(windows())
+                .full(|l, r| (id(l), id(r)))
+        })?;
+    }
+
+    #[test]
+    fn semi_window_joins(left in events(), right in events()) {
+        let mut expected = Vec::new();
+        for end in (-40..400).map(|n| n * 4) {
+            let holds = |event: &&Event| (end - 10..end).contains(&event.at.micros());
+            for l in left.iter().filter(holds) {
+                if right.iter().filter(holds).any(|r| r.key == l.key) {
+                    expected.push(l.id);
+                }
+            }
+        }
+        check(expected, |job, splits| {
+            timed!(job, left, splits).join(timed!(job, right, splits))
+                .window(Sliding::of(10.micros(), 4.micros())).semi(|l| l.id)
+        })?;
+    }
+
+    #[test]
+    fn incremental_joins(left in events(), right in events()) {
+        let (both, lefts, rights) = pairs(&left, &right, |_, _| true);
+        let inner: Vec<_> = both.iter().map(|(l, r)| (l.id, r.id)).collect();
+        let mut outer = inner.clone();
+        outer.extend(lefts.iter().map(|l| (l.id, 0)));
+        check(inner, |job, splits| {
+            timed!(job, left, splits).join(timed!(job, right, splits)).inner(|l, r| (l.id, r.id))
+        })?;
+        check(outer.clone(), |job, splits| {
+            timed!(job, left, splits).join(timed!(job, right, splits)).left(|l, r| (l.id, id(r)))
+        })?;
+        outer.extend(rights.iter().map(|r| (0, r.id)));
+        check(outer, |job, splits| {
+            timed!(job, left, splits).join(timed!(job, right, splits)).full(|l, r| (id(l), id(r)))
+        })?;
+    }
+}
+
+/// Rows with their event times, through a window of one microsecond.
+#[test]
+fn rows_carry_the_documented_event_time() {
+    let event = |key, at, id| Event { key, at: Timestamp::from_micros(at), id };
+    let left = vec![event(1, 3, 1), event(2, 14, 2)];
+    let right = vec![event(1, 8, 7), event(3, 20, 8)];
+    for shards in [1, 3] {
+        let times = |build: &dyn Fn(&Job) -> Stream<(u64, u64)>| {
+            let timed = |job: &Job, _| {
+                build(job)
+                    .key_by(|row| row)
+                    .window(Tumbling::of(1.micros()))
+                    .aggregate(|rows| rows.count())
+            };
+            let (rows, late) = run(shards, timed, 1);
+            let row = |counted: &InWindow<(u64, u64), u64>| {
+                (counted.key.0, counted.key.1, counted.start.micros())
+            };
+            (rows.iter().map(row).collect::<Vec<Row>>(), late)
+        };
+        let (rows, late) = times(&|job| {
+            timed!(job, left, 1).join(timed!(job, right, 1)).full(|l, r| (id(l), id(r)))
+        });
+        assert_eq!((rows, late), (vec![(0, 8, 20), (1, 7, 8), (2, 0, 14)], 0), "{shards} shards");
+        let (rows, late) = times(&|job| {
+            timed!(job, left, 1)
+                .join(timed!(job, right, 1))
+                .window(Tumbling::of(10.micros()))
+                .full(|l, r| (id(l), id(r)))
+        });
+        assert_eq!((rows, late), (vec![(0, 8, 29), (1, 7, 9), (2, 0, 19)], 0), "{shards} shards");
+    }
+}
+
+/// What is late for its own split's watermark is late on any number of shards.
+#[test]
+fn late_records_are_counted_once_and_the_same_everywhere() {
+    let event = |key, at, id| Event { key, at: Timestamp::from_micros(at), id };
+    let left: Vec<_> = (0..100).map(|i| event(i % 5, i as i64 * 7 % 90, i + 1)).collect();
+    let build = |job: &Job, splits| {
+        timed!(job, left, splits)
+            .join(timed!(job, left, splits))
+            .window(Tumbling::of(10.micros()))
+            .inner(|l, r| (l.id, r.id))
+    };
+    let (rows, late) = run(1, build, 3);
+    assert!(late > 0 && late.is_multiple_of(2) && !rows.is_empty());
+    for shards in [2, 4, 8] {
+        assert_eq!(run(shards, build, 3), (rows.clone(), late), "{shards} shards");
+    }
+}
+
+#[test]
+fn streams_of_two_jobs_are_refused_before_the_first_record() {
+    let (job, other) = (Job::new("one").shards(1), Job::new("other"));
+    let (sink, _) = Gathered::new();
+    let none: Vec<Event> = Vec::new();
+    timed!(job, none, 1).join(timed!(other, none, 1)).inner(|l, r| (l.id, r.id)).sink(sink);
+    let error = job.run().unwrap_err().to_string();
+    assert!(error.contains("two jobs"), "{error}");
+}
+
+/// A side that is long over does not end the other.
+#[test]
+fn a_short_side_does_not_close_the_windows_of_a_long_one() {
+    let event = |key, at, id| Event { key, at: Timestamp::from_micros(at), id };
+    let left = vec![event(1, 0, 1)];
+    let right: Vec<_> = (0..20_000).map(|i| event(1, i / 100, i as u64 + 1)).collect();
+    for shards in [1, 2] {
+        let (rows, late) = run(
+            shards,
+            |job, splits| {
+                timed!(job, left, splits)
+                    .join(timed!(job, right, splits))
+                    .window(Tumbling::of(Duration::from_micros(10)))
+                    .full(|l, r| (id(l), id(r)))
+            },
+            1,
+        );
+        assert_eq!((rows.len(), late), (20_000, 0), "{shards} shards");
+    }
+}
