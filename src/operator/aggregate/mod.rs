@@ -6,12 +6,14 @@
 mod basic;
 mod collections;
 mod extreme;
+mod only;
 mod own;
 mod tuple;
 
 pub use basic::{Count, Mean, Sum, Summable, Variance};
 pub use collections::{Distinct, TopN};
 pub use extreme::{ByTime, Extreme, ExtremeBy, Ties};
+pub use only::Only;
 pub use own::{Folded, FoldedAlone};
 
 use std::marker::PhantomData;
@@ -189,6 +191,31 @@ impl<R: Record> Aggregates<R> {
         F: Fn(R::View<'_>) -> T + Clone + Send + 'static,
     {
         Ties::new(f)
+    }
+
+    /// The aggregate `of` of the records for which `when` is true, as `FILTER (WHERE …)` in SQL;
+    /// its type's default when there is none.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(100))
+    ///     .event_time(|_| Timestamp::from_millis(0), 0.seconds())
+    ///     .window(Tumbling::of(1.seconds()))
+    ///     .aggregate(|ns| (ns.count(), ns.only(|n| n < 7, ns.count())))
+    ///     .map(|result| result.value)
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [(100, 7)]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn only<F, A>(&self, when: F, of: A) -> Only<F, A>
+    where
+        F: Fn(R::View<'_>) -> bool + Clone + Send + 'static,
+        A: Aggregate<R>,
+    {
+        Only::new(when, of)
     }
 
     /// An aggregate of your own that can be merged: from `T::default()` on, `add` takes each

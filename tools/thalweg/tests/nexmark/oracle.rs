@@ -1,8 +1,8 @@
 //! The queries as naive programs over all events at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use thalweg::connector::nexmark::{Bid, Event};
+use thalweg::connector::nexmark::{Auction, Bid, Event};
 use thalweg::prelude::*;
 use thalweg_cli::bench::nexmark::Digest;
 
@@ -121,5 +121,148 @@ pub fn q22(events: &[Event], out: &Digest) {
         let (first, second, third) = directories;
         let channel = bid.channel.as_str();
         out.add(&(bid.auction, bid.bidder, bid.price, channel, first, second, third));
+    }
+}
+
+fn auctions(events: &[Event]) -> impl Iterator<Item = &Auction> {
+    events.iter().filter_map(|event| match event {
+        Event::Auction(auction) => Some(auction),
+        _ => None,
+    })
+}
+
+/// Every auction that has a bid in its time, with the one that wins.
+fn winners(events: &[Event]) -> Vec<(&Auction, &Bid)> {
+    let mut by_auction = BTreeMap::<u64, Vec<&Bid>>::new();
+    for bid in bids(events) {
+        by_auction.entry(bid.auction).or_default().push(bid);
+    }
+    let winner = |auction: &'_ Auction| {
+        let bids = by_auction.get(&auction.id)?.iter().copied();
+        let open = auction.date_time..=auction.expires;
+        let mut bids: Vec<_> = bids.filter(|bid| open.contains(&bid.date_time)).collect();
+        bids.sort_by_key(|bid| (std::cmp::Reverse(bid.price), bid.date_time, bid.bidder));
+        bids.first().copied()
+    };
+    auctions(events).filter_map(|auction| Some((auction, winner(auction)?))).collect()
+}
+
+pub fn q4(events: &[Event], out: &Digest) {
+    let mut categories = BTreeMap::<u64, Vec<u64>>::new();
+    for (auction, bid) in winners(events) {
+        categories.entry(auction.category).or_default().push(bid.price);
+    }
+    for (category, prices) in categories {
+        let auctions = prices.len() as u64;
+        out.add(&(category, auctions, prices.iter().sum::<u64>() / auctions));
+    }
+}
+
+pub fn q6(events: &[Event], out: &Digest) {
+    let mut winners = winners(events);
+    winners.sort_by_key(|(auction, _)| (auction.expires, auction.id));
+    let mut sellers = BTreeMap::<u64, Vec<u64>>::new();
+    for (auction, bid) in winners {
+        let prices = sellers.entry(auction.seller).or_default();
+        prices.push(bid.price);
+        let last = &prices[prices.len().saturating_sub(10)..];
+        out.add(&(auction.seller, auction.id, last.iter().sum::<u64>() / last.len() as u64));
+    }
+}
+
+pub fn q9(events: &[Event], out: &Digest) {
+    for (a, b) in winners(events) {
+        let (name, description) = (a.item_name.as_str(), a.description.as_str());
+        let (initial, reserve) = (a.initial_bid, a.reserve);
+        let item = (a.id, name, description, initial, reserve, a.date_time, a.expires, a.seller);
+        let bid = (b.auction, b.bidder, b.price, b.date_time, b.extra.as_str());
+        out.add(&(item, (a.category, a.extra.as_str()), bid));
+    }
+}
+
+pub fn q10(events: &[Event], out: &Digest) {
+    for bid in bids(events) {
+        // 120,000 events are 12 seconds and begin 40 seconds after a full minute.
+        let minute = if bid.date_time.millis() % 60_000 >= 40_000 { "12:26" } else { "12:27" };
+        let extra = bid.extra.as_str();
+        out.add(&(bid.auction, bid.bidder, bid.price, bid.date_time, extra, "2020-09-13", minute));
+    }
+}
+
+pub fn q13(events: &[Event], out: &Digest) {
+    for bid in bids(events) {
+        let text = (bid.auction % 10_000).to_string();
+        out.add(&(bid.auction, bid.bidder, bid.price, bid.date_time, text.as_str()));
+    }
+}
+
+type Stats = (u64, u64, u64);
+
+/// Bids, bidders and auctions of the bids in a range of prices.
+fn stats(bids: &[&Bid], prices: std::ops::Range<u64>) -> Stats {
+    let bids = || bids.iter().filter(|bid| prices.contains(&bid.price));
+    let bidders: BTreeSet<_> = bids().map(|bid| bid.bidder).collect();
+    let auctions: BTreeSet<_> = bids().map(|bid| bid.auction).collect();
+    (bids().count() as u64, bidders.len() as u64, auctions.len() as u64)
+}
+
+fn all_stats(bids: &[&Bid]) -> (Stats, Stats, Stats, Stats) {
+    (
+        stats(bids, 0..u64::MAX),
+        stats(bids, 0..10_000),
+        stats(bids, 10_000..1_000_000),
+        stats(bids, 1_000_000..u64::MAX),
+    )
+}
+
+pub fn q15(events: &[Event], out: &Digest) {
+    let bids: Vec<_> = bids(events).collect();
+    out.add(&(tumble(bids[0].date_time, 86_400_000), all_stats(&bids)));
+}
+
+pub fn q16(events: &[Event], out: &Digest) {
+    let mut channels = BTreeMap::<&str, Vec<&Bid>>::new();
+    for bid in bids(events) {
+        channels.entry(&bid.channel).or_default().push(bid);
+    }
+    for (channel, bids) in channels {
+        let minute = bids.iter().map(|bid| tumble(bid.date_time, 60_000)).max().unwrap();
+        let (all, cheap, middling, dear) = all_stats(&bids);
+        let day = tumble(bids[0].date_time, 86_400_000);
+        out.add(&(channel, day, (minute, all, cheap, middling, dear)));
+    }
+}
+
+pub fn q18(events: &[Event], out: &Digest) {
+    let mut last = BTreeMap::<(u64, u64), &Bid>::new();
+    let rank = |bid: &Bid| (bid.date_time, bid.price, bid.extra.clone());
+    for bid in bids(events) {
+        let kept = last.entry((bid.auction, bid.bidder)).or_insert(bid);
+        if rank(kept) < rank(bid) {
+            *kept = bid;
+        }
+    }
+    for bid in last.into_values() {
+        out.add(&whole(bid));
+    }
+}
+
+fn whole(bid: &Bid) -> (u64, u64, u64, &str, &str, Timestamp, &str) {
+    let Bid { auction, bidder, price, channel, url, date_time, extra } = bid;
+    (*auction, *bidder, *price, channel, url, *date_time, extra)
+}
+
+pub fn q19(events: &[Event], out: &Digest) {
+    let mut by_auction = BTreeMap::<u64, Vec<(u64, i64, u64, &str, &str, &str)>>::new();
+    for bid in bids(events) {
+        let before = -bid.date_time.micros();
+        let ranked = (bid.price, before, bid.bidder, &*bid.channel, &*bid.url, &*bid.extra);
+        by_auction.entry(bid.auction).or_default().push(ranked);
+    }
+    for (auction, mut bids) in by_auction {
+        bids.sort_unstable();
+        for (rank, bid) in (1_u64..=10).zip(bids.iter().rev()) {
+            out.add(&(auction, rank, *bid));
+        }
     }
 }

@@ -6,17 +6,29 @@
 mod digest;
 mod q0;
 mod q1;
+mod q10;
+mod q12;
+mod q13;
 mod q14;
+mod q15;
+mod q16;
 mod q17;
+mod q18;
+mod q19;
 mod q2;
 mod q21;
 mod q22;
+mod q4;
 mod q5;
+mod q6;
 mod q7;
+mod q9;
+mod winning;
 
 pub use digest::Digest;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thalweg::connector::nexmark::{Event, Recorded};
 use thalweg::prelude::*;
@@ -80,12 +92,22 @@ queries! {
     q0: "Pass through",
     q1: "Currency conversion",
     q2: "Selection",
+    q4: "Average price for a category",
     q5: "Hot items",
+    q6: "Average selling price by seller",
     q7: "Highest bid",
+    q9: "Winning bids",
+    q10: "Log to file system",
+    q12: "Processing time windows" check Check::Counts(q12::bids_in),
+    q13: "Bounded side input join",
     q14: "Calculation",
+    q15: "Bidding statistics",
+    q16: "Channel statistics",
     q17: "Auction statistics",
-    q21: "Channel id",
-    q22: "Url directories",
+    q18: "Find last bid",
+    q19: "Auction top 10 price",
+    q21: "Add channel id",
+    q22: "Get url directories",
 }
 
 /// The least price that is not cheap.
@@ -97,3 +119,12 @@ const DEAR: u64 = 1_000_000;
 fn timed(job: &Job, input: &Input) -> Stream<Event, impl Chain<Out = Event>> {
     job.source(input.events.clone()).event_time(|event| event.date_time(), 0.seconds())
 }
+
+/// One window for all time: its rows are given when the input has ended.
+fn always() -> Tumbling {
+    Tumbling::of(36_500.days())
+}
+
+/// How long after its end an auction is remembered: the generator bids for auctions that have long
+/// ended, but only for the newest few hundred.
+const LINGER: Duration = Duration::from_secs(10);
