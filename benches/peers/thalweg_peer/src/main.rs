@@ -30,9 +30,11 @@ fn main() {
         "q0" => queries::q0(events, digest.clone()),
         "q1" => queries::q1(events, digest.clone()),
         "q2" => queries::q2(events, digest.clone()),
+        "q3" => queries::q3(events, digest.clone()),
         "q4" => queries::q4(events, digest.clone()),
         "q5" => queries::q5(events, digest.clone()),
         "q7" => queries::q7(events, digest.clone()),
+        "q8" => queries::q8(events, digest.clone()),
         query => panic!("no query {query}"),
     }
     let begin = std::time::Instant::now();

@@ -1,7 +1,9 @@
 //! The queries; their exact meaning is in the docs of `workload`.
 
 use thalweg::prelude::*;
-use workload::{Bid, Digest, Event, HOP_SIZE, HOP_SLIDE, TUMBLE};
+use workload::{
+    Auction, Bid, Digest, Event, HOP_SIZE, HOP_SLIDE, Person, Q3_CATEGORY, Str16, TUMBLE, q3_state,
+};
 
 use crate::ends::Digested;
 
@@ -35,6 +37,34 @@ pub fn q2(events: Stream<Event>, to: Digested) {
         .filter_map(bid)
         .filter(|bid| bid.auction % 123 == 0)
         .sink(to.by(|digest: &mut Digest, bid: &Bid| digest.q2(bid.auction, bid.price)));
+}
+
+fn person(event: &Event) -> Option<Person> {
+    match event {
+        Event::Person(person) => Some(*person),
+        Event::Auction(_) | Event::Bid(_) => None,
+    }
+}
+
+fn auction(event: &Event) -> Option<Auction> {
+    match event {
+        Event::Auction(auction) => Some(*auction),
+        Event::Person(_) | Event::Bid(_) => None,
+    }
+}
+
+/// Who sells in a category, from some states.
+pub fn q3(events: Stream<Event>, to: Digested) {
+    let sellers = events.clone().filter_map(person).filter(|person| q3_state(&person.state));
+    let auctions = events.filter_map(auction).filter(|auction| auction.category == Q3_CATEGORY);
+    sellers
+        .map(|p| (p.id, p.name, p.city, p.state))
+        .key_by(|(id, ..)| id)
+        .join(auctions.map(|a| (a.seller, a.id)).key_by(|(seller, _)| seller))
+        .inner(|(_, name, city, state), (_, auction)| (name, city, state, auction))
+        .sink(to.by(|digest: &mut Digest, row: (Str16, Str16, [u8; 2], u64)| {
+            digest.q3(&row.0, &row.1, &row.2, row.3);
+        }));
 }
 
 record! {
@@ -164,3 +194,19 @@ pub fn q7(events: Stream<Event>, to: Digested) {
 }
 
 type HighestView<'a> = <InWindow<(), Vec<Bid>> as Record>::View<'a>;
+
+/// New persons who sell in the window in which they came.
+pub fn q8(events: Stream<Event>, to: Digested) {
+    let events = events.event_time(|event| time(event.date_time()), 0.seconds());
+    let sellers = events.clone().filter_map(auction).map(|auction| auction.seller);
+    events
+        .filter_map(person)
+        .map(|person| (person.id, person.name, person.date_time))
+        .key_by(|(id, ..)| id)
+        .join(sellers.key_by(|seller| seller))
+        .window(Tumbling::of(TUMBLE.millis()))
+        .semi(|person| person)
+        .sink(to.by(|digest: &mut Digest, (id, name, at): (u64, Str16, u64)| {
+            digest.q8(id, &name, at - at % TUMBLE);
+        }));
+}
