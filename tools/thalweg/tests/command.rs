@@ -172,7 +172,7 @@ fn a_file_gets_the_report() {
 #[test]
 fn ctrl_c_ends_with_the_results_so_far() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_thalweg"))
-        .args(["bench", "nexmark", "--events", "20k", "--runs", "2", "--format", "csv"])
+        .args(["bench", "nexmark", "--events", "20k", "--runs", "20", "--format", "csv"])
         .args(["--query", "q0,q1,q2,q5,q7,q14,q17,q21,q22"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

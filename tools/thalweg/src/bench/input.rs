@@ -11,7 +11,7 @@ use thalweg::operator::Source;
 
 use super::report;
 use super::run::{Label, Setup};
-use super::stats::Summary;
+use super::stats::{Summary, resident_mib};
 use crate::procfs::{Procfs, readable_bytes};
 
 /// Memory that an event takes, about.
@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) struct Recording {
     pub(super) events: Recorded,
     pub(super) facts: report::Input,
+    /// Memory that was resident when they had just been made.
+    pub(super) resident_mib: Option<f64>,
 }
 
 impl Recording {
@@ -31,8 +33,10 @@ impl Recording {
     /// fast they are made and read. `None` if it was interrupted.
     pub(super) fn make(events: u64, runs: u32, setup: &Setup) -> anyhow::Result<Option<Self>> {
         check_memory(events, &Procfs::here())?;
+        eprintln!("making {} events …", report::grouped(events));
         let began = Instant::now();
         let Some(recorded) = record(events, setup)? else { return Ok(None) };
+        let resident_mib = resident_mib();
         let recording_s = began.elapsed().as_secs_f64();
         let mut facts = report::Input {
             events,
@@ -48,7 +52,7 @@ impl Recording {
         let (Some(live), Some(replayed)) = (live, replayed) else { return Ok(None) };
         facts.generator_events_per_s = live;
         facts.events_per_s = replayed;
-        Ok(Some(Self { events: recorded, facts }))
+        Ok(Some(Self { events: recorded, facts, resident_mib }))
     }
 }
 

@@ -20,6 +20,10 @@ const DIGEST_DIGITS: usize = 8;
 pub struct Report {
     /// Where it ran, and which build.
     pub machine: Machine,
+    /// On how many shards the queries ran.
+    pub shards: usize,
+    /// What drove the shards: `glommio` or `threads`.
+    pub executor: String,
     /// What the queries read.
     pub input: Input,
     /// One for each query.
@@ -51,12 +55,6 @@ pub struct Row {
     pub query: String,
     /// What it asks: `Hot items`.
     pub title: String,
-    /// On how many shards.
-    pub shards: usize,
-    /// What drove them: `glommio` or `threads`.
-    pub executor: String,
-    /// How many events a run read.
-    pub events: u64,
     /// The times of the runs; `None` if none came to its end.
     #[serde(flatten)]
     pub times: Option<Times>,
@@ -66,7 +64,8 @@ pub struct Row {
     pub digest: Option<String>,
     /// Whether the digest (or the count, where there is none) was the right one on every run.
     pub digest_ok: bool,
-    /// The most memory that was resident at once beyond the input, in MiB.
+    /// The most memory that was resident at once beyond what was when the input had been made, in
+    /// MiB.
     pub peak_mib: Option<f64>,
     /// Processor time in percent of the time on the clock: 200 is two busy cores.
     pub cpu_percent: Option<f64>,
@@ -142,6 +141,7 @@ impl Report {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = self.machine.lines();
+        facts.push(("shards", format!("{} on {}", self.shards, self.executor)));
         let Input { seed, generator_events_per_s, events_per_s, .. } = &self.input;
         facts.push(("seed", seed.clone()));
         facts.push(("input", self.input.line()));
@@ -155,23 +155,20 @@ impl Report {
     }
 
     fn table(&self, style: TableStyle) -> Table {
-        const HEADER: [&str; 13] = [
+        const HEADER: [&str; 10] = [
             "query",
             "",
-            "shards",
-            "executor",
-            "events",
             "median s",
             "min–max s",
             "events/s",
             "rows",
             "digest",
-            "MiB beyond input",
+            "MiB",
             "CPU %",
             "note",
         ];
         /// The rest are numbers and stand to the right.
-        const WORDS: [usize; 5] = [0, 1, 3, 9, 12];
+        const WORDS: [usize; 4] = [0, 1, 6, 9];
         let mut table = Table::new();
         table.load_style(style).set_header(HEADER);
         for row in &self.rows {
@@ -189,7 +186,9 @@ impl Report {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(COLUMNS)?;
         for row in &self.rows {
-            writer.serialize((row.csv_fields(), &self.machine.commit, &self.machine.date))?;
+            let Self { machine, shards, executor, input, .. } = self;
+            let run = (shards, executor, input.events, &machine.commit, &machine.date);
+            writer.serialize((row.csv_fields(), run))?;
         }
         Ok(String::from_utf8(writer.into_inner().context("cannot end the CSV")?)?)
     }
@@ -198,9 +197,6 @@ impl Report {
 const COLUMNS: [&str; 18] = [
     "query",
     "title",
-    "shards",
-    "executor",
-    "events",
     "median_s",
     "min_s",
     "max_s",
@@ -212,6 +208,9 @@ const COLUMNS: [&str; 18] = [
     "cpu_percent",
     "note",
     "error",
+    "shards",
+    "executor",
+    "events",
     "commit",
     "date",
 ];
@@ -225,13 +224,10 @@ impl Input {
 }
 
 impl Row {
-    fn cells(&self) -> [String; 13] {
+    fn cells(&self) -> [String; 10] {
         [
             self.query.clone(),
             self.title.clone(),
-            self.shards.to_string(),
-            self.executor.clone(),
-            grouped(self.events),
             self.timed(|times| format!("{:.3}", times.median_s)),
             self.timed(|times| format!("{:.3}–{:.3}", times.min_s, times.max_s)),
             self.timed(|times| readable_rate(times.events_per_s)),
@@ -269,15 +265,12 @@ impl Row {
     }
 
     /// As text, so that a number that is not known leaves its field empty.
-    fn csv_fields(&self) -> [String; 16] {
+    fn csv_fields(&self) -> [String; 13] {
         let optional =
             |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
         [
             self.query.clone(),
             self.title.clone(),
-            self.shards.to_string(),
-            self.executor.clone(),
-            self.events.to_string(),
             optional(self.times.map(|times| times.median_s)),
             optional(self.times.map(|times| times.min_s)),
             optional(self.times.map(|times| times.max_s)),
@@ -328,9 +321,6 @@ mod tests {
         Row {
             query: query.to_owned(),
             title: "Hot | items".to_owned(),
-            shards: 2,
-            executor: "glommio".to_owned(),
-            events: 10_000_000,
             times: Some(Times {
                 median_s: 0.8125,
                 min_s: 0.75,
@@ -369,7 +359,8 @@ mod tests {
             events_per_s: 30_000_000.0,
         };
         let gone = Row { times: None, digest: None, ..row("q13") };
-        Report { machine, input, rows: vec![row("q5"), bad, clock, gone] }
+        let rows = vec![row("q5"), bad, clock, gone];
+        Report { machine, shards: 2, executor: "glommio".to_owned(), input, rows }
     }
 
     #[test]
@@ -389,7 +380,7 @@ mod tests {
             "input: 10,000,000 events, 1.5 GiB, made in 2.50 s",
             "generator alone: 4.0 M events/s",
             "input alone: 30.0 M events/s",
-            "10,000,000",
+            "shards: 2 on glommio",
             "0.750–0.900",
             "12.3 M",
             "01234567 WRONG",
@@ -406,7 +397,7 @@ mod tests {
         let table: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
         assert_eq!(table.len(), 2 + 4);
         for line in &table {
-            assert_eq!(line.replace("\\|", "").matches('|').count(), 14, "{line}");
+            assert_eq!(line.replace("\\|", "").matches('|').count(), 11, "{line}");
         }
         assert!(text.starts_with("- machine: Quick 9000"), "{text}");
     }
@@ -432,9 +423,9 @@ mod tests {
         let rows: Vec<csv::StringRecord> =
             reader.records().map(|row| row.expect("a row")).collect();
         assert_eq!(rows.len(), 4);
-        assert_eq!(&rows[0][5], "0.8125");
-        assert_eq!((&rows[0][13], &rows[3][5]), ("", ""));
-        assert_eq!(&rows[1][15], "a \"b\", c");
+        assert_eq!(&rows[0][2], "0.8125");
+        assert_eq!((&rows[0][10], &rows[3][2]), ("", ""));
+        assert_eq!(&rows[1][12], "a \"b\", c");
         assert_eq!(&rows[2][17], "2026-01-02T03:04:05Z");
     }
 

@@ -179,6 +179,12 @@ fn reset_peak() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
+/// Memory that is resident now, in MiB.
+pub fn resident_mib() -> Option<f64> {
+    let resident = Procfs::here().field("proc/self/status", "VmRSS")?;
+    Some(kib(&resident)? as f64 / (1 << 20) as f64)
+}
+
 fn peak_bytes() -> Option<u64> {
     let from_proc = Procfs::here().field("proc/self/status", "VmHWM").and_then(|text| kib(&text));
     from_proc.or_else(|| {

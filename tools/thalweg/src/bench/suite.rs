@@ -47,7 +47,13 @@ struct Expected {
 impl Suite {
     /// A report without queries yet.
     pub(super) fn report(&self) -> Report {
-        Report { machine: Machine::here(), input: self.input.facts.clone(), rows: Vec::new() }
+        Report {
+            machine: Machine::here(),
+            shards: self.setup.shards,
+            executor: self.setup.executor.to_string(),
+            input: self.input.facts.clone(),
+            rows: Vec::new(),
+        }
     }
 
     /// Measures the queries and adds a row for each to the report, which is handed to `save` after
@@ -179,21 +185,18 @@ impl<'a> Measured<'a> {
             max_s: summary.max,
             events_per_s: events as f64 / summary.median,
         });
-        let input_mib = suite.input.facts.bytes as f64 / (1 << 20) as f64;
         let total = Usage::total(usages);
         let peak_mib = total.and_then(|total| total.peak_mib());
+        let before = suite.input.resident_mib;
         let digest = self.last.filter(|_| matches!(query.check, Check::Digest));
         Some(Row {
             query: query.name.to_owned(),
             title: query.title.to_owned(),
-            shards: suite.setup.shards,
-            executor: suite.setup.executor.to_string(),
-            events,
             times,
             rows_out: self.last.map_or(0, |result| result.rows),
             digest: digest.map(|result| format!("{:016x}", result.digest)),
             digest_ok: wrong.is_none(),
-            peak_mib: peak_mib.map(|peak| (peak - input_mib).max(0.0)),
+            peak_mib: peak_mib.zip(before).map(|(peak, before)| (peak - before).max(0.0)),
             cpu_percent: total.and_then(|total| total.cpu_percent()),
             note: self.note(summary),
             error: error.clone().or_else(|| wrong.clone()),

@@ -40,7 +40,7 @@ fn a_good_query_has_its_numbers() {
     let (end, report) = run(&suite(2), &[query("good", good)]);
     assert_eq!((end, report.failed().len()), (End::Complete, 0));
     let row = &report.rows[0];
-    assert_eq!((row.rows_out, row.shards, row.events), (4_600, 2, EVENTS));
+    assert_eq!((row.rows_out, report.shards, report.input.events), (4_600, 2, EVENTS));
     let times = row.times.expect("times");
     assert!(times.min_s <= times.median_s && times.median_s <= times.max_s, "{times:?}");
     assert!(times.events_per_s > 1_000.0, "{times:?}");
