@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use support::{Deal, Gathered};
+use thalweg::operator::{Feed, Progress, Source, Split};
 use thalweg::prelude::*;
 
 record! {
@@ -142,5 +143,39 @@ fn more_partial_results_than_rings_hold_arrive_at_the_end_of_input() {
             .sink(sink);
         job.run().unwrap();
         assert_eq!(results.lock().unwrap().len(), 200_000, "{shards} shards, {executor}");
+    });
+}
+
+/// Never gives a record and never ends.
+struct Silence;
+
+impl Source for Silence {
+    type Record = u64;
+    fn name(&self) -> String {
+        "silence".into()
+    }
+    fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<u64>>>> {
+        Ok(vec![Box::new(Silence)])
+    }
+}
+
+impl Split<u64> for Silence {
+    fn poll(&mut self, _: &mut Feed<'_, u64>) -> Result<Progress> {
+        Ok(Progress::Idle)
+    }
+}
+
+#[test]
+fn waiting_ends_with_the_job_or_when_the_time_is_over() {
+    each_way(|shards, executor| {
+        let job = Job::new("silent").shards(shards).executor(executor);
+        let (sink, _) = Gathered::new();
+        job.source(Silence).sink(sink);
+        let running = job.start().unwrap();
+        assert!(!running.wait_for(5.millis()), "{shards} shards, {executor}");
+        running.stop();
+        assert!(running.wait_for(60.seconds()), "{shards} shards, {executor}");
+        assert!(running.wait_for(0.seconds()));
+        running.join().unwrap();
     });
 }

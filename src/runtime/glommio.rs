@@ -1,7 +1,6 @@
 //! Shards on glommio executors: one a core, with an io_uring of its own.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use core_affinity::CoreId;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
-use super::{Shard, Shared, Turn};
+use super::{Alive, Shard, Shared, Turn};
 use crate::error::{Error, Kind};
 use crate::sys::probe::io_uring;
 
@@ -45,7 +44,7 @@ fn executor(core: Option<CoreId>) -> Result<LocalExecutor, String> {
 /// Runs a shard to its end on a thread of its own.
 pub(super) fn spawn(
     shard: Shard,
-    shared: Arc<Shared>,
+    shared: Alive,
     core: Option<CoreId>,
 ) -> io::Result<JoinHandle<()>> {
     let name = format!("shard-{}", shard.number());

@@ -11,11 +11,12 @@ pub use config::{Config, Executor};
 pub use report::{OperatorReport, Report};
 pub use shard::{Shard, Turn};
 
+use std::ops::Deref;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::SHARDS;
@@ -32,6 +33,38 @@ pub(crate) struct Shared {
     failed: AtomicBool,
     error: Mutex<Option<Error>>,
     bells: Bells,
+    /// How many shards' threads there are.
+    alive: Mutex<usize>,
+    /// Told when there is none any more.
+    ended: Condvar,
+}
+
+/// A shard's thread, from before its start to its end.
+pub(crate) struct Alive(Arc<Shared>);
+
+impl Alive {
+    fn new(shared: &Arc<Shared>) -> Alive {
+        *shared.alive.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Alive(shared.clone())
+    }
+}
+
+impl Deref for Alive {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        let mut alive = self.0.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        *alive -= 1;
+        if *alive == 0 {
+            self.0.ended.notify_all();
+        }
+    }
 }
 
 impl Shared {
@@ -101,7 +134,8 @@ impl Running {
         let layout = plan.lay_out(&seats).map_err(context)?;
         let watched = watch(&layout.shards);
         let (failed, error) = (AtomicBool::new(false), Mutex::new(None));
-        let shared = Arc::new(Shared { stop, failed, error, bells });
+        let (alive, ended) = (Mutex::new(0), Condvar::new());
+        let shared = Arc::new(Shared { stop, failed, error, bells, alive, ended });
         if config.stop_on_ctrl_c {
             interrupt::stop_on_ctrl_c(&shared).map_err(context)?;
         }
@@ -118,9 +152,10 @@ impl Running {
             let core = cores.get(seat.shard % cores.len().max(1)).copied();
             let core = core.filter(|_| config.pin);
             let shard = Shard::new(seat, nodes, config.idle, cores.len().max(1));
+            let alive = Alive::new(&shared);
             let spawned = match executor {
-                Executor::Glommio => glommio::spawn(shard, shared.clone(), core),
-                Executor::Auto | Executor::Threads => threads::spawn(shard, shared.clone(), core),
+                Executor::Glommio => glommio::spawn(shard, alive, core),
+                Executor::Auto | Executor::Threads => threads::spawn(shard, alive, core),
             };
             match spawned {
                 Ok(thread) => running.threads.push(thread),
@@ -139,6 +174,23 @@ impl Running {
     /// Whether the job has ended by itself or by an error.
     pub fn is_finished(&self) -> bool {
         self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits until the job has ended, for so long at most; whether it has.
+    ///
+    /// ```no_run
+    /// # use thalweg::prelude::*;
+    /// # let running = Job::new("doc").start()?;
+    /// while !running.wait_for(100.millis()) {
+    ///     println!("{} records read", running.metrics().records_read());
+    /// }
+    /// let report = running.join()?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn wait_for(&self, at_most: Duration) -> bool {
+        let alive = self.shared.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.shared.ended.wait_timeout_while(alive, at_most, |alive| *alive > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
     }
 
     /// What the operators have counted so far; stops no shard.

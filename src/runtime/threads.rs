@@ -1,17 +1,16 @@
 //! Shards on plain pinned threads.
 
 use std::io;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use core_affinity::CoreId;
 
-use super::{Shard, Shared, Turn};
+use super::{Alive, Shard, Shared, Turn};
 
 /// Runs a shard to its end on a thread of its own.
 pub(super) fn spawn(
     shard: Shard,
-    shared: Arc<Shared>,
+    shared: Alive,
     core: Option<CoreId>,
 ) -> io::Result<JoinHandle<()>> {
     let name = format!("shard-{}", shard.number());

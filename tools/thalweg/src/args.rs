@@ -1,9 +1,12 @@
 //! What can be typed after `thalweg`.
 
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use thalweg::limits::SHARDS;
+
+use crate::bench::nexmark::QUERIES;
 
 /// A stream processing engine for one machine.
 #[derive(Debug, Parser)]
@@ -39,20 +42,20 @@ pub struct Nexmark {
     pub query: Vec<String>,
 
     /// How many shards; as many as there are cores when left out
-    #[arg(long, value_name = "N")]
-    pub shards: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=SHARDS as i64))]
+    pub shards: Option<u16>,
 
-    /// How many events each run reads; 10M is ten million
-    #[arg(long, value_name = "N", default_value = "10M", value_parser = count)]
+    /// How many events each run reads; 2M is two million. They take 256 bytes of memory each
+    #[arg(long, value_name = "N", default_value = "2M", value_parser = count)]
     pub events: NonZeroU64,
 
     /// How many measured runs a query gets, after one to warm up
     #[arg(long, value_name = "N", default_value = "3")]
     pub runs: NonZeroU32,
 
-    /// What drives the shards; the best that works here when left out
-    #[arg(long, value_enum)]
-    pub executor: Option<Executor>,
+    /// What drives the shards
+    #[arg(long, value_enum, default_value_t = Executor::Auto)]
+    pub executor: Executor,
 
     /// How the results are written
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -66,6 +69,8 @@ pub struct Nexmark {
 /// What drives the shards.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Executor {
+    /// The best that works here
+    Auto,
     /// One glommio executor per core, on io_uring
     Glommio,
     /// Plain pinned threads
@@ -93,13 +98,25 @@ pub struct Doctor {
     pub json: bool,
 }
 
+impl From<Executor> for thalweg::runtime::Executor {
+    fn from(executor: Executor) -> Self {
+        match executor {
+            Executor::Auto => Self::Auto,
+            Executor::Glommio => Self::Glommio,
+            Executor::Threads => Self::Threads,
+        }
+    }
+}
+
 /// `q5`, `Q5` and `5` are the same query.
 fn query(text: &str) -> Result<String, String> {
     let digits = text.trim().trim_start_matches(['q', 'Q']);
-    match digits.parse::<u8>() {
-        Ok(number) if number <= 22 => Ok(format!("q{number}")),
-        _ => Err("queries are called q0 to q22".to_owned()),
-    }
+    let name = digits.parse::<u8>().map(|number| format!("q{number}")).ok();
+    let there = |name: &String| QUERIES.iter().any(|query| query.name == name);
+    name.filter(there).ok_or_else(|| {
+        let names: Vec<&str> = QUERIES.iter().map(|query| query.name).collect();
+        format!("there are {}", names.join(", "))
+    })
 }
 
 /// A whole number, with `_` between digits and K, M or G for thousands, millions, billions.
@@ -136,8 +153,10 @@ mod tests {
         assert_eq!(query("q5").as_deref(), Ok("q5"));
         assert_eq!(query("Q05").as_deref(), Ok("q5"));
         assert_eq!(query("22").as_deref(), Ok("q22"));
-        assert!(query("q23").is_err());
-        assert!(query("").is_err());
+        for bad in ["q23", "", "five", "q5q"] {
+            let error = query(bad).expect_err(bad);
+            assert!(error.starts_with("there are q0, q1, q2"), "{error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! The program from outside: what it prints, and how it ends.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 fn thalweg(args: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_thalweg");
@@ -59,10 +63,28 @@ fn doctor_follows_the_switch_of_io_uring() {
 }
 
 #[test]
-fn an_unknown_query_is_refused_in_words() {
+fn an_unknown_query_is_refused_with_those_that_exist() {
     let output = thalweg(&["bench", "nexmark", "--query", "q5,q99"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("queries are called q0 to q22"), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert!(text.contains("'q99'") && text.contains("there are q0, q1, q2"), "{text}");
+}
+
+#[test]
+fn arguments_out_of_range_are_refused() {
+    for (name, value) in [
+        ("--shards", "0"),
+        ("--shards", "257"),
+        ("--runs", "0"),
+        ("--events", "1.5M"),
+        ("--format", "xml"),
+        ("--executor", "tokio"),
+    ] {
+        let output = thalweg(&["bench", "nexmark", name, value]);
+        assert_eq!(output.status.code(), Some(2), "{name} {value}");
+        assert!(stderr(&output).contains(value), "{}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+    }
 }
 
 #[test]
@@ -76,10 +98,95 @@ fn help_names_every_argument() {
     assert!(stdout(&thalweg(&["--version"])).starts_with("thalweg "));
 }
 
+/// The arguments of a short benchmark of two queries, and these.
+fn short<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["bench", "nexmark", "--events", "20k", "--query", "2,q5"];
+    args.extend_from_slice(more);
+    args
+}
+
 #[test]
-fn an_error_is_one_line_and_exit_code_1() {
-    let output = thalweg(&["bench", "nexmark", "--events", "1"]);
+fn an_output_that_cannot_be_written_is_told_before_any_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nowhere = folder.path().join("no/report.json");
+    let nowhere = nowhere.to_str().expect("UTF-8");
+    let output = thalweg(&short(&["--output", nowhere]));
     assert_eq!(output.status.code(), Some(1));
     let text = stderr(&output);
-    assert!(text.starts_with("thalweg: ") && text.lines().count() == 1, "{text}");
+    assert!(text.starts_with("thalweg: cannot write the report to "), "{text}");
+    assert!(text.contains("no/report.json: No such file"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn a_benchmark_reports_machine_input_and_queries() {
+    let output = thalweg(&short(&["--shards", "3", "--executor", "threads"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    for part in ["machine: ", "seed: ", "input: 20,000 events", "generator alone: ", "│ q5 "] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    let lines = stderr(&output);
+    assert!(lines.contains("q2 Selection: ") && lines.contains("q5 Hot items: "), "{lines}");
+    assert!(!lines.contains('\u{1b}'), "no progress line without a terminal: {lines}");
+}
+
+#[test]
+fn every_format_has_the_same_result_for_any_number_of_shards() {
+    let digest = |shards: &str| {
+        let output = thalweg(&short(&["--runs", "1", "--format", "json", "--shards", shards]));
+        assert!(output.status.success(), "{}", stderr(&output));
+        let report: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        let rows = report["rows"].as_array().expect("rows").clone();
+        let names: Vec<_> = rows.iter().map(|row| row["query"].as_str()).collect();
+        assert_eq!(names, [Some("q2"), Some("q5")]);
+        assert!(rows.iter().all(|row| row["digest_ok"] == true && row["error"].is_null()));
+        assert!(rows.iter().all(|row| row["events_per_s"].as_f64() > Some(1.0)));
+        let digest = |row: &serde_json::Value| row["digest"].as_str().map(str::to_owned);
+        rows.iter().map(|row| digest(row).expect("a digest")).collect::<Vec<String>>()
+    };
+    let digests = digest("1");
+    assert_eq!(digest("4"), digests);
+    for (format, separator) in [("csv", ','), ("markdown", '|')] {
+        let output = thalweg(&short(&["--runs", "1", "--format", format]));
+        let text = stdout(&output);
+        let short = &digests[1][..8];
+        let line = text.lines().find(|line| line.contains(short)).expect("the line of q5");
+        assert!(line.matches(separator).count() >= 14, "{line}");
+    }
+}
+
+#[test]
+fn a_file_gets_the_report() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("report.csv");
+    std::fs::write(&path, "what was there before").expect("written");
+    let name = path.to_str().expect("UTF-8");
+    let output = thalweg(&short(&["--runs", "1", "--format", "csv", "--output", name]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
+    let text = std::fs::read_to_string(&path).expect("read");
+    assert!(text.starts_with("query,title,") && text.lines().count() == 3, "{text}");
+}
+
+#[test]
+fn ctrl_c_ends_with_the_results_so_far() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_thalweg"))
+        .args(["bench", "nexmark", "--events", "20k", "--runs", "20", "--format", "csv"])
+        .args(["--query", "q0,q1,q2,q5,q7,q14,q17,q21,q22"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let is_first = |line: &String| line.starts_with("q0 ");
+    let first = lines.by_ref().map(|line| line.expect("UTF-8")).find(is_first);
+    assert!(first.is_some());
+    let id = Pid::from_raw(i32::try_from(child.id()).expect("an id"));
+    kill(id, Signal::SIGINT).expect("sent");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+    let text = stdout(&output);
+    assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("q0,")), "{text}");
+    assert!(!text.contains("q22,"), "{text}");
 }

@@ -1,20 +1,82 @@
 //! Measuring the engine.
 
+mod input;
+mod interrupt;
+mod known;
 pub mod machine;
 pub mod nexmark;
 pub mod progress;
 pub mod report;
+mod run;
 pub mod stats;
+mod suite;
+#[cfg(test)]
+mod suite_tests;
 
+use std::fs::OpenOptions;
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
+use thalweg::sys::probe;
+
+use self::input::Recording;
+use self::interrupt::Interrupt;
+use self::nexmark::{QUERIES, Query};
+use self::run::Setup;
+use self::suite::{End, Suite};
 use crate::args::Nexmark;
 
-/// Runs the queries of the Nexmark suite.
+/// What the shell says of a program that was ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the queries of the Nexmark suite and reports what they did. The exit code is 1 if one of
+/// them failed or gave a wrong result, and 130 after Ctrl-C.
 ///
 /// # Errors
 ///
-/// This build has no queries yet, and says so.
-pub fn nexmark(_args: &Nexmark) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("bench nexmark: this build has no queries to run")
+/// What makes it impossible to run any query: an output that cannot be written, an executor that
+/// cannot run here, too little memory for the events.
+pub fn nexmark(args: &Nexmark) -> anyhow::Result<ExitCode> {
+    check_output(args.output.as_deref())?;
+    let executor = thalweg::runtime::Executor::from(args.executor).choose()?;
+    let shards = args.shards.map_or_else(probe::cores, usize::from);
+    let setup = Setup { shards, executor, interrupt: Interrupt::on_ctrl_c()? };
+    let Some(input) = Recording::make(args.events.get(), args.runs.get(), &setup)? else {
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
+    let suite = Suite { setup, input, runs: args.runs.get() };
+    let mut report = suite.report();
+    let end = suite.run(&chosen(&args.query), &mut report, |report| {
+        args.output.as_ref().map_or(Ok(()), |path| report.write(args.format, Some(path)))
+    })?;
+    report.write(args.format, args.output.as_deref())?;
+    let failed = report.failed();
+    if !failed.is_empty() {
+        eprintln!("thalweg: failed: {}", failed.join(", "));
+    }
+    Ok(match end {
+        End::Interrupted => ExitCode::from(INTERRUPTED),
+        End::Complete if failed.is_empty() => ExitCode::SUCCESS,
+        End::Complete => ExitCode::FAILURE,
+    })
+}
+
+/// These queries in the order of the suite, all where none is named.
+fn chosen(names: &[String]) -> Vec<Query> {
+    let wanted =
+        |query: &&Query| names.is_empty() || names.iter().any(|name| name.as_str() == query.name);
+    QUERIES.iter().filter(wanted).copied().collect()
+}
+
+/// A file that cannot be written is better known before the runs than after them. What is in it
+/// stays until there is something to replace it.
+fn check_output(path: Option<&Path>) -> anyhow::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .with_context(|| format!("cannot write the report to {}", path.display()))?;
+    Ok(())
 }

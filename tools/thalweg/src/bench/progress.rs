@@ -20,7 +20,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows `query`, run `run` of `runs`, and how many of `events` are through as `done` tells
+    /// Shows `query`, run `run` of `runs` (0 for one that is not measured), and how many of `events` are through as `done` tells
     /// it: a small thread calls it every 100 ms.
     ///
     /// ```
@@ -40,7 +40,11 @@ impl Progress {
             return Self { poller: None };
         }
         let bar = ProgressBar::with_draw_target(Some(events), ProgressDrawTarget::stderr());
-        Self::on(bar, format!("{query} run {run} of {runs}"), done)
+        let prefix = match run {
+            0 => format!("{query} warm-up"),
+            _ => format!("{query} run {run} of {runs}"),
+        };
+        Self::on(bar, prefix, done)
     }
 
     fn on(bar: ProgressBar, prefix: String, done: impl Fn() -> u64 + Send + 'static) -> Self {

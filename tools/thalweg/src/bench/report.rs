@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::machine::Machine;
 use crate::args::Format;
+use crate::procfs::readable_bytes;
 
 /// As many digits of a digest as tell two of them apart in a table; JSON and CSV have all.
 const DIGEST_DIGITS: usize = 8;
@@ -19,13 +20,32 @@ const DIGEST_DIGITS: usize = 8;
 pub struct Report {
     /// Where it ran, and which build.
     pub machine: Machine,
-    /// What the generator of the input was seeded with.
-    pub seed: u64,
-    /// How fast the input alone is made, in events a second: no query can be faster than this,
-    /// and a query as fast as this measures the generator.
-    pub generator_events_per_s: Option<f64>,
+    /// On how many shards the queries ran.
+    pub shards: usize,
+    /// What drove the shards: `glommio` or `threads`.
+    pub executor: String,
+    /// What the queries read.
+    pub input: Input,
     /// One for each query.
     pub rows: Vec<Row>,
+}
+
+/// What all queries read, and how fast it can be had without any.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Input {
+    /// How many events.
+    pub events: u64,
+    /// How the events' random numbers are seeded.
+    pub seed: String,
+    /// Bytes of memory that they take.
+    pub bytes: u64,
+    /// How long it took to make them, before the first run, in seconds.
+    pub recording_s: f64,
+    /// How fast a job makes the events while it runs, and throws them away: what a benchmark
+    /// without a recording would measure at best.
+    pub generator_events_per_s: f64,
+    /// How fast a job reads the recorded events, and throws them away: no query can be faster.
+    pub events_per_s: f64,
 }
 
 /// What one query did.
@@ -35,39 +55,45 @@ pub struct Row {
     pub query: String,
     /// What it asks: `Hot items`.
     pub title: String,
-    /// On how many shards.
-    pub shards: usize,
-    /// What drove them: `glommio` or `threads`.
-    pub executor: String,
-    /// How many events a run read.
-    pub events: u64,
-    /// The middle of the runs' times, in seconds.
-    pub median_s: f64,
-    /// The fastest run.
-    pub min_s: f64,
-    /// The slowest run.
-    pub max_s: f64,
-    /// Events a second at the median.
-    pub events_per_s: f64,
+    /// The times of the runs; `None` if none came to its end.
+    #[serde(flatten)]
+    pub times: Option<Times>,
     /// How many rows came out.
     pub rows_out: u64,
     /// A digest of the rows; `None` for a query whose rows depend on the clock.
     pub digest: Option<String>,
     /// Whether the digest (or the count, where there is none) was the right one on every run.
     pub digest_ok: bool,
-    /// The most memory that was resident at once, in MiB.
+    /// The most memory that was resident at once beyond what was when the input had been made, in
+    /// MiB.
     pub peak_mib: Option<f64>,
     /// Processor time in percent of the time on the clock: 200 is two busy cores.
     pub cpu_percent: Option<f64>,
     /// What a reader of these numbers should know.
     pub note: Option<String>,
+    /// Why the query failed, if it did.
+    pub error: Option<String>,
+}
+
+/// How long the runs of a query took, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Times {
+    /// The middle one.
+    pub median_s: f64,
+    /// The fastest.
+    pub min_s: f64,
+    /// The slowest.
+    pub max_s: f64,
+    /// Events a second at the median.
+    pub events_per_s: f64,
 }
 
 impl Report {
-    /// The queries whose result was wrong. A benchmark with any has failed.
-    pub fn wrong(&self) -> Vec<&str> {
-        let wrong = self.rows.iter().filter(|row| !row.digest_ok);
-        wrong.map(|row| row.query.as_str()).collect()
+    /// The queries that did not come to an end or whose result was wrong. A benchmark with any
+    /// has failed.
+    pub fn failed(&self) -> Vec<&str> {
+        let failed = self.rows.iter().filter(|row| row.error.is_some());
+        failed.map(|row| row.query.as_str()).collect()
     }
 
     /// Writes to a file, or to standard output.
@@ -115,32 +141,34 @@ impl Report {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = self.machine.lines();
-        facts.push(("seed", self.seed.to_string()));
-        if let Some(ceiling) = self.generator_events_per_s {
-            let ceiling = readable_rate(ceiling);
-            facts.push(("input alone", format!("{ceiling} events/s, a query's ceiling")));
-        }
+        facts.push(("shards", format!("{} on {}", self.shards, self.executor)));
+        let Input { seed, generator_events_per_s, events_per_s, .. } = &self.input;
+        facts.push(("seed", seed.clone()));
+        facts.push(("input", self.input.line()));
+        facts.push((
+            "generator alone",
+            format!("{} events/s", readable_rate(*generator_events_per_s)),
+        ));
+        let ceiling = readable_rate(*events_per_s);
+        facts.push(("input alone", format!("{ceiling} events/s, the ceiling of every query")));
         facts
     }
 
     fn table(&self, style: TableStyle) -> Table {
-        const HEADER: [&str; 13] = [
+        const HEADER: [&str; 10] = [
             "query",
             "",
-            "shards",
-            "executor",
-            "events",
             "median s",
             "min–max s",
             "events/s",
             "rows",
             "digest",
-            "peak MiB",
+            "MiB",
             "CPU %",
             "note",
         ];
         /// The rest are numbers and stand to the right.
-        const WORDS: [usize; 5] = [0, 1, 3, 9, 12];
+        const WORDS: [usize; 4] = [0, 1, 6, 9];
         let mut table = Table::new();
         table.load_style(style).set_header(HEADER);
         for row in &self.rows {
@@ -158,18 +186,17 @@ impl Report {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(COLUMNS)?;
         for row in &self.rows {
-            writer.serialize((row.csv_fields(), &self.machine.commit, &self.machine.date))?;
+            let Self { machine, shards, executor, input, .. } = self;
+            let run = (shards, executor, input.events, &machine.commit, &machine.date);
+            writer.serialize((row.csv_fields(), run))?;
         }
         Ok(String::from_utf8(writer.into_inner().context("cannot end the CSV")?)?)
     }
 }
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "query",
     "title",
-    "shards",
-    "executor",
-    "events",
     "median_s",
     "min_s",
     "max_s",
@@ -180,55 +207,81 @@ const COLUMNS: [&str; 17] = [
     "peak_mib",
     "cpu_percent",
     "note",
+    "error",
+    "shards",
+    "executor",
+    "events",
     "commit",
     "date",
 ];
 
+impl Input {
+    /// `2,000,000 events, 488 MiB, made in 0.61 s`.
+    pub fn line(&self) -> String {
+        let (events, bytes) = (grouped(self.events), readable_bytes(self.bytes));
+        format!("{events} events, {bytes}, made in {:.2} s", self.recording_s)
+    }
+}
+
 impl Row {
-    fn cells(&self) -> [String; 13] {
+    fn cells(&self) -> [String; 10] {
         [
             self.query.clone(),
             self.title.clone(),
-            self.shards.to_string(),
-            self.executor.clone(),
-            grouped(self.events),
-            format!("{:.3}", self.median_s),
-            format!("{:.3}–{:.3}", self.min_s, self.max_s),
-            readable_rate(self.events_per_s),
+            self.timed(|times| format!("{:.3}", times.median_s)),
+            self.timed(|times| format!("{:.3}–{:.3}", times.min_s, times.max_s)),
+            self.timed(|times| readable_rate(times.events_per_s)),
             grouped(self.rows_out),
             self.digest_cell(),
             rounded(self.peak_mib),
             rounded(self.cpu_percent),
-            self.note.clone().unwrap_or_default(),
+            self.error.clone().or_else(|| self.note.clone()).unwrap_or_default(),
         ]
     }
 
+    /// One line for somebody who waits for the rest: `q5 Hot items: 12.3 M events/s, …`.
+    pub fn line(&self) -> String {
+        let Row { query, title, error, .. } = self;
+        if let Some(error) = error {
+            return format!("{query} {title}: FAILED: {error}");
+        }
+        let rate = self.timed(|times| readable_rate(times.events_per_s));
+        let median = self.timed(|times| format!("{:.3} s", times.median_s));
+        format!("{query} {title}: {rate} events/s, {median}, {} rows", grouped(self.rows_out))
+    }
+
+    fn timed(&self, show: impl Fn(&Times) -> String) -> String {
+        self.times.as_ref().map_or_else(|| "–".to_owned(), show)
+    }
+
     fn digest_cell(&self) -> String {
-        let digest = self.digest.as_deref().unwrap_or("counted");
+        let digest = match (&self.digest, self.times) {
+            (Some(digest), _) => digest,
+            (None, Some(_)) => "counted",
+            (None, None) => "–",
+        };
         let short: String = digest.chars().take(DIGEST_DIGITS).collect();
         if self.digest_ok { short } else { format!("{short} WRONG") }
     }
 
     /// As text, so that a number that is not known leaves its field empty.
-    fn csv_fields(&self) -> [String; 15] {
+    fn csv_fields(&self) -> [String; 13] {
         let optional =
             |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
         [
             self.query.clone(),
             self.title.clone(),
-            self.shards.to_string(),
-            self.executor.clone(),
-            self.events.to_string(),
-            self.median_s.to_string(),
-            self.min_s.to_string(),
-            self.max_s.to_string(),
-            self.events_per_s.to_string(),
+            optional(self.times.map(|times| times.median_s)),
+            optional(self.times.map(|times| times.min_s)),
+            optional(self.times.map(|times| times.max_s)),
+            optional(self.times.map(|times| times.events_per_s)),
             self.rows_out.to_string(),
             self.digest.clone().unwrap_or_default(),
             self.digest_ok.to_string(),
             optional(self.peak_mib),
             optional(self.cpu_percent),
             self.note.clone().unwrap_or_default(),
+            self.error.clone().unwrap_or_default(),
         ]
     }
 }
@@ -238,7 +291,7 @@ fn rounded(value: Option<f64>) -> String {
 }
 
 /// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -268,24 +321,24 @@ mod tests {
         Row {
             query: query.to_owned(),
             title: "Hot | items".to_owned(),
-            shards: 2,
-            executor: "glommio".to_owned(),
-            events: 10_000_000,
-            median_s: 0.8125,
-            min_s: 0.75,
-            max_s: 0.9,
-            events_per_s: 12_307_692.3,
+            times: Some(Times {
+                median_s: 0.8125,
+                min_s: 0.75,
+                max_s: 0.9,
+                events_per_s: 12_307_692.3,
+            }),
             rows_out: 4_321,
             digest: Some("0123456789abcdef".to_owned()),
             digest_ok: true,
             peak_mib: Some(31.6),
             cpu_percent: None,
             note: None,
+            error: None,
         }
     }
 
     fn report() -> Report {
-        let bad = Row { digest_ok: false, note: Some("a \"b\", c".to_owned()), ..row("q7") };
+        let bad = Row { digest_ok: false, error: Some("a \"b\", c".to_owned()), ..row("q7") };
         let clock = Row { digest: None, ..row("q12") };
         let machine = Machine {
             cpu: "Quick 9000".to_owned(),
@@ -297,13 +350,26 @@ mod tests {
             compiler: "rustc 1.95.0".to_owned(),
             date: "2026-01-02T03:04:05Z".to_owned(),
         };
-        let generator_events_per_s = Some(30_000_000.0);
-        Report { machine, seed: 7, generator_events_per_s, rows: vec![row("q5"), bad, clock] }
+        let input = Input {
+            events: 10_000_000,
+            seed: "7".to_owned(),
+            bytes: 3 << 29,
+            recording_s: 2.5,
+            generator_events_per_s: 4_000_000.0,
+            events_per_s: 30_000_000.0,
+        };
+        let gone = Row { times: None, digest: None, ..row("q13") };
+        let rows = vec![row("q5"), bad, clock, gone];
+        Report { machine, shards: 2, executor: "glommio".to_owned(), input, rows }
     }
 
     #[test]
-    fn a_wrong_digest_is_told() {
-        assert_eq!(report().wrong(), ["q7"]);
+    fn a_query_that_failed_is_told() {
+        let report = report();
+        assert_eq!(report.failed(), ["q7"]);
+        let line = "q5 Hot | items: 12.3 M events/s, 0.812 s, 4,321 rows";
+        assert_eq!(report.rows[0].line(), line);
+        assert!(report.rows[1].line().ends_with(": FAILED: a \"b\", c"));
     }
 
     #[test]
@@ -311,8 +377,10 @@ mod tests {
         let text = report().render(Format::Table).expect("a table");
         for part in [
             "machine: Quick 9000, 2 cores, virtual",
+            "input: 10,000,000 events, 1.5 GiB, made in 2.50 s",
+            "generator alone: 4.0 M events/s",
             "input alone: 30.0 M events/s",
-            "10,000,000",
+            "shards: 2 on glommio",
             "0.750–0.900",
             "12.3 M",
             "01234567 WRONG",
@@ -327,9 +395,9 @@ mod tests {
     fn markdown_rows_have_the_same_cells() {
         let text = report().render(Format::Markdown).expect("markdown");
         let table: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
-        assert_eq!(table.len(), 2 + 3);
+        assert_eq!(table.len(), 2 + 4);
         for line in &table {
-            assert_eq!(line.replace("\\|", "").matches('|').count(), 14, "{line}");
+            assert_eq!(line.replace("\\|", "").matches('|').count(), 11, "{line}");
         }
         assert!(text.starts_with("- machine: Quick 9000"), "{text}");
     }
@@ -342,7 +410,9 @@ mod tests {
         assert_eq!(value["rows"][0]["digest"], "0123456789abcdef");
         assert_eq!(value["rows"][1]["digest_ok"], false);
         assert!(value["rows"][0]["cpu_percent"].is_null());
-        assert_eq!(value["generator_events_per_s"], 30_000_000.0);
+        assert_eq!(value["rows"][0]["median_s"], 0.8125);
+        assert_eq!(value["rows"][3].get("median_s"), None);
+        assert_eq!(value["input"]["generator_events_per_s"], 4_000_000.0);
     }
 
     #[test]
@@ -352,11 +422,11 @@ mod tests {
         assert_eq!(reader.headers().expect("a header"), &COLUMNS[..]);
         let rows: Vec<csv::StringRecord> =
             reader.records().map(|row| row.expect("a row")).collect();
-        assert_eq!(rows.len(), 3);
-        assert_eq!(&rows[0][5], "0.8125");
-        assert_eq!(&rows[0][13], "");
-        assert_eq!(&rows[1][14], "a \"b\", c");
-        assert_eq!(&rows[2][16], "2026-01-02T03:04:05Z");
+        assert_eq!(rows.len(), 4);
+        assert_eq!(&rows[0][2], "0.8125");
+        assert_eq!((&rows[0][10], &rows[3][2]), ("", ""));
+        assert_eq!(&rows[1][12], "a \"b\", c");
+        assert_eq!(&rows[2][17], "2026-01-02T03:04:05Z");
     }
 
     #[test]

@@ -124,6 +124,18 @@ impl Usage {
         self.cpu.filter(|_| wall > 0.0).map(|cpu| cpu.as_secs_f64() / wall * 100.0)
     }
 
+    /// Several pieces of work, one after the other, as one; `None` without any.
+    pub fn total(all: &[Self]) -> Option<Self> {
+        let both = |one: Self, other: &Self| Self {
+            wall: one.wall + other.wall,
+            cpu: one.cpu.zip(other.cpu).map(|(one, other)| one + other),
+            peak_bytes: one.peak_bytes.max(other.peak_bytes),
+            peak_is_own: one.peak_is_own && other.peak_is_own,
+        };
+        let (first, rest) = all.split_first()?;
+        Some(rest.iter().fold(*first, both))
+    }
+
     /// The peak in MiB.
     pub fn peak_mib(&self) -> Option<f64> {
         self.peak_bytes.map(|bytes| bytes as f64 / (1 << 20) as f64)
@@ -167,6 +179,12 @@ fn reset_peak() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
+/// Memory that is resident now, in MiB.
+pub fn resident_mib() -> Option<f64> {
+    let resident = Procfs::here().field("proc/self/status", "VmRSS")?;
+    Some(kib(&resident)? as f64 / (1 << 20) as f64)
+}
+
 fn peak_bytes() -> Option<u64> {
     let from_proc = Procfs::here().field("proc/self/status", "VmHWM").and_then(|text| kib(&text));
     from_proc.or_else(|| {
@@ -206,6 +224,20 @@ mod tests {
         let odd = note(&[1.0, 1.01, 1.02, 0.99, 0.98, 3.0]).expect("a note");
         assert!(odd.starts_with("1 of 6 runs"), "{odd}");
         assert_eq!(note(&[1.0, 1.0, 1.0, 1.0, 1.05]), None);
+    }
+
+    #[test]
+    fn usages_add_up() {
+        let usage = |wall, cpu, peak| Usage {
+            wall: Duration::from_secs(wall),
+            cpu: Some(Duration::from_secs(cpu)),
+            peak_bytes: Some(peak),
+            peak_is_own: true,
+        };
+        let total = Usage::total(&[usage(1, 2, 5 << 20), usage(3, 2, 3 << 20)]).expect("two");
+        assert_eq!(total, usage(4, 4, 5 << 20));
+        assert_eq!((total.cpu_percent(), total.peak_mib()), (Some(100.0), Some(5.0)));
+        assert_eq!(Usage::total(&[]), None);
     }
 
     /// One test, since the peak belongs to the whole process and tests run beside each other.

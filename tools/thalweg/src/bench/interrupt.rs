@@ -1,0 +1,40 @@
+//! Ctrl-C.
+
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use anyhow::Context;
+
+use super::INTERRUPTED;
+
+/// Whether somebody wants the program to end; clones look at the same wish.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Takes over Ctrl-C, SIGTERM and SIGHUP, once a process. The first asks for a clean end with
+    /// the results so far; the second ends the program at once.
+    pub(super) fn on_ctrl_c() -> anyhow::Result<Self> {
+        let interrupt = Self::default();
+        let came = Arc::clone(&interrupt.0);
+        let handler = move || {
+            if came.swap(true, SeqCst) {
+                process::exit(INTERRUPTED.into());
+            }
+        };
+        ctrlc::set_handler(handler).context("cannot take over Ctrl-C")?;
+        Ok(interrupt)
+    }
+
+    /// Whether it came.
+    pub(super) fn came(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+
+    /// As if it had come.
+    #[cfg(test)]
+    pub(super) fn send(&self) {
+        self.0.store(true, SeqCst);
+    }
+}
