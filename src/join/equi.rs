@@ -3,11 +3,11 @@
 use crate::error::Result;
 use crate::operator::{Emitter, KeyOf, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Few, Table};
+use crate::state::{List, Lists, Table};
 use crate::time::{Timestamp, Watermark};
 
-/// All records of a key so far, with their event times.
-type Kept<L, R> = Sides<Few<(Timestamp, L)>, Few<(Timestamp, R)>>;
+/// Where the records of a key so far are.
+type Kept = Sides<List, List>;
 
 /// Joins every record with all of the other side's that have its key, whenever they came: a row
 /// leaves as soon as both are there, with the later one's event time. It keeps every record.
@@ -25,7 +25,11 @@ where
 {
     by: (BL, BR),
     pairing: P,
-    table: Table<BL::Key, Kept<L, R>>,
+    table: Table<BL::Key, Kept>,
+    /// All left records, with their event times.
+    lefts: Lists<(Timestamp, L)>,
+    /// All right records, with their event times.
+    rights: Lists<(Timestamp, R)>,
     out: Emitter<P::Out>,
 }
 
@@ -39,7 +43,8 @@ where
 {
     /// Joins by these keys.
     pub fn new(by: (BL, BR), pairing: P) -> Self {
-        EquiJoin { by, pairing, table: Table::new(), out: Emitter::new(0) }
+        let (lefts, rights) = (Lists::new(), Lists::new());
+        EquiJoin { by, pairing, table: Table::new(), lefts, rights, out: Emitter::new(0) }
     }
 
     /// How many keys are remembered.
@@ -49,23 +54,25 @@ where
 
     /// Gives rows for the records that stayed alone and forgets everything.
     fn close(&mut self, out: &mut Output<'_>) -> Result {
-        let EquiJoin { pairing, table, out: emitter, .. } = self;
+        let EquiJoin { pairing, table, lefts, rights, out: emitter, .. } = self;
         for (_, Sides { left, right }) in table.drain() {
             if P::LEFT && right.is_empty() {
-                for (at, left) in left.iter() {
+                for (at, left) in lefts.iter(left) {
                     if let Some(row) = left.lend(|left| pairing.left(left)) {
                         emitter.give(*at, &row, out)?;
                     }
                 }
             }
             if P::RIGHT && left.is_empty() {
-                for (at, right) in right.iter() {
+                for (at, right) in rights.iter(right) {
                     if let Some(row) = right.lend(|right| pairing.right(right)) {
                         emitter.give(*at, &row, out)?;
                     }
                 }
             }
         }
+        lefts.clear();
+        rights.clear();
         self.out.flush(out)
     }
 }
@@ -106,13 +113,13 @@ where
         record: L::View<'_>,
         out: &mut Output<'_>,
     ) -> Result {
-        let EquiJoin { by: (by, _), pairing, table, out: emitter } = self;
+        let EquiJoin { by: (by, _), pairing, table, lefts, rights, out: emitter } = self;
         let sides = Sides::of(by, table, record);
-        for (other, right) in sides.right.iter() {
+        for (other, right) in rights.iter(sides.right) {
             let row = right.lend(|right| pairing.pair(record, right));
             emitter.give(at.max(*other), &row, out)?;
         }
-        sides.left.push((at, L::own(record)));
+        lefts.push(&mut sides.left, (at, L::own(record)));
         Ok(())
     }
 }
@@ -132,13 +139,13 @@ where
         record: R::View<'_>,
         out: &mut Output<'_>,
     ) -> Result {
-        let EquiJoin { by: (_, by), pairing, table, out: emitter } = self;
+        let EquiJoin { by: (_, by), pairing, table, lefts, rights, out: emitter } = self;
         let sides = Sides::of(by, table, record);
-        for (other, left) in sides.left.iter() {
+        for (other, left) in lefts.iter(sides.left) {
             let row = left.lend(|left| pairing.pair(left, record));
             emitter.give(at.max(*other), &row, out)?;
         }
-        sides.right.push((at, R::own(record)));
+        rights.push(&mut sides.right, (at, R::own(record)));
         Ok(())
     }
 }

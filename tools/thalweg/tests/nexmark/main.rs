@@ -1,6 +1,8 @@
 //! Every Nexmark query: one digest for every number of shards and splits, and the one that a naive
 //! program computes, one event after the other.
 
+#![allow(clippy::unwrap_used)]
+
 mod oracle;
 
 use std::collections::BTreeMap;
