@@ -1,5 +1,6 @@
 //! Every Nexmark query: one digest for every number of shards and splits, and the one that a naive
 //! program computes, one event after the other.
+#![allow(clippy::unwrap_used)]
 
 #![allow(clippy::unwrap_used)]
 
@@ -116,12 +117,15 @@ queries! {
     q0 is oracle::q0;
     q1 is oracle::q1;
     q2 is oracle::q2;
+    q3 is oracle::q3;
     q4 is oracle::q4;
     q5 is oracle::q5;
     q6 is oracle::q6;
     q7 is oracle::q7;
+    q8 is oracle::q8;
     q9 is oracle::q9;
     q10 is oracle::q10;
+    q11 is oracle::q11;
     q13 is oracle::q13;
     q14 is oracle::q14;
     q15 is oracle::q15;
@@ -129,6 +133,7 @@ queries! {
     q17 is oracle::q17;
     q18 is oracle::q18;
     q19 is oracle::q19;
+    q20 is oracle::q20;
     q21 is oracle::q21;
     q22 is oracle::q22;
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use thalweg::connector::nexmark::{Auction, Bid, Event};
+use thalweg::connector::nexmark::{Auction, Bid, Event, Person};
 use thalweg::prelude::*;
 use thalweg_cli::bench::nexmark::Digest;
 
@@ -131,6 +131,23 @@ fn auctions(events: &[Event]) -> impl Iterator<Item = &Auction> {
     })
 }
 
+fn persons(events: &[Event]) -> impl Iterator<Item = &Person> {
+    events.iter().filter_map(|event| match event {
+        Event::Person(person) => Some(person),
+        _ => None,
+    })
+}
+
+pub fn q3(events: &[Event], out: &Digest) {
+    for auction in auctions(events).filter(|auction| auction.category == 10) {
+        for Person { id, name, city, state, .. } in persons(events) {
+            if *id == auction.seller && ["or", "id", "ca"].contains(&state.as_str()) {
+                out.add(&(name.as_str(), city.as_str(), state.as_str(), auction.id));
+            }
+        }
+    }
+}
+
 /// Every auction that has a bid in its time, with the one that wins.
 fn winners(events: &[Event]) -> Vec<(&Auction, &Bid)> {
     let mut by_auction = BTreeMap::<u64, Vec<&Bid>>::new();
@@ -170,6 +187,18 @@ pub fn q6(events: &[Event], out: &Digest) {
     }
 }
 
+pub fn q8(events: &[Event], out: &Digest) {
+    for Person { id, name, date_time, .. } in persons(events) {
+        let window = tumble(*date_time, 10_000);
+        let sells = |auction: &Auction| {
+            auction.seller == *id && tumble(auction.date_time, 10_000) == window
+        };
+        if auctions(events).any(sells) {
+            out.add(&(*id, name.as_str(), window));
+        }
+    }
+}
+
 pub fn q9(events: &[Event], out: &Digest) {
     for (a, b) in winners(events) {
         let (name, description) = (a.item_name.as_str(), a.description.as_str());
@@ -186,6 +215,23 @@ pub fn q10(events: &[Event], out: &Digest) {
         let minute = if bid.date_time.millis() % 60_000 >= 40_000 { "12:26" } else { "12:27" };
         let extra = bid.extra.as_str();
         out.add(&(bid.auction, bid.bidder, bid.price, bid.date_time, extra, "2020-09-13", minute));
+    }
+}
+
+pub fn q11(events: &[Event], out: &Digest) {
+    let mut open = BTreeMap::<u64, (u64, Timestamp, Timestamp)>::new();
+    for bid in bids(events) {
+        let (count, start, end) =
+            open.entry(bid.bidder).or_insert((0, bid.date_time, bid.date_time + 10.seconds()));
+        if bid.date_time >= *end {
+            out.add(&(bid.bidder, *count, *start, *end));
+            (*count, *start) = (0, bid.date_time);
+        }
+        *count += 1;
+        *end = bid.date_time + 10.seconds();
+    }
+    for (bidder, (count, start, end)) in open {
+        out.add(&(bidder, count, start, end));
     }
 }
 
@@ -263,6 +309,21 @@ pub fn q19(events: &[Event], out: &Digest) {
         bids.sort_unstable();
         for (rank, bid) in (1_u64..=10).zip(bids.iter().rev()) {
             out.add(&(auction, rank, *bid));
+        }
+    }
+}
+
+pub fn q20(events: &[Event], out: &Digest) {
+    let ten: BTreeMap<u64, &Auction> = auctions(events)
+        .filter(|auction| auction.category == 10)
+        .map(|auction| (auction.id, auction))
+        .collect();
+    for bid in bids(events) {
+        if let Some(a) = ten.get(&bid.auction) {
+            let (name, description) = (a.item_name.as_str(), a.description.as_str());
+            let (initial, reserve) = (a.initial_bid, a.reserve);
+            let item = (a.id, name, description, initial, reserve, a.date_time, a.expires);
+            out.add(&(whole(bid), (item, (a.seller, a.category, a.extra.as_str()))));
         }
     }
 }

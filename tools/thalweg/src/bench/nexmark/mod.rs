@@ -7,6 +7,7 @@ mod digest;
 mod q0;
 mod q1;
 mod q10;
+mod q11;
 mod q12;
 mod q13;
 mod q14;
@@ -16,12 +17,15 @@ mod q17;
 mod q18;
 mod q19;
 mod q2;
+mod q20;
 mod q21;
 mod q22;
+mod q3;
 mod q4;
 mod q5;
 mod q6;
 mod q7;
+mod q8;
 mod q9;
 mod winning;
 
@@ -92,12 +96,15 @@ queries! {
     q0: "Pass through",
     q1: "Currency conversion",
     q2: "Selection",
+    q3: "Local item suggestion",
     q4: "Average price for a category",
     q5: "Hot items",
     q6: "Average selling price by seller",
     q7: "Highest bid",
+    q8: "Monitor new users",
     q9: "Winning bids",
     q10: "Log to file system",
+    q11: "User sessions",
     q12: "Processing time windows" check Check::Counts(q12::bids_in),
     q13: "Bounded side input join",
     q14: "Calculation",
@@ -106,6 +113,7 @@ queries! {
     q17: "Auction statistics",
     q18: "Find last bid",
     q19: "Auction top 10 price",
+    q20: "Expand bid with auction",
     q21: "Add channel id",
     q22: "Get url directories",
 }
