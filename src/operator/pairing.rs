@@ -14,6 +14,8 @@ pub trait Pairing<L: Record, R: Record>: Clone + Send + 'static {
     const LEFT: bool = false;
     /// Whether right records without a left one give something.
     const RIGHT: bool = false;
+    /// Whether one pair of each left record is all that counts.
+    const ONCE: bool = false;
 
     /// What a pair gives.
     fn pair(&mut self, left: L::View<'_>, right: R::View<'_>) -> Self::Out;
@@ -137,6 +139,7 @@ where
     F: FnMut(L::View<'_>) -> O + Clone + Send + 'static,
 {
     type Out = O;
+    const ONCE: bool = true;
 
     #[inline(always)]
     fn pair(&mut self, left: L::View<'_>, (): ()) -> O {

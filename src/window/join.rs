@@ -232,6 +232,9 @@ impl<P, O: Record> Rows<'_, P, O> {
                 alone = false;
                 let row = left.lend(|left| right.lend(|right| pairing.pair(left, right)));
                 emitter.give(*at, &row, out)?;
+                if P::ONCE {
+                    break;
+                }
             }
             if P::LEFT
                 && alone
