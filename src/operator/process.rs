@@ -51,9 +51,9 @@ struct Around<K, O> {
     out: PhantomData<fn() -> O>,
 }
 
-impl<K: Key, O: Record> Context<'_, K, O> {
+impl<'a, K: Key, O: Record> Context<'a, K, O> {
     /// The key.
-    pub fn key(&self) -> &K {
+    pub fn key(&self) -> &'a K {
         self.key
     }
 
