@@ -348,6 +348,30 @@ fn processing_time_timers_fire_while_the_input_is_silent() {
 }
 
 #[test]
+fn a_stopped_job_does_not_wait_for_timers() {
+    let job = Job::new("stopped").shards(2);
+    let (sink, results) = Gathered::new();
+    job.source(thalweg::connector::Counter::endless().rate(10_000.0))
+        .key_by(|n| n % 3)
+        .process::<bool, u64>(
+            |seen, _, ctx| {
+                if !std::mem::replace(seen, true) {
+                    ctx.timer_after(1.hours());
+                    ctx.emit(*ctx.key());
+                }
+            },
+            |_, _, _| panic!("an hour has not passed"),
+        )
+        .sink(sink);
+    let running = job.start().unwrap();
+    while results.lock().unwrap().len() < 3 {
+        std::thread::yield_now();
+    }
+    running.stop();
+    running.join().unwrap();
+}
+
+#[test]
 fn running_values_of_one_split_are_those_of_a_loop() {
     let bids = bids(3_000);
     let mut sums: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
