@@ -346,3 +346,219 @@ fn processing_time_timers_fire_while_the_input_is_silent() {
         assert_eq!(*results.lock().unwrap(), [8]);
     }
 }
+
+#[test]
+fn a_stopped_job_does_not_wait_for_timers() {
+    let job = Job::new("stopped").shards(2);
+    let (sink, results) = Gathered::new();
+    job.source(thalweg::connector::Counter::endless().rate(10_000.0))
+        .key_by(|n| n % 3)
+        .process::<bool, u64>(
+            |seen, _, ctx| {
+                if !std::mem::replace(seen, true) {
+                    ctx.timer_after(1.hours());
+                    ctx.emit(*ctx.key());
+                }
+            },
+            |_, _, _| panic!("an hour has not passed"),
+        )
+        .sink(sink);
+    let running = job.start().unwrap();
+    while results.lock().unwrap().len() < 3 {
+        std::thread::yield_now();
+    }
+    running.stop();
+    running.join().unwrap();
+}
+
+#[test]
+fn running_values_of_one_split_are_those_of_a_loop() {
+    let bids = bids(3_000);
+    let mut sums: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    let mut expected = Vec::new();
+    for bid in &bids {
+        let sum = sums.entry(bid.auction).or_default();
+        *sum = (sum.0 + 1, sum.1.max(bid.price));
+        expected.push((bid.auction, *sum));
+    }
+    expected.sort_unstable();
+    for shards in [1, 2, 4, 8] {
+        let job = Job::new("running").shards(shards);
+        let (sink, aggregates) = Gathered::new();
+        let (to_reduced, reduced) = Gathered::new();
+        let stream = timed(&job, bids.clone(), 1).settle();
+        stream
+            .clone()
+            .key_by(|bid| bid.auction)
+            .aggregate_running(|bids| (bids.count(), bids.max(|bid| bid.price)))
+            .sink(sink);
+        stream
+            .map(|bid| (bid.auction, (1_u64, bid.price)))
+            .key_by(|(auction, _)| auction)
+            .reduce(|sum, (_, (_, price))| sum.1 = (sum.1.0 + 1, sum.1.1.max(price)))
+            .sink(to_reduced);
+        job.run().unwrap();
+        assert_eq!(sorted(&aggregates), expected, "{shards} shards");
+        assert_eq!(sorted(&reduced), expected, "{shards} shards");
+    }
+}
+
+#[test]
+fn the_last_running_values_of_several_splits_are_right_too() {
+    let bids = bids(3_000);
+    for shards in [1, 2, 4, 8] {
+        let job = Job::new("running").shards(shards);
+        let (sink, results) = Gathered::new();
+        timed(&job, bids.clone(), 3)
+            .key_by(|bid| bid.auction)
+            .aggregate_running(|bids| (bids.count(), bids.sum(|bid| bid.price)))
+            .sink(sink);
+        job.run().unwrap();
+        let got = sorted(&results);
+        assert_eq!(got.len(), bids.len());
+        for auction in 0..13 {
+            let prices = bids.iter().filter(|b| b.auction == auction).map(|b| b.price);
+            let all = (auction, (prices.clone().count() as u64, prices.sum()));
+            assert_eq!(got.iter().rfind(|got| got.0 == auction), Some(&all), "{shards} shards");
+        }
+    }
+}
+
+type Total = (String, (u64, u64, u64, u64));
+
+fn totals(bids: &[Bid]) -> Vec<Total> {
+    let mut totals: BTreeMap<String, (u64, u64, u64, u64)> = BTreeMap::new();
+    for bid in bids {
+        let total = totals.entry(format!("auction {}", bid.auction)).or_default();
+        *total = (total.0 + 1, total.1 + bid.price, total.2.max(bid.price), total.3 ^ bid.price);
+    }
+    totals.into_iter().collect()
+}
+
+#[test]
+fn final_aggregates_are_right_merged_or_not() {
+    let bids = bids(3_000);
+    each_way(|shards, splits| {
+        let job = Job::new("totals").shards(shards);
+        let named = |bid: &Bid| (format!("auction {}", bid.auction), bid.price);
+        let (merged, alone) = (Gathered::new(), Gathered::new());
+        let stream = timed(&job, bids.clone(), splits).map(named).settle();
+        stream
+            .clone()
+            .key_by_ref(|(auction, _)| auction)
+            .aggregate_final(|bids| {
+                let xor = bids.fold(|acc: &mut u64, (_, p)| *acc ^= p, |acc, other| *acc ^= other);
+                (bids.count(), bids.sum(|(_, p)| p), bids.max(|(_, p)| p), xor)
+            })
+            .sink(merged.0);
+        stream
+            .key_by_ref(|(auction, _)| auction)
+            .aggregate_final(|bids| {
+                bids.fold_alone(|acc: &mut (u64, u64, u64, u64), (_, price)| {
+                    *acc = (acc.0 + 1, acc.1 + price, acc.2.max(price), acc.3 ^ price);
+                })
+            })
+            .sink(alone.0);
+        job.run().unwrap();
+        assert_eq!(sorted(&merged.1), totals(&bids), "{shards} shards, {splits} splits");
+        assert_eq!(sorted(&alone.1), totals(&bids), "{shards} shards, {splits} splits");
+    });
+}
+
+#[test]
+fn windows_behind_final_aggregates_get_the_newest_times() {
+    let bids = bids(3_000);
+    // The newest bids of key 0 are the oldest: their totals must not be late.
+    let bids: Vec<_> =
+        bids.into_iter().filter(|bid| bid.auction % 5 > 0 || bid.at < ms(9_000)).collect();
+    each_way(|shards, splits| {
+        let job = Job::new("newest").shards(shards);
+        let (sink, results) = Gathered::new();
+        timed(&job, bids.clone(), splits)
+            .key_by(|bid| bid.auction % 5)
+            .aggregate_final(|bids| bids.count())
+            .key_by(|(key, _)| key)
+            .window(Tumbling::of(10.seconds()))
+            .aggregate(|totals| totals.sum(|(_, count)| count))
+            .map(|window| (window.key, window.end, window.value))
+            .sink(sink);
+        job.run().unwrap();
+        let count = |key| bids.iter().filter(|bid| bid.auction % 5 == key).count() as u64;
+        let end = |key| if key == 0 { ms(10_000) } else { ms(30_000) };
+        let expected: Vec<_> = (0..5).map(|key| (key, end(key), count(key))).collect();
+        assert_eq!(sorted(&results), expected, "{shards} shards, {splits} splits");
+    });
+}
+
+/// The records that are more than `ttl` after the last one of their key that counted.
+fn firsts(mut bids: Vec<Bid>, ttl: Option<std::time::Duration>) -> Vec<Bid> {
+    bids.sort_by_key(|bid| bid.at);
+    let mut seen: BTreeMap<u64, Timestamp> = BTreeMap::new();
+    bids.retain(|bid| {
+        let again = ttl.is_none_or(|ttl| seen.get(&bid.auction).is_some_and(|s| bid.at < *s + ttl));
+        let keep = !seen.contains_key(&bid.auction) || !again;
+        if keep {
+            seen.insert(bid.auction, bid.at);
+        }
+        keep
+    });
+    bids.sort();
+    bids
+}
+
+#[test]
+fn first_records_of_one_split_are_those_of_a_loop() {
+    let bids = bids(3_000);
+    let within = 700.millis();
+    let (once, again) = (firsts(bids.clone(), None), firsts(bids.clone(), Some(within)));
+    assert!(once.len() == 13 && again.len() > 300);
+    for shards in [1, 2, 4, 8] {
+        let job = Job::new("first").shards(shards);
+        let (all, some) = (Gathered::new(), Gathered::new());
+        let keyed = timed(&job, bids.clone(), 1).settle().key_by(|bid| bid.auction);
+        keyed.clone().first().sink(all.0);
+        keyed.first_within(within).sink(some.0);
+        job.run().unwrap();
+        assert_eq!(sorted(&all.1), once, "{shards} shards");
+        assert_eq!(sorted(&some.1), again, "{shards} shards");
+    }
+}
+
+#[test]
+fn first_records_by_time_are_the_same_in_any_order() {
+    let expected = firsts(bids(3_000), Some(700.millis()));
+    // Each hundred comes backwards: records are up to a second out of order.
+    let mut shuffled = bids(3_000);
+    shuffled.chunks_mut(100).for_each(<[Bid]>::reverse);
+    each_way(|shards, splits| {
+        let job = Job::new("first by time").shards(shards);
+        let (firsts, windows) = (Gathered::new(), Gathered::new());
+        let stream = job
+            .source(Deal(shuffled.clone(), splits))
+            .event_time(|bid| bid.at, 1.seconds())
+            .key_by(|bid| bid.auction)
+            .first_by_time(700.millis());
+        stream.clone().sink(firsts.0);
+        stream.window(Tumbling::of(1.days())).aggregate(|bids| bids.count()).sink(windows.0);
+        job.run().unwrap();
+        assert_eq!(sorted(&firsts.1), expected, "{shards} shards, {splits} splits");
+        let counted: u64 = windows.1.lock().unwrap().iter().map(|window| window.value).sum();
+        assert_eq!(counted, expected.len() as u64, "no first record is late");
+    });
+}
+
+#[test]
+fn late_records_are_never_first() {
+    for shards in [1, 4] {
+        let job = Job::new("late").shards(shards);
+        let (sink, results) = Gathered::new();
+        job.source(Deal(vec![5_u64, 4_000, 6, 4_001], 1))
+            .event_time(|n| ms(n as i64), 1.seconds())
+            .key_by(|n| n % 2)
+            .first_within(2.seconds())
+            .sink(sink);
+        let report = job.run().unwrap();
+        assert_eq!(sorted(&results), [5, 4_000, 4_001], "{shards} shards");
+        assert_eq!(report.operators.iter().map(|operator| operator.late).sum::<u64>(), 1);
+    }
+}

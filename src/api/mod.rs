@@ -4,6 +4,7 @@ mod flow;
 mod joined;
 mod keyed;
 mod process;
+mod reduce;
 mod stream;
 mod windowed;
 

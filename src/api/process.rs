@@ -2,7 +2,7 @@
 
 use super::keyed::ToOwner;
 use super::{Keyed, Stream, local, sending};
-use crate::operator::{Chain, Context, Exchange, Identity, KeyOf, Process};
+use crate::operator::{Chain, Context, Exchange, Identity, KeyOf, Process, Punctual, Stamp};
 use crate::plan::Flow;
 use crate::record::Record;
 use crate::time::Timestamp;
@@ -54,21 +54,46 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         S: Record + Clone + Default,
         O: Record,
     {
-        let Keyed { stream, by } = self;
-        let parts = (by.clone(), each, due);
-        let alone = parts.clone();
-        let alone = local(stream.chain.clone(), move |_| {
-            let (by, each, due) = alone.clone();
-            Ok(Process::<R, B, S, O, _, _>::new(by, each, due))
-        });
-        let receiver = local(Identity::new(), move |_| {
-            let (by, each, due) = parts.clone();
-            Ok(Process::<R, B, S, O, _, _>::new(by, each, due))
-        });
-        let send = sending(stream.chain.clone(), move |lanes, bells| {
-            Exchange::new(ToOwner::<R, B>::new(by.clone()), lanes, bells)
-        });
-        let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
-        Stream::at(&stream.plan, stream.step("process", flow))
+        self.processed("process", false, each, due)
     }
+
+    /// A process function; `on_time` leaves late records out.
+    pub(super) fn processed<S, O, F, G>(
+        self,
+        kind: &str,
+        on_time: bool,
+        each: F,
+        due: G,
+    ) -> Stream<O>
+    where
+        S: Record + Clone + Default,
+        O: Record,
+        F: FnMut(&mut S, R::View<'_>, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
+        G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
+    {
+        let Keyed { stream, by } = self;
+        let chain = stream.chain.clone();
+        let owner = ToOwner::<R, B>::new(by.clone());
+        let stage = move || Process::<R, B, S, O, F, G>::new(by.clone(), each.clone(), due.clone());
+        let behind = stage.clone();
+        let receiver = local(Identity::new(), move |_| Ok(behind()));
+        let (send, alone) = if on_time {
+            let send = sending(chain.clone(), move |lanes, bells| {
+                Punctual::new(Exchange::new(owner.clone(), lanes, bells), not_late)
+            });
+            (send, local(chain, move |_| Ok(Punctual::new(stage(), not_late))))
+        } else {
+            let send = sending(chain.clone(), move |lanes, bells| {
+                Exchange::new(owner.clone(), lanes, bells)
+            });
+            (send, local(chain, move |_| Ok(stage())))
+        };
+        let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
+        Stream::at(&stream.plan, stream.step(kind, flow))
+    }
+}
+
+/// Only records that are not before the watermark of their own split.
+fn not_late(stamp: Stamp) -> Option<Timestamp> {
+    (stamp.at >= stamp.mark).then_some(stamp.at)
 }

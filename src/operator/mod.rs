@@ -23,6 +23,7 @@ mod route;
 mod sink;
 mod source;
 mod source_node;
+mod totals;
 
 pub use aggregate::{Aggregate, Aggregates, Summable};
 pub use chain::{
@@ -42,6 +43,7 @@ pub use route::{Broadcast, ByKey, ByRange, Deal, Gather, Partition, Random, boun
 pub use sink::{Sink, Writer, Written};
 pub use source::{BadRecord, Downstream, Feed, OnBadRecord, Source, Split};
 pub use source_node::SourceNode;
+pub use totals::{PartTotals, Totals};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};

@@ -51,9 +51,9 @@ struct Around<K, O> {
     out: PhantomData<fn() -> O>,
 }
 
-impl<K: Key, O: Record> Context<'_, K, O> {
+impl<'a, K: Key, O: Record> Context<'a, K, O> {
     /// The key.
-    pub fn key(&self) -> &K {
+    pub fn key(&self) -> &'a K {
         self.key
     }
 
@@ -119,7 +119,7 @@ impl<K: Key, O: Record> Context<'_, K, O> {
     }
 
     /// Calls the timer closure for this key after so much time on the machine's clock, exact to
-    /// some 10 ms; at the end of the input at once.
+    /// some 10 ms; at the end of the input at once. A job that is stopped does not call it.
     pub fn timer_after(&mut self, delay: Duration) {
         let now = Instant::now();
         let at = now.checked_add(delay).unwrap_or(now + Duration::from_secs(u32::MAX.into()));
@@ -295,6 +295,12 @@ where
         }
         out.flush()?;
         Ok(Progress::Busy)
+    }
+
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        // A stopped job does not wait for timers.
+        self.around.alarms = Timers::new();
+        out.finish()
     }
 }
 

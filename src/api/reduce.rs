@@ -1,0 +1,263 @@
+//! What becomes of all records of a key, without windows: running values, totals, first records.
+
+use std::time::Duration;
+
+use super::keyed::ToOwner;
+use super::{Keyed, Stream, local, sending};
+use crate::key;
+use crate::operator::{
+    Aggregate, Aggregates, ByKey, Chain, Context, Exchange, Identity, KeyOf, PartTotals, Totals,
+};
+use crate::plan::Flow;
+use crate::record::Record;
+use crate::time::{Timestamp, Units};
+
+impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
+    /// Joins each record of a key to what its records have come to so far, and emits the new value
+    /// for every record, with the record's event time. The first one is the value to begin with.
+    ///
+    /// Every key keeps one record for ever. A key's records of one split come in order; those of
+    /// several splits in any order, so that the last value is always the same only if the order
+    /// makes no difference to `f`, and the values on the way only if a key's records come from one
+    /// split.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(6).splits(1))
+    ///     .key_by(|n| n % 2)
+    ///     .reduce(|sum, n| *sum += n)
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [0, 1, 2, 4, 6, 9]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn reduce<F>(self, f: F) -> Stream<R>
+    where
+        R: Clone,
+        F: Fn(&mut R, R::View<'_>) + Clone + Send + 'static,
+    {
+        let each =
+            move |sum: &mut Option<R>, record: R::View<'_>, ctx: &mut Context<'_, B::Key, R>| {
+                match sum {
+                    Some(sum) => f(sum, record),
+                    None => *sum = Some(R::own(record)),
+                }
+                if let Some(sum) = sum {
+                    ctx.give(sum);
+                }
+            };
+        self.processed("reduce", false, each, |_, _, _| ())
+    }
+
+    /// An aggregate over all records of a key so far, emitted with the key for every record, with
+    /// the record's event time. Order and state are as for [`reduce`](Keyed::reduce).
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(4).splits(1))
+    ///     .key_by(|n| n % 2)
+    ///     .aggregate_running(|ns| (ns.count(), ns.sum(|n| n)))
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [(0, (1, 0)), (0, (2, 2)), (1, (1, 1)), (1, (2, 4))]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn aggregate_running<A: Aggregate<R>>(
+        self,
+        of: impl FnOnce(&Aggregates<R>) -> A,
+    ) -> Stream<(B::Key, A::Out)> {
+        let aggregate = of(&Aggregates::default());
+        let each = move |acc: &mut Option<A::Acc>,
+                         record: R::View<'_>,
+                         ctx: &mut Context<'_, B::Key, (B::Key, A::Out)>| {
+            let at = ctx.time();
+            match acc {
+                Some(acc) => aggregate.add(acc, at, record),
+                None => *acc = Some(aggregate.start(at, record)),
+            }
+            let value = acc.as_ref().map(|acc| aggregate.result(acc));
+            if let Some(value) = value {
+                ctx.key().lend(|key| {
+                    value.lend(|value| ctx.emit((B::Key::shorten(key), A::Out::shorten(value))));
+                });
+            }
+        };
+        self.processed("aggregate", false, each, |_, _, _| ())
+    }
+
+    /// An aggregate over all records of a key, emitted with the key once: at the end of the input,
+    /// with the event time of the key's newest record. An input without end gives nothing.
+    ///
+    /// Aggregates that can be merged are aggregated on every shard, and one partial result for
+    /// each key and shard crosses at the end. The result is the same for every number of shards.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(100))
+    ///     .key_by(|n| n % 2)
+    ///     .aggregate_final(|ns| (ns.count(), ns.max(|n| n)))
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [(0, (50, 98)), (1, (50, 99))]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn aggregate_final<A: Aggregate<R>>(
+        self,
+        of: impl FnOnce(&Aggregates<R>) -> A,
+    ) -> Stream<(B::Key, A::Out)> {
+        let Keyed { stream, by } = self;
+        let aggregate = of(&Aggregates::default());
+        let parts = (by, aggregate);
+        let totals = parts.clone();
+        let alone = local(stream.chain.clone(), move |_| {
+            let (by, aggregate) = totals.clone();
+            Ok(Totals::<R, B, A, false>::new(by, aggregate))
+        });
+        let totals = parts.clone();
+        let (send, receiver) = if A::MERGES {
+            let send = sending(stream.chain.clone(), move |lanes, bells| {
+                let (by, aggregate) = parts.clone();
+                let owner = |(key, _, _): PartView<'_, R, B, A>| key::hash(&B::Key::own(key));
+                let exchange = Exchange::new(ByKey(owner), lanes, bells);
+                PartTotals::<R, B, A, _>::new(by, aggregate, exchange)
+            });
+            let receiver = local(Identity::new(), move |_| {
+                let (by, aggregate) = totals.clone();
+                Ok(Totals::<R, B, A, true>::new(by, aggregate))
+            });
+            (send, receiver)
+        } else {
+            let send = sending(stream.chain.clone(), move |lanes, bells| {
+                Exchange::new(ToOwner::<R, B>::new(parts.0.clone()), lanes, bells)
+            });
+            let receiver = local(Identity::new(), move |_| {
+                let (by, aggregate) = totals.clone();
+                Ok(Totals::<R, B, A, false>::new(by, aggregate))
+            });
+            (send, receiver)
+        };
+        let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
+        Stream::at(&stream.plan, stream.step("aggregate", flow))
+    }
+
+    /// The first record of each key to arrive, at once. Every key is remembered for ever.
+    ///
+    /// Of records in several splits it depends on chance which one is first; see
+    /// [`first_by_time`](Keyed::first_by_time).
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(100).splits(1)).key_by(|n| n % 3).first().sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [0, 1, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn first(self) -> Stream<R> {
+        let each = |seen: &mut bool, record: R::View<'_>, ctx: &mut Context<'_, B::Key, R>| {
+            if !std::mem::replace(seen, true) {
+                ctx.emit(record);
+            }
+        };
+        self.processed("first", false, each, |_, _, _| ())
+    }
+
+    /// As [`first`](Keyed::first), but a key is forgotten `ttl` of event time after the record
+    /// that was let through: the next record from then on is a first one again. Late records are
+    /// counted and left out.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(100).splits(1))
+    ///     .event_time(|n| Timestamp::from_millis(n as i64), 0.seconds())
+    ///     .key_by(|n| n % 2)
+    ///     .first_within(40.millis())
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [0, 1, 40, 41, 80, 81]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn first_within(self, ttl: Duration) -> Stream<R> {
+        type Seen = (bool, Timestamp);
+        let each = move |(seen, until): &mut Seen,
+                         record: R::View<'_>,
+                         ctx: &mut Context<'_, B::Key, R>| {
+            if !*seen || *until <= ctx.time() {
+                (*seen, *until) = (true, ctx.time() + ttl);
+                ctx.timer_at(*until);
+                ctx.emit(record);
+            }
+        };
+        let due = |seen: &mut Seen, at, ctx: &mut Context<'_, B::Key, R>| {
+            if seen.1 <= at {
+                ctx.clear();
+            }
+        };
+        self.processed("first", true, each, due)
+    }
+
+    /// The record of each key with the least event time, given when the watermark has passed it.
+    /// Of records of the same time it is the first to arrive. A key is forgotten `ttl` after its
+    /// record, as for [`first_within`](Keyed::first_within). Late records are counted and left
+    /// out; so the result does not depend on shards.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(100))
+    ///     .event_time(|n| Timestamp::from_millis(n as i64), 0.seconds())
+    ///     .key_by(|n| n % 2)
+    ///     .first_by_time(40.millis())
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [0, 1, 40, 41, 80, 81]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn first_by_time(self, ttl: Duration) -> Stream<R>
+    where
+        R: Clone,
+    {
+        type Waits<R> = (bool, Timestamp, Vec<(Timestamp, R)>);
+        let each = |(seen, until, waiting): &mut Waits<R>,
+                    record: R::View<'_>,
+                    ctx: &mut Context<'_, B::Key, R>| {
+            let at = ctx.time();
+            if *seen && at < *until {
+                return;
+            }
+            if let Err(place) = waiting.binary_search_by_key(&at, |(at, _)| *at) {
+                waiting.insert(place, (at, R::own(record)));
+                ctx.timer_at(at + 1.micros());
+            }
+        };
+        let due = move |(seen, until, waiting): &mut Waits<R>,
+                        now: Timestamp,
+                        ctx: &mut Context<'_, B::Key, R>| {
+            let passed = waiting.partition_point(|(at, _)| *at < now);
+            for (at, record) in waiting.drain(..passed) {
+                if !*seen || *until <= at {
+                    (*seen, *until) = (true, at + ttl);
+                    ctx.timer_at(*until);
+                    record.lend(|record| ctx.emit_at(at, record));
+                }
+            }
+            if waiting.is_empty() && *until <= now {
+                ctx.clear();
+            }
+        };
+        self.processed("first", true, each, due)
+    }
+}
+
+type PartView<'a, R, B, A> =
+    <(<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc) as Record>::View<'a>;

@@ -1,0 +1,191 @@
+//! Aggregates over all records of a key, given once: at the end of the input.
+//!
+//! Results carry the event time of the key's newest record, so no watermark may go ahead of them:
+//! these stages hand on none but the last.
+
+use std::marker::PhantomData;
+
+use super::{Aggregate, Emitter, KeyOf, Lifecycle, Output, Progress, Seat, Stage, Stamp};
+use crate::error::Result;
+use crate::key;
+use crate::record::Record;
+use crate::state::Table;
+use crate::time::{Timestamp, Watermark};
+
+/// What a key's records come to so far: the newest event time, and the accumulator.
+type Sums<R, B, A> = Table<<B as KeyOf<R>>::Key, (Timestamp, <A as Aggregate<R>>::Acc)>;
+
+/// A partial result: key, newest event time, accumulator.
+type Part<R, B, A> = (<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc);
+
+#[inline(always)]
+fn add<R, B, A>(sums: &mut Sums<R, B, A>, (by, of): (&B, &A), at: Timestamp, record: R::View<'_>)
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    let part = by.part(record);
+    let hash = B::hash(&part);
+    if let Some((newest, acc)) = sums.get_mut(hash, |key| B::is(&part, key)) {
+        *newest = at.max(*newest);
+        of.add(acc, at, record);
+    } else {
+        sums.insert(hash, B::own(part), (at, of.start(at, record)));
+    }
+}
+
+/// Aggregates what this shard reads and at the end hands partial results on to `to`, the exchange.
+pub struct PartTotals<R, B, A, X>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    by: B,
+    aggregate: A,
+    sums: Sums<R, B, A>,
+    to: X,
+}
+
+impl<R, B, A, X> PartTotals<R, B, A, X>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    /// Partial results by this key.
+    pub fn new(by: B, aggregate: A, to: X) -> Self {
+        PartTotals { by, aggregate, sums: Table::new(), to }
+    }
+}
+
+impl<R, B, A, X> Lifecycle for PartTotals<R, B, A, X>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+    X: Stage<Part<R, B, A>>,
+{
+    fn open(&mut self, seat: &Seat) -> Result {
+        self.to.open(seat)
+    }
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        if at < Timestamp::MAX {
+            return Ok(());
+        }
+        for (key, (newest, acc)) in std::mem::take(&mut self.sums).drain() {
+            let stamp = Stamp { at: newest, mark: Timestamp::MIN };
+            (key, newest, acc).lend(|part| self.to.record(stamp, part, out))?;
+        }
+        self.to.watermark(at, out)
+    }
+    fn flush(&mut self, out: &mut Output<'_>) -> Result {
+        self.to.flush(out)
+    }
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        self.to.poll(out)
+    }
+    fn ready(&mut self) -> bool {
+        self.to.ready()
+    }
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        self.to.finish(out)
+    }
+}
+
+impl<R, B, A, X> Stage<R> for PartTotals<R, B, A, X>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+    X: Stage<Part<R, B, A>>,
+{
+    #[inline(always)]
+    fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
+        add(&mut self.sums, (&self.by, &self.aggregate), stamp.at, record);
+        Ok(())
+    }
+}
+
+/// Aggregates records, or puts partial results together when `PARTS`; gives a key and its result
+/// at the end of the input.
+pub struct Totals<R, B, A, const PARTS: bool>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    by: B,
+    aggregate: A,
+    sums: Sums<R, B, A>,
+    out: Emitter<(B::Key, A::Out)>,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R, B, A, const PARTS: bool> Totals<R, B, A, PARTS>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    /// Results by this key.
+    pub fn new(by: B, aggregate: A) -> Self {
+        Totals { by, aggregate, sums: Table::new(), out: Emitter::new(0), record: PhantomData }
+    }
+}
+
+impl<R, B, A, const PARTS: bool> Lifecycle for Totals<R, B, A, PARTS>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        if at < Timestamp::MAX {
+            return Ok(());
+        }
+        for (key, (newest, acc)) in std::mem::take(&mut self.sums).drain() {
+            self.out.give(newest, &(key, self.aggregate.result(&acc)), out)?;
+        }
+        self.out.flush(out)?;
+        out.watermark(at)
+    }
+}
+
+impl<R, B, A> Stage<R> for Totals<R, B, A, false>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    #[inline(always)]
+    fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
+        add(&mut self.sums, (&self.by, &self.aggregate), stamp.at, record);
+        Ok(())
+    }
+}
+
+impl<R, B, A> Stage<Part<R, B, A>> for Totals<R, B, A, true>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    fn record(
+        &mut self,
+        _: Stamp,
+        (key, at, acc): <Part<R, B, A> as Record>::View<'_>,
+        _: &mut Output<'_>,
+    ) -> Result {
+        let (key, other) = (B::Key::own(key), A::Acc::own(acc));
+        let hash = key::hash(&key);
+        if let Some((newest, acc)) = self.sums.get_mut(hash, |kept| *kept == key) {
+            *newest = at.max(*newest);
+            self.aggregate.merge(acc, &other);
+        } else {
+            self.sums.insert(hash, key, (at, other));
+        }
+        Ok(())
+    }
+}
