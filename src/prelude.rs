@@ -11,4 +11,4 @@ pub use crate::record::{InWindow, Key, Record};
 pub use crate::ring::Idle;
 pub use crate::runtime::{Config, Executor, Report, Running};
 pub use crate::time::{Timestamp, Units};
-pub use crate::window::{Cumulating, Session, Sliding, Tumbling};
+pub use crate::window::{CountWindow, Cumulating, Global, Session, Sliding, Trigger, Tumbling};

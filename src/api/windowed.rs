@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Keyed, Stream};
+use super::{Keyed, Stream, local};
 use crate::operator::{Aggregate, Aggregates, Chain, KeyOf};
-use crate::plan::Origin;
+use crate::plan::{Flow, Origin};
 use crate::record::{InWindow, Record};
 use crate::time::span;
-use crate::window::{LATE_PORT, Windows};
+use crate::window::{Clock, LATE_PORT, Paned, Windows};
 
 mod carried;
 pub use carried::{Carried, Work};
@@ -31,6 +31,24 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> Windowed<R, C, B, W>
     /// number of shards; how many results come before it depends on when the records come.
     pub fn allowed_lateness(self, lateness: Duration) -> Self {
         Windowed { lateness: span(lateness), ..self }
+    }
+}
+
+impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
+    /// Gives results of windows that are still open, at every multiple of a span of event time,
+    /// for the keys that have changed: what is older than that time. The result at the window's
+    /// end replaces them.
+    pub fn early_every(self, span: Duration) -> Self {
+        Windowed { early: crate::time::span(span).max(1), ..self }
+    }
+}
+
+impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
+    /// Lets records happen when they come here, by the machine's clock. The watermark is the
+    /// clock from here on: windows end although no more records come.
+    pub fn processing_time(self) -> Stream<R> {
+        let flow = Flow::Local(local(self.chain.clone(), |_| Ok(Clock::default())));
+        Stream::at(&self.plan, self.step("processing time", flow))
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::closing::Closing;
 use super::each::Each;
+use super::global::Totals;
 use super::results::Late;
 use super::spec::us;
 use super::{Again, Panes, Place, WindowSpec};
@@ -191,12 +192,17 @@ enum Windows<R: Record, K: Key, A: Aggregate<R>> {
     Closing(Closing<R, K, A>),
     /// Results again when they change.
     Each(Each<R, K, A>),
+    /// Results of all records so far.
+    Totals(Totals<R, K, A>),
 }
 
 impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
     fn new(aggregate: A, spec: WindowSpec, again: Again) -> Self {
         if again == Again::default() {
             return Windows::Closing(Closing::new(aggregate, spec));
+        }
+        if again.totals {
+            return Windows::Totals(Totals::new(aggregate, spec));
         }
         Windows::Each(Each::new(aggregate, spec, again))
     }
@@ -205,6 +211,7 @@ impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
         match self {
             Windows::Closing(closing) => closing.tardy(from, pane, key, acc),
             Windows::Each(each) => each.merge(from, pane, key, acc),
+            Windows::Totals(_) => unreachable!("nothing is late for a window without end"),
         }
     }
 
@@ -217,6 +224,7 @@ impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
         match self {
             Windows::Closing(closing) => closing.close(panes, at, out),
             Windows::Each(each) => each.close(panes, at, out),
+            Windows::Totals(totals) => totals.close(panes, at, out),
         }
     }
 }

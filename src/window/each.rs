@@ -21,6 +21,8 @@ pub struct Again {
     pub lateness: i64,
     /// Early results are given at every multiple of this; 0 for none.
     pub early: i64,
+    /// A result is that of all records so far, not of its window alone.
+    pub totals: bool,
 }
 
 /// The windows that can still change, by their end.

@@ -18,6 +18,8 @@ pub enum Rule {
     Windows(WindowSpec),
     /// When it is older than the watermark itself.
     Itself,
+    /// Never.
+    Never,
 }
 
 /// Hands records that are in time on to `to`, each with the end of the first window that it still
@@ -44,7 +46,7 @@ impl<R: Record, X> Gate<R, X> {
         match self.rule {
             Rule::Windows(spec) => spec.place(spec.pane_of(at), closed),
             Rule::Itself if at < closed => Place::Late,
-            Rule::Itself => Place::From(Timestamp::MIN),
+            Rule::Itself | Rule::Never => Place::From(Timestamp::MIN),
         }
     }
 }

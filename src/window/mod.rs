@@ -1,9 +1,12 @@
 //! Windows: which records belong together in time.
 
 mod aggregate;
+mod clock;
 mod closing;
+mod count;
 mod each;
 mod gate;
+mod global;
 mod held;
 mod join;
 mod panes;
@@ -12,8 +15,11 @@ mod session;
 mod spec;
 
 pub use aggregate::{Merging, Partial, Whole};
+pub use clock::Clock;
+pub use count::{CountWindow, Counted};
 pub use each::{Again, Unmerged};
 pub use gate::{Gate, Rule};
+pub use global::{Global, Running, Trigger, ticks};
 pub use join::{WindowJoin, in_open_window};
 pub use panes::Panes;
 pub use results::LATE_PORT;

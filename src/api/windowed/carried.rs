@@ -10,8 +10,8 @@ use crate::plan::Flow;
 use crate::record::Record;
 use crate::time::Timestamp;
 use crate::window::{
-    Again, Gate, Merging, Paned, Partial, Rule, Session, Sessions, Unmerged, Whole, WindowSpec,
-    Windows,
+    Again, CountWindow, Counted, Gate, Global, Merging, Paned, Partial, Rule, Running, Session,
+    Sessions, Trigger, Unmerged, Whole, WindowSpec, Windows, ticks,
 };
 
 /// What is to be done in windows.
@@ -47,25 +47,37 @@ impl<W: Paned> Carried for W {
         if !A::MERGES {
             return unmerged(spec, work);
         }
-        let Work { chain, by, aggregate, lateness, early, side } = work;
-        let again = Again { lateness, early };
-        let parts = (by, aggregate.clone());
-        let alone = parts.clone();
-        let alone = local(chain.clone(), move |_| {
-            let (by, aggregate) = alone.clone();
-            Ok(Whole::<R, B, A>::new(by, aggregate, spec, again, side))
-        });
-        let receiver = local(Identity::new(), move |_| {
-            Ok(Merging::<R, B::Key, A>::new(aggregate.clone(), spec, again))
-        });
-        let send = sending(chain, move |lanes, bells| {
-            let (by, aggregate) = parts.clone();
-            let owner = ByKey(|(key, _, _): PartialView<'_, R, B, A>| key::hash(&B::Key::own(key)));
-            let exchange = Exchange::new(owner, lanes, bells);
-            Partial::<R, B, A, _>::new(by, aggregate, spec, lateness, side, exchange)
-        });
-        Flow::Exchanged { senders: vec![send], receiver, alone }
+        let again = Again { lateness: work.lateness, early: work.early, totals: false };
+        paned(spec, again, work)
     }
+}
+
+/// Windows of panes: what is merged at the owner are partial results.
+fn paned<R, C, B, A>(spec: WindowSpec, again: Again, work: Work<C, B, A>) -> Flow
+where
+    R: Record,
+    C: Chain<Out = R>,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    let Work { chain, by, aggregate, side, .. } = work;
+    let lateness = again.lateness;
+    let parts = (by, aggregate.clone());
+    let alone = parts.clone();
+    let alone = local(chain.clone(), move |_| {
+        let (by, aggregate) = alone.clone();
+        Ok(Whole::<R, B, A>::new(by, aggregate, spec, again, side))
+    });
+    let receiver = local(Identity::new(), move |_| {
+        Ok(Merging::<R, B::Key, A>::new(aggregate.clone(), spec, again))
+    });
+    let send = sending(chain, move |lanes, bells| {
+        let (by, aggregate) = parts.clone();
+        let owner = ByKey(|(key, _, _): PartialView<'_, R, B, A>| key::hash(&B::Key::own(key)));
+        let exchange = Exchange::new(owner, lanes, bells);
+        Partial::<R, B, A, _>::new(by, aggregate, spec, lateness, side, exchange)
+    });
+    Flow::Exchanged { senders: vec![send], receiver, alone }
 }
 
 /// Windows of panes for an aggregate that can't be merged: raw records go to the owner.
@@ -77,7 +89,7 @@ where
     A: Aggregate<R>,
 {
     let Work { chain, by, aggregate, lateness, early, side } = work;
-    let again = Again { lateness, early };
+    let again = Again { lateness, early, totals: false };
     let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
     let make = move || Unmerged::<R, B, A>::new(by.clone(), aggregate.clone(), spec, again);
     gated(chain, Rule::Windows(spec), (lateness, side), to, move || Ok(make()))
@@ -130,5 +142,49 @@ impl Carried for Session {
             Ok(Sessions::<R, B, A>::new(by.clone(), aggregate.clone(), self, lateness))
         };
         gated(chain, Rule::Itself, (lateness, side), to, make)
+    }
+}
+
+impl Carried for CountWindow {
+    fn flow<R, C, B, A>(self, work: Work<C, B, A>) -> Flow
+    where
+        R: Record,
+        C: Chain<Out = R>,
+        B: KeyOf<R>,
+        A: Aggregate<R>,
+    {
+        let Work { chain, by, aggregate, side, .. } = work;
+        let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
+        let make = move || Ok(Counted::<R, B, A>::new(by.clone(), aggregate.clone(), self));
+        gated(chain, Rule::Never, (0, side), to, make)
+    }
+}
+
+impl Carried for Global {
+    fn flow<R, C, B, A>(self, work: Work<C, B, A>) -> Flow
+    where
+        R: Record,
+        C: Chain<Out = R>,
+        B: KeyOf<R>,
+        A: Aggregate<R>,
+    {
+        let every = match self.when() {
+            Trigger::Every(span) if A::MERGES => {
+                let again = Again { lateness: i64::MAX, early: 0, totals: true };
+                return paned(ticks(span), again, work);
+            }
+            Trigger::Every(_) => None,
+            Trigger::EveryN(n) => Some(n),
+            Trigger::AtEnd => Some(0),
+        };
+        let Work { chain, by, aggregate, side, .. } = work;
+        let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
+        let make = move || {
+            let what = "a trigger of event time needs an aggregate that merges; use fold with a \
+                        merge instead of fold_alone, or Trigger::every_n";
+            let every = every.ok_or_else(|| Error::new(Kind::Plan, what))?;
+            Ok(Running::<R, B, A>::new(by.clone(), aggregate.clone(), every))
+        };
+        gated(chain, Rule::Never, (0, side), to, make)
     }
 }

@@ -1,0 +1,68 @@
+//! Processing time: records happen when they arrive, and the watermark is the clock.
+
+use crate::error::Result;
+use crate::operator::{Emitter, Lifecycle, Output, Progress, Stage, Stamp};
+use crate::record::Record;
+use crate::time::{Timestamp, Watermark};
+
+/// How far the clock goes before a watermark says so, microseconds.
+const STEP_US: i64 = 1_000;
+
+/// Stamps records with the clock, read once a batch, and moves the watermark by the clock, also
+/// when no record comes. The clock never goes back, even when the machine's does.
+pub struct Clock<R> {
+    out: Emitter<R>,
+    now: Timestamp,
+    told: Watermark,
+    /// Whether the clock was read for this batch.
+    read: bool,
+    ended: bool,
+}
+
+impl<R: Record> Default for Clock<R> {
+    fn default() -> Self {
+        let (now, told) = (Timestamp::MIN, Timestamp::MIN);
+        Clock { out: Emitter::new(0), now, told, read: false, ended: false }
+    }
+}
+
+impl<R: Record> Lifecycle for Clock<R> {
+    fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.read = false;
+        self.out.flush(out)
+    }
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        if at < Timestamp::MAX {
+            return Ok(());
+        }
+        self.ended = true;
+        out.watermark(at)
+    }
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        if self.ended {
+            return Ok(Progress::Done);
+        }
+        let now = Timestamp::now().max(self.now);
+        if now.micros() >= self.told.micros().saturating_add(STEP_US) {
+            (self.now, self.told) = (now, now);
+            out.watermark(now)?;
+            out.flush()?;
+        }
+        Ok(Progress::Idle)
+    }
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        self.ended = true;
+        out.finish()
+    }
+}
+
+impl<R: Record> Stage<R> for Clock<R> {
+    #[inline]
+    fn record(&mut self, _: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
+        if !self.read {
+            self.read = true;
+            self.now = Timestamp::now().max(self.now);
+        }
+        self.out.push(self.now, record, out)
+    }
+}

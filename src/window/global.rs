@@ -1,0 +1,206 @@
+//! One window over the whole stream, with a trigger that says when its result is given.
+
+use std::time::Duration;
+
+use super::results::Results;
+use super::spec::{length, us};
+use super::{Panes, WindowSpec, Windows};
+use crate::error::Result;
+use crate::key;
+use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
+use crate::record::{Key, Record};
+use crate::state::Table;
+use crate::time::{Timestamp, Watermark};
+
+/// When a window without end gives results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// After every so many records of a key, in the order of arrival.
+    EveryN(u64),
+    /// When the watermark passes a multiple of so many microseconds, for every key with records
+    /// since: what is older than that multiple.
+    Every(i64),
+    /// When the stream has ended.
+    AtEnd,
+}
+
+impl Trigger {
+    /// After every `n` records of a key, at least one.
+    pub fn every_n(n: u64) -> Trigger {
+        Trigger::EveryN(n.max(1))
+    }
+
+    /// At every multiple of a span of event time, at least a microsecond.
+    pub fn every(span: Duration) -> Trigger {
+        Trigger::Every(length(span))
+    }
+
+    /// When the stream has ended.
+    pub fn at_end() -> Trigger {
+        Trigger::AtEnd
+    }
+}
+
+/// One window that holds all records of a key. Nothing is late in it.
+///
+/// Its results are those of the records so far. `start` is [`Timestamp::MIN`]; `end` is the time
+/// of the trigger, or [`Timestamp::MAX`] if that is none of event time.
+///
+/// ```
+/// # use thalweg::prelude::*;
+/// # let job = Job::new("doc");
+/// # let (sink, results) = Collect::new();
+/// job.source(Counter::to(10))
+///     .key_by(|n| n % 2)
+///     .window(Global::trigger(Trigger::every_n(2)))
+///     .aggregate(|ns| ns.sum(|n| n))
+///     .map(|so_far| (so_far.key, so_far.value))
+///     .sink(sink);
+/// # job.run()?;
+/// assert_eq!(results.sorted(), [(0, 2), (0, 12), (1, 4), (1, 16)]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Global {
+    trigger: Trigger,
+}
+
+impl Global {
+    /// The window and when it gives results.
+    pub fn trigger(trigger: Trigger) -> Global {
+        Global { trigger }
+    }
+
+    /// When it gives results.
+    pub fn when(self) -> Trigger {
+        self.trigger
+    }
+}
+
+impl Windows for Global {}
+
+/// The panes of a trigger of every `span` microseconds.
+pub fn ticks(span: i64) -> WindowSpec {
+    WindowSpec { size: span, step: span, pane: span, offset: 0, cumulating: false }
+}
+
+/// What all panes so far come to.
+pub(super) struct Totals<R: Record, K: Key, A: Aggregate<R>> {
+    spec: WindowSpec,
+    totals: Table<K, A::Acc>,
+    /// The last trigger.
+    last: Timestamp,
+    results: Results<R, K, A>,
+}
+
+impl<R: Record, K: Key, A: Aggregate<R>> Totals<R, K, A> {
+    pub fn new(aggregate: A, spec: WindowSpec) -> Self {
+        let (totals, results) = (Table::new(), Results::new(aggregate));
+        Totals { spec, totals, last: Timestamp::MIN, results }
+    }
+
+    pub fn close(
+        &mut self,
+        panes: &mut Panes<K, A::Acc>,
+        at: Watermark,
+        out: &mut Output<'_>,
+    ) -> Result {
+        let closed = us(at, 1 - self.spec.pane);
+        while let Some((pane, mut table)) = panes.pop_before(closed) {
+            // Records that are older than the last trigger count from then on.
+            self.last = self.last.max(us(pane, self.spec.pane));
+            let bounds = (Timestamp::MIN, self.last);
+            for (key, acc) in table.drain() {
+                let hash = key::hash(&key);
+                if let Some(total) = self.totals.get_mut(hash, |other| *other == key) {
+                    self.results.aggregate.merge(total, &acc);
+                    self.results.give(us(self.last, -1), bounds, &key, total, out)?;
+                } else {
+                    self.results.give(us(self.last, -1), bounds, &key, &acc, out)?;
+                    self.totals.insert(hash, key, acc);
+                }
+            }
+            panes.recycle(table);
+        }
+        self.results.flush(out)
+    }
+}
+
+/// The window at the owner of the key, for triggers that are not of event time.
+pub struct Running<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    by: B,
+    /// Records of a key between results; 0: only at the end.
+    every: u64,
+    totals: Table<B::Key, (u64, A::Acc)>,
+    results: Results<R, B::Key, A>,
+}
+
+impl<R, B, A> Running<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    /// Gives results after `every` records of a key; 0: only at the end.
+    pub fn new(by: B, aggregate: A, every: u64) -> Self {
+        Running { by, every, totals: Table::new(), results: Results::new(aggregate) }
+    }
+}
+
+const ALWAYS: (Timestamp, Timestamp) = (Timestamp::MIN, Timestamp::MAX);
+
+impl<R, B, A> Lifecycle for Running<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.results.flush(out)
+    }
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        if at == Timestamp::MAX && self.every == 0 {
+            for (key, (_, acc)) in self.totals.drain() {
+                self.results.give(us(at, -1), ALWAYS, &key, &acc, out)?;
+            }
+            self.results.flush(out)?;
+        }
+        out.watermark(at)
+    }
+}
+
+impl<R, B, A> Stage<(Timestamp, R)> for Running<R, B, A>
+where
+    R: Record,
+    B: KeyOf<R>,
+    A: Aggregate<R>,
+{
+    #[inline]
+    fn record(
+        &mut self,
+        Stamp { at, .. }: Stamp,
+        (_, record): (Timestamp, R::View<'_>),
+        out: &mut Output<'_>,
+    ) -> Result {
+        let Running { by, every, totals, results } = self;
+        let part = by.part(record);
+        let hash = B::hash(&part);
+        if let Some((n, acc)) = totals.get_mut(hash, |key| B::is(&part, key)) {
+            *n += 1;
+            results.aggregate.add(acc, at, record);
+        } else {
+            let acc = results.aggregate.start(at, record);
+            totals.insert(hash, B::own(by.part(record)), (1, acc));
+        }
+        let due = totals.get(hash, |key| B::is(&part, key));
+        if let Some((_, acc)) = due.filter(|(n, _)| *every > 0 && n.is_multiple_of(*every)) {
+            results.give(at, ALWAYS, &B::own(part), acc, out)?;
+        }
+        Ok(())
+    }
+}
