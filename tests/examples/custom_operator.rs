@@ -1,0 +1,43 @@
+//! An operator of one's own: it turns readings into the spans in which a sensor was too hot.
+//! `thalweg::testing::verify` checks it, see `tests/examples.rs`.
+
+use thalweg::prelude::*;
+
+record! {
+    /// What a sensor measured.
+    pub struct Reading { sensor: u32, celsius: f32, at: Timestamp }
+}
+
+record! {
+    /// A sensor was above the limit from `from` until `until`.
+    #[derive(Eq)]
+    pub struct Heat { sensor: u32, from: Timestamp, until: Timestamp }
+}
+
+fn main() -> Result {
+    let wave = |i: u32| Reading {
+        sensor: i % 3,
+        celsius: 60.0 + 30.0 * (i as f32 / 20.0).sin(),
+        at: Timestamp::from_millis(i64::from(i) * 500),
+    };
+    let job = Job::new("heat");
+    heats(job.source(Memory::of((0..600).map(wave)).splits(1)), 80.0).sink(Stdout::csv());
+    job.run()?;
+    Ok(())
+}
+
+/// The spans above `limit`; each comes out with the first reading that is cool again. It takes
+/// the readings of a sensor in order, as one split has them.
+pub fn heats<C: Chain<Out = Reading>>(readings: Stream<Reading, C>, limit: f32) -> Stream<Heat> {
+    readings.key_by(|reading| reading.sensor).process::<Option<Timestamp>, Heat>(
+        move |since, reading, ctx| match *since {
+            None if reading.celsius > limit => *since = Some(reading.at),
+            Some(from) if reading.celsius <= limit => {
+                ctx.give(&Heat { sensor: reading.sensor, from, until: reading.at });
+                *since = None;
+            }
+            None | Some(_) => {}
+        },
+        |_, _, _| {},
+    )
+}

@@ -1,0 +1,41 @@
+//! The average delay of each airport in each hour of the plan, from flights in the order in which
+//! they left: `cargo run --example flights_delay -- flights.csv.gz`.
+//!
+//! An hour is complete when a flight leaves that was to leave two hours after its end. Flights
+//! that are more than two hours behind come too late for their hour; the last line counts them.
+
+use thalweg::prelude::*;
+
+record! {
+    /// A flight that has left. The file has more columns; those that are not named are skipped.
+    pub struct Flight { scheduled: Timestamp, delay_min: i32, origin: String }
+}
+
+record! {
+    /// The flights that were to leave an airport in the hour from `hour` on.
+    pub struct Delay { origin: String, hour: Timestamp, flights: u64, delay_mean_min: f64 }
+}
+
+fn main() -> Result {
+    let path = std::env::args().nth(1).unwrap_or_else(|| "tests/data/flights.csv.gz".into());
+    let job = Job::new("flights-delay");
+    flights_delay(&job, &path).sink(Stdout::csv());
+    let report = job.run()?;
+    eprintln!("{} of {} flights came too late", report.late(), report.records_read());
+    Ok(())
+}
+
+/// A row for every airport and hour with flights.
+pub fn flights_delay(job: &Job, path: &str) -> Stream<Delay, impl Chain<Out = Delay>> {
+    job.source(Files::csv::<Flight>(path))
+        .event_time(|flight| flight.scheduled.to_native(), 2.hours())
+        .key_by_ref(|flight| flight.origin.as_str())
+        .window(Tumbling::of(1.hours()))
+        .aggregate(|flights| {
+            (flights.count(), flights.mean(|flight| flight.delay_min.to_native().into()))
+        })
+        .map(|hour| {
+            let (flights, delay_mean_min) = hour.value;
+            Delay { origin: hour.key.to_owned(), hour: hour.start, flights, delay_mean_min }
+        })
+}

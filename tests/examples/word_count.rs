@@ -1,0 +1,32 @@
+//! Counts the words of a text file: `cargo run --example word_count -- README.md`.
+
+use thalweg::prelude::*;
+
+fn main() -> Result {
+    let path = std::env::args().nth(1).unwrap_or_else(|| "README.md".into());
+    let job = Job::new("word-count");
+    word_count(&job, &path).sink(Stdout::csv());
+    job.run()?;
+    Ok(())
+}
+
+record! {
+    /// A word and how often it stands in the file.
+    #[derive(Eq, PartialOrd, Ord)]
+    pub struct Counted { word: String, count: u64 }
+}
+
+/// Every word in small letters with its count.
+pub fn word_count(job: &Job, path: &str) -> Stream<Counted, impl Chain<Out = Counted>> {
+    job.source(Files::lines(path).splits_per_file(4))
+        .flat_map(|line, out: &mut Emit<'_, String>| {
+            for word in line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+                out.push(&word.to_lowercase());
+            }
+        })
+        .key_by_ref(|word| word)
+        // Lines have no event time: all of them fall into one window, which ends with the file.
+        .window(Tumbling::of(1.days()))
+        .aggregate(|words| words.count())
+        .map(|counted| Counted { word: counted.key.to_owned(), count: counted.value })
+}
