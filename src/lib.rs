@@ -1,6 +1,8 @@
-//! Thalweg: a stream processing engine for one machine.
+#![doc = include_str!("../README.md")]
 //!
-//! Floors: a module imports only from floors below its own; `tests/tidy.rs` holds it.
+//! # The floors of the source
+//!
+//! A module imports only from floors below its own; `tests/tidy.rs` holds it.
 //!
 //! ```text
 //! 6  testing
@@ -18,6 +20,7 @@ pub mod api;
 pub mod connector;
 pub mod error;
 pub mod format;
+pub mod guide;
 pub mod join;
 pub mod key;
 pub mod limits;
