@@ -82,11 +82,7 @@ struct Measure {
 }
 
 const MEASURES: [Measure; 6] = [
-    Measure {
-        name: "owner of a u64",
-        units: KEYS,
-        run: |input| owners(&input.numbers, |key| key::hash(key)),
-    },
+    Measure { name: "owner of a u64", units: KEYS, run: |input| owners(&input.numbers, key::hash) },
     Measure {
         name: "the same by SipHash (std)",
         units: KEYS,
@@ -95,7 +91,7 @@ const MEASURES: [Measure; 6] = [
     Measure {
         name: "owner of 23 bytes of text",
         units: KEYS,
-        run: |input| owners(&input.texts, |key| key::hash(key)),
+        run: |input| owners(&input.texts, key::hash),
     },
     Measure {
         name: "the same by SipHash (std)",

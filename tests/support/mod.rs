@@ -1,5 +1,7 @@
 //! A source and a sink that need no connector.
 
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
 use std::sync::{Arc, Mutex};
 
 use thalweg::operator::{Feed, Progress, Sink, Source, Split, Writer};

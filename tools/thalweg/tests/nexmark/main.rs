@@ -2,8 +2,6 @@
 //! program computes, one event after the other.
 #![allow(clippy::unwrap_used)]
 
-#![allow(clippy::unwrap_used)]
-
 mod oracle;
 
 use std::collections::BTreeMap;
