@@ -1,6 +1,6 @@
 //! What a program needs: `use thalweg::prelude::*;`.
 
-pub use crate::api::{Job, Joined, Keyed, Stream, Windowed};
+pub use crate::api::{Job, Joined, Keyed, Offset, Stream, Windowed};
 pub use crate::connector::{
     Callback, Collect, Counter, Digest, Discard, Files, Memory, RecordLog, Stdout,
 };

@@ -177,6 +177,97 @@ proptest! {
             timed!(job, left, splits).join(timed!(job, right, splits)).full(|l, r| (id(l), id(r)))
         })?;
     }
+
+    #[test]
+    fn interval_joins(left in events(), right in events(), lower in -8_i64..8, length in 0_i64..9) {
+        let upper = lower + length;
+        let near = |l: &Event, r: &Event| {
+            (lower..=upper).contains(&(r.at.micros() - l.at.micros()))
+        };
+        let (both, _, _) = pairs(&left, &right, near);
+        let offset = |us: i64| {
+            let by = us.unsigned_abs().micros();
+            if us < 0 { Offset::Before(by) } else { Offset::After(by) }
+        };
+        check(both.iter().map(|(l, r)| (l.id, r.id)).collect(), |job, splits| {
+            timed!(job, left, splits)
+                .join(timed!(job, right, splits))
+                .between(offset(lower), offset(upper))
+                .inner(|l, r| (l.id, r.id))
+        })?;
+    }
+
+    #[test]
+    fn as_of_joins(left in events(), right in events(), tolerance in 0_u64..12) {
+        let newest = |l: &Event| {
+            let valid = |r: &&Event| {
+                let age = l.at.micros() - r.at.micros();
+                r.key == l.key && (0..=tolerance as i64).contains(&age)
+            };
+            right.iter().filter(valid).max_by_key(|r| (r.at, r.id)).map_or(0, |r| r.id)
+        };
+        let outer: Vec<_> = left.iter().map(|l| (l.id, newest(l))).collect();
+        let inner = outer.iter().filter(|(_, r)| *r != 0).copied().collect();
+        check(inner, |job, splits| {
+            timed!(job, left, splits)
+                .join(timed!(job, right, splits))
+                .as_of(tolerance.micros())
+                .inner(|l, r| (l.id, r.id))
+        })?;
+        check(outer, |job, splits| {
+            timed!(job, left, splits)
+                .join(timed!(job, right, splits))
+                .as_of(tolerance.micros())
+                .left(|l, r| (l.id, id(r)))
+        })?;
+    }
+
+    #[test]
+    fn table_joins(left in events(), table in events()) {
+        let row = |l: &Event| {
+            table.iter().filter(|r| r.key == l.key).map(|r| r.id).max().unwrap_or(0)
+        };
+        check(left.iter().map(|l| (l.id, row(l))).collect(), |job, splits| {
+            // Without event times the row with the greatest fields counts: the id comes first.
+            let rows = job.source(Deal(table.clone(), splits)).map(|r| (r.id, r.key));
+            job.source(Deal(left.clone(), splits))
+                .join_table(rows, |l| l.key, |(_, key)| key, |l, row| {
+                    (l.id, row.map_or(0, |(id, _)| id))
+                })
+        })?;
+    }
+}
+
+/// Intervals and versions over many keys and a long time: what is swept was not needed.
+#[test]
+fn forgetting_loses_nothing() {
+    let event = |i: u64, step: u64| {
+        let at = Timestamp::from_micros(i as i64 - i as i64 * 7 % 5);
+        Event { key: i * step % 97, at, id: i + 1 }
+    };
+    let left: Vec<_> = (0..6_000).map(|i| event(i, 3)).collect();
+    let right: Vec<_> = (0..6_000).map(|i| event(i, 5)).collect();
+    let (both, _, _) =
+        pairs(&left, &right, |l, r| (-40..=60).contains(&(r.at.micros() - l.at.micros())));
+    check(both.iter().map(|(l, r)| (l.id, r.id)).collect(), |job, splits| {
+        timed!(job, left, splits)
+            .join(timed!(job, right, splits))
+            .between(Offset::Before(40.micros()), Offset::After(60.micros()))
+            .inner(|l, r| (l.id, r.id))
+    })
+    .unwrap();
+    let newest = |l: &Event| {
+        let valid =
+            |r: &&Event| r.key == l.key && (0..=90).contains(&(l.at.micros() - r.at.micros()));
+        right.iter().filter(valid).max_by_key(|r| (r.at, r.id)).map_or(0, |r| r.id)
+    };
+    check(left.iter().map(|l| (l.id, newest(l))).collect(), |job, splits| {
+        timed!(job, left, splits)
+            .join(timed!(job, right, splits))
+            .as_of(90.micros())
+            .left(|l, r| (l.id, id(r)))
+    })
+    .unwrap();
 }
 
 /// Rows with their event times, through a window of one microsecond.

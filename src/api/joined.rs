@@ -1,25 +1,28 @@
 //! [`Joined`]: two keyed streams whose records meet by key.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::keyed::ToOwner;
 use super::{Keyed, Stream, local2, sending};
 use crate::error::{Error, Kind};
-use crate::join::EquiJoin;
+use crate::join::{AsOfJoin, EquiJoin, IntervalJoin, TableJoin, TableSide};
 use crate::operator::{
-    Chain, Exchange, FullOuter, Identity, Inner, Keep, KeyOf, LeftOuter, Pairing, Punctual, Seen,
-    Semi, Stage, Stamp,
+    ByValue, Chain, Exchange, FullOuter, Fused, Identity, Inner, Keep, KeyOf, LeftOuter, Operator,
+    Pairing, Punctual, Seen, Semi, Stage, Stamp,
 };
 use crate::plan::{Flow, Make, Step};
-use crate::record::Record;
+use crate::record::{Key, Record};
 use crate::state::Few;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, span};
 use crate::window::{Paned, WindowJoin, in_open_window};
 
 /// Two keyed streams, to be joined; made by [`Keyed::join`].
 ///
-/// Closures get the left record first. Which pairs there are is said next: within
-/// [windows](Joined::window), or, without a word about time, all of them.
+/// Closures get the left record first. Which pairs there are is said next: those of
+/// one [window](Joined::window), those [between](Joined::between) two bounds on the difference of
+/// their times, the [newest](Joined::as_of) right record at the time of a left one, or, without a
+/// word about time, all.
 ///
 /// ```
 /// # use thalweg::prelude::*;
@@ -47,6 +50,40 @@ pub struct Joined<A, B> {
 pub struct JoinedWindows<A, B, W> {
     joined: Joined<A, B>,
     windows: W,
+}
+
+/// A time relative to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offset {
+    /// So much earlier.
+    Before(Duration),
+    /// So much later.
+    After(Duration),
+}
+
+impl Offset {
+    /// Microseconds later.
+    fn micros(self) -> i64 {
+        match self {
+            Offset::Before(by) => -span(by),
+            Offset::After(by) => span(by),
+        }
+    }
+}
+
+/// Two keyed streams, to be joined where times are near; made by [`Joined::between`].
+#[must_use = "a join does nothing until it is said what rows it gives"]
+pub struct JoinBetween<A, B> {
+    joined: Joined<A, B>,
+    lower: i64,
+    upper: i64,
+}
+
+/// Two keyed streams, to be joined with the newest; made by [`Joined::as_of`].
+#[must_use = "a join does nothing until it is said what rows it gives"]
+pub struct JoinAsOf<A, B> {
+    joined: Joined<A, B>,
+    tolerance: i64,
 }
 
 impl<L: Record, CL: Chain<Out = L>, BL: KeyOf<L>> Keyed<L, CL, BL> {
@@ -87,8 +124,7 @@ where
         let (name, plan) = (left.stream.label(kind), left.stream.plan.clone());
         let (from_left, from_right) = (left.stream.from, right.stream.from);
         if !Rc::ptr_eq(&plan, &right.stream.plan) {
-            let what = "the streams are of two jobs; begin both at sources of the same job";
-            let refuse: Make = Box::new(move |_| Err(Error::new(Kind::Plan, what)));
+            let refuse: Make = Box::new(move |_| Err(two_jobs()));
             let step = Step { name, inputs: vec![from_left], flow: Flow::Local(refuse) };
             let origin = plan.borrow_mut().add(step);
             return Stream::at(&plan, origin);
@@ -124,6 +160,23 @@ where
         windows: W,
     ) -> JoinedWindows<Keyed<L, CL, BL>, Keyed<R, CR, BR>, W> {
         JoinedWindows { joined: self, windows }
+    }
+
+    /// Joins a left record with the right records whose event time is between `lower` and `upper`
+    /// of its own, both inclusive.
+    pub fn between(
+        self,
+        lower: Offset,
+        upper: Offset,
+    ) -> JoinBetween<Keyed<L, CL, BL>, Keyed<R, CR, BR>> {
+        JoinBetween { joined: self, lower: lower.micros(), upper: upper.micros() }
+    }
+
+    /// Joins every left record with the newest right record that is not newer than itself and at
+    /// most `tolerance` older: the price that was valid when the order came. Of right records of
+    /// one key and time the greatest in the order of their fields counts.
+    pub fn as_of(self, tolerance: Duration) -> JoinAsOf<Keyed<L, CL, BL>, Keyed<R, CR, BR>> {
+        JoinAsOf { joined: self, tolerance: span(tolerance) }
     }
 
     fn equi<P: Pairing<L, R>>(self, pairing: P) -> Stream<P::Out> {
@@ -230,4 +283,139 @@ where
     {
         self.rows::<Seen, _>(Semi::new(f))
     }
+}
+
+/// The rule for records of which none older than the watermark is awaited.
+fn not_behind(Stamp { at, mark }: Stamp) -> Option<Timestamp> {
+    (at >= mark).then_some(at)
+}
+
+/// A record that is older than its split's watermark is late: it is counted and dropped. What no
+/// later record can meet is forgotten.
+impl<L, CL, BL, R, CR, BR> JoinBetween<Keyed<L, CL, BL>, Keyed<R, CR, BR>>
+where
+    L: Record,
+    R: Record,
+    CL: Chain<Out = L>,
+    CR: Chain<Out = R>,
+    BL: KeyOf<L>,
+    BR: KeyOf<R, Key = BL::Key>,
+{
+    /// A row for every pair, as soon as both are there; its event time is the later one's.
+    pub fn inner<O, F>(self, f: F) -> Stream<O>
+    where
+        O: Record + Clone,
+        F: FnMut(L::View<'_>, R::View<'_>) -> O + Clone + Send + 'static,
+    {
+        let JoinBetween { joined, lower, upper } = self;
+        let pairing = Inner::new(f);
+        joined.step("interval join", not_behind, move |left, right| {
+            IntervalJoin::<L, BL, R, BR, _>::new((left, right), lower, upper, pairing.clone())
+        })
+    }
+}
+
+/// A row leaves once the watermark of both streams has passed the left record's time, which is
+/// its event time. A record that is older than its split's watermark is late: it is counted and
+/// dropped.
+impl<L, CL, BL, R, CR, BR> JoinAsOf<Keyed<L, CL, BL>, Keyed<R, CR, BR>>
+where
+    L: Record,
+    R: Record,
+    CL: Chain<Out = L>,
+    CR: Chain<Out = R>,
+    BL: KeyOf<L>,
+    BR: KeyOf<R, Key = BL::Key>,
+{
+    fn rows<P: Pairing<L, R>>(self, pairing: P) -> Stream<P::Out> {
+        let JoinAsOf { joined, tolerance } = self;
+        joined.step("as-of join", not_behind, move |left, right| {
+            AsOfJoin::<L, BL, R, BR, _>::new((left, right), tolerance, pairing.clone())
+        })
+    }
+
+    /// A row for every left record that has a right one.
+    pub fn inner<O, F>(self, f: F) -> Stream<O>
+    where
+        O: Record + Clone,
+        F: FnMut(L::View<'_>, R::View<'_>) -> O + Clone + Send + 'static,
+    {
+        self.rows(Inner::new(f))
+    }
+
+    /// A row for every left record.
+    pub fn left<O, F>(self, f: F) -> Stream<O>
+    where
+        O: Record + Clone,
+        F: FnMut(L::View<'_>, Option<R::View<'_>>) -> O + Clone + Send + 'static,
+    {
+        self.rows(LeftOuter::new(f))
+    }
+}
+
+impl<L: Record, C: Chain<Out = L>> Stream<L, C> {
+    /// A row for every record, with the row of a small table that has its key, if there is one.
+    /// The table goes to every shard; the records stay where they are and keep their event times.
+    ///
+    /// The table must end: records wait for that in memory, without a bound, so let it be small
+    /// and quick to read. Of its rows with one key the newest by event time counts, of these the
+    /// greatest in the order of their fields. Both streams must be of the same job.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// let names = job.source(Memory::of([(0_u64, "even".to_owned()), (1, "odd".to_owned())]));
+    /// job.source(Counter::to(3))
+    ///     .join_table(
+    ///         names,
+    ///         |n| n % 2,
+    ///         |(id, _)| id,
+    ///         |n, row| (n, row.map_or(String::new(), |(_, name)| name.to_owned())),
+    ///     )
+    ///     .filter(|(_, name)| name == "even")
+    ///     .map(|(n, _)| n)
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [0, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn join_table<R, D, K, FL, FR, O, F>(
+        self,
+        table: Stream<R, D>,
+        left_key: FL,
+        row_key: FR,
+        f: F,
+    ) -> Stream<O>
+    where
+        R: Record,
+        D: Chain<Out = R>,
+        K: Key,
+        FL: Fn(L::View<'_>) -> K + Clone + Send + 'static,
+        FR: Fn(R::View<'_>) -> K + Clone + Send + 'static,
+        O: Record + Clone,
+        F: FnMut(L::View<'_>, Option<R::View<'_>>) -> O + Clone + Send + 'static,
+    {
+        let one_job = Rc::ptr_eq(&self.plan, &table.plan);
+        let by = (ByValue::new(left_key), ByValue::new(row_key));
+        let (name, chain) = (self.label("table join"), self.chain.clone());
+        // A stranger's origin means nothing in this plan.
+        let second = if one_job { table.broadcast().from } else { self.from };
+        let make: Make = Box::new(move |site| {
+            if !one_job {
+                return Err(two_jobs());
+            }
+            let side = TableSide::<L, _, R, _, F, O>::new(by.clone(), f.clone());
+            let left = Fused::new(chain.clone(), side, site.lead(0));
+            Ok(Box::new(TableJoin::new(left)) as Box<dyn Operator>)
+        });
+        let step = Step { name, inputs: vec![self.from, second], flow: Flow::Local(make) };
+        let origin = self.plan.borrow_mut().add(step);
+        Stream::at(&self.plan, origin)
+    }
+}
+
+fn two_jobs() -> Error {
+    let what = "the streams are of two jobs; begin both at sources of the same job";
+    Error::new(Kind::Plan, what)
 }

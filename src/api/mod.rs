@@ -8,7 +8,7 @@ mod reduce;
 mod stream;
 mod windowed;
 
-pub use joined::{Joined, JoinedWindows};
+pub use joined::{JoinAsOf, JoinBetween, Joined, JoinedWindows, Offset};
 pub use keyed::Keyed;
 pub use stream::Stream;
 pub use windowed::{Carried, Windowed, Work};

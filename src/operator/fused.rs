@@ -160,6 +160,11 @@ impl<C: Chain, S: Stage<C::Out>> Fused<C, S> {
     pub fn new(chain: C, stage: S, lead: Option<Arc<Lead>>) -> Self {
         Fused { head: Head::new(chain, lead), stage }
     }
+
+    /// The work at the chain's end.
+    pub fn stage(&mut self) -> &mut S {
+        &mut self.stage
+    }
 }
 
 impl<C: Chain, S: Stage<C::Out>> Operator for Fused<C, S> {
