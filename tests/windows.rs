@@ -2,13 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use support::Gathered;
 use thalweg::operator::{Feed, Progress, Source, Split};
 use thalweg::prelude::Result;
 use thalweg::prelude::*;
@@ -79,8 +76,8 @@ type Found = InWindow<u64, (u64, u64, u64)>;
 macro_rules! run {
     ($shards:expr, $cut:expr, $keyed:ident => $build:expr) => {{
         let job = Job::new("windows").shards($shards).executor(Executor::Threads);
-        let (sink, results) = Gathered::new();
-        let (side, late) = Gathered::new();
+        let (sink, results) = Collect::new();
+        let (side, late) = Collect::new();
         let $keyed = job
             .source($cut.clone())
             .event_time(|hit| hit.at, Duration::from_micros(DISORDER as u64))
@@ -89,10 +86,10 @@ macro_rules! run {
         found.sink(sink);
         too_late.sink(side);
         let report = job.run().unwrap();
-        let mut late: Vec<Hit> = late.lock().unwrap().clone();
+        let mut late: Vec<Hit> = late.take();
         assert_eq!(report.late(), late.len() as u64, "late records are counted");
         late.sort();
-        let results: Vec<Found> = results.lock().unwrap().clone();
+        let results: Vec<Found> = results.take();
         (results, late)
     }};
 }
@@ -318,6 +315,208 @@ proptest! {
                 all.iter().filter(|a| !all.iter().any(|b| within(a, b))).copied().collect();
             prop_assert_eq!(&too_late, &oracle.late, "late on {} shards", shards);
             prop_assert_eq!(last, oracle.results(), "on {} shards", shards);
+        }
+    }
+
+    #[test]
+    fn early_results_hold_what_is_older_than_their_time(
+        cut in ordered(),
+        (size, slide, every) in (1..40_i64, 1..20_i64, 1..25_i64),
+    ) {
+        let oracle = Oracle::of(&cut, 0, sliding(size, slide));
+        let mut given: Vec<Vec<Found>> = Vec::new();
+        for shards in SHARDS {
+            let (mut results, late) = run!(shards, cut, keyed => keyed
+                .window(Sliding::of(span(size), span(slide)))
+                .early_every(span(every))
+                .aggregate_with_late(|hits| {
+                    (hits.count(), hits.sum(|hit| hit.worth), hits.max(|hit| hit.worth))
+                }));
+            prop_assert!(late.is_empty());
+            prop_assert_eq!(last(results.clone()), oracle.results(), "on {} shards", shards);
+            results.sort();
+            given.push(results);
+        }
+        prop_assert!(given.iter().all(|results| *results == early(&cut, size, slide, every)));
+    }
+
+    #[test]
+    fn count_windows_of_one_split(cut in cuts(), (size, slide) in (1..8_u64, 1..8_u64)) {
+        let cut = Cut { splits: 1, ..cut };
+        let mut expected = Vec::new();
+        let mut keys: BTreeMap<u64, Vec<Hit>> = BTreeMap::new();
+        for hit in &cut.hits {
+            let hits = keys.entry(hit.key).or_default();
+            hits.push(*hit);
+            if (hits.len() as u64).is_multiple_of(slide) {
+                let n = hits.len().min(size as usize);
+                expected.push(found(&hits[hits.len() - n..]));
+            }
+        }
+        expected.sort();
+        for shards in SHARDS {
+            let add = |all: &mut (u64, u64, u64), hit: &Hit| {
+                *all = (all.0 + 1, all.1 + hit.worth, all.2.max(hit.worth));
+            };
+            let (mut results, late) = run!(shards, cut, keyed => keyed
+                .window(CountWindow::sliding(size, slide))
+                .aggregate_with_late(|hits| hits.fold_alone(add)));
+            results.sort();
+            prop_assert!(late.is_empty());
+            prop_assert_eq!(&results, &expected, "on {} shards", shards);
+        }
+    }
+
+    #[test]
+    fn a_global_window_counts_every_record(cut in cuts(), n in 1..6_u64, every in 1..50_i64) {
+        let mut keys: BTreeMap<u64, Vec<Hit>> = BTreeMap::new();
+        cut.hits.iter().for_each(|hit| keys.entry(hit.key).or_default().push(*hit));
+        let all: Vec<_> = keys.values().map(|hits| found(hits).value).collect();
+        for shards in SHARDS {
+            for trigger in [Trigger::at_end(), Trigger::every(span(every))] {
+                let (results, late) = run!(shards, cut, keyed => keyed
+                    .window(Global::trigger(trigger))
+                    .aggregate_with_late(|hits| {
+                        (hits.count(), hits.sum(|hit| hit.worth), hits.max(|hit| hit.worth))
+                    }));
+                let last: BTreeMap<u64, _> =
+                    results.iter().map(|found| (found.key, found.value)).collect();
+                prop_assert!(late.is_empty());
+                prop_assert_eq!(&last.into_values().collect::<Vec<_>>(), &all);
+            }
+            let (results, _) = run!(shards, cut, keyed => keyed
+                .window(Global::trigger(Trigger::every_n(n)))
+                .aggregate_with_late(|hits| {
+                    (hits.count(), hits.sum(|hit| hit.worth), hits.max(|hit| hit.worth))
+                }));
+            let expected: usize = keys.values().map(|hits| hits.len() / n as usize).sum();
+            prop_assert_eq!(results.len(), expected);
+            prop_assert!(results.iter().all(|found| found.value.0.is_multiple_of(n)));
+        }
+    }
+}
+
+/// Hits whose splits keep their bound on disorder.
+fn ordered() -> impl Strategy<Value = Cut> {
+    cuts().prop_map(|mut cut| {
+        cut.hits.sort_by_key(|hit| hit.at);
+        cut
+    })
+}
+
+fn found(hits: &[Hit]) -> Found {
+    let at = |hit: &Hit| hit.at.micros();
+    let (first, last) = (hits.iter().map(at).min().unwrap(), hits.iter().map(at).max().unwrap());
+    let worth = hits.iter().map(|hit| hit.worth);
+    let value = (hits.len() as u64, worth.clone().sum(), worth.max().unwrap());
+    InWindow { key: hits[0].key, start: us(first), end: us(last + 1), value }
+}
+
+/// What early results every so often and the last ones are, sorted.
+fn early(cut: &Cut, size: i64, slide: i64, every: i64) -> Vec<Found> {
+    let mut windows: BTreeMap<(u64, i64, i64), Vec<Hit>> = BTreeMap::new();
+    for hit in &cut.hits {
+        for (start, end) in sliding(size, slide)(hit.at.micros()) {
+            windows.entry((hit.key, start, end)).or_default().push(*hit);
+        }
+    }
+    let mut all = Vec::new();
+    for ((_, start, end), mut hits) in windows {
+        hits.sort_by_key(|hit| hit.at);
+        let tick = |hit: &Hit| (hit.at.micros().div_euclid(every) * every + every).min(end);
+        let mut so_far = 0;
+        for group in hits.chunk_by(|a, b| tick(a) == tick(b)) {
+            so_far += group.len();
+            let result = found(&hits[..so_far]);
+            all.push(InWindow { start: us(start), end: us(end), ..result });
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn records_without_event_time_and_at_its_ends_are_counted_once() {
+    for at in [Timestamp::MIN, us(i64::MAX), us(i64::MAX - 1), us(0)] {
+        let hits = vec![Hit { key: 1, worth: 1, at }; 3];
+        let cut = Cut { hits, splits: 1, batch: 1 };
+        for shards in SHARDS {
+            let (results, _) = run!(shards, cut, keyed => keyed
+                .window(Tumbling::of(1.seconds()))
+                .aggregate_with_late(|hits| (hits.count(), hits.sum(|hit| hit.worth), hits.max(|hit| hit.worth))));
+            assert_eq!(results.len(), 1, "{at} on {shards} shards");
+            assert_eq!(results[0].value, (3, 3, 1));
+            let (results, _) = run!(shards, cut, keyed => keyed
+                .window(Sliding::of(1.seconds(), 300.millis()))
+                .aggregate_with_late(|hits| (hits.count(), hits.sum(|hit| hit.worth), hits.max(|hit| hit.worth))));
+            // The last second of all time has no whole windows; that it ends is enough.
+            assert!(results.len() <= 4, "{at} on {shards} shards");
+            let all = results.iter().all(|found| found.value == (3, 3, 1));
+            assert!(at > us(0) || (all && !results.is_empty()), "{at} on {shards} shards");
+        }
+    }
+}
+
+#[test]
+fn sessions_refuse_an_aggregate_that_does_not_merge() {
+    for shards in [1, 2] {
+        let job = Job::new("sessions").shards(shards).executor(Executor::Threads);
+        let (sink, _) = Collect::new();
+        job.source(Cut { hits: Vec::new(), splits: 1, batch: 1 })
+            .key_by(|hit| hit.key)
+            .window(Session::gap(1.seconds()))
+            .aggregate(|hits| hits.fold_alone(|n: &mut u64, _| *n += 1))
+            .sink(sink);
+        let error = job.run().unwrap_err().to_string();
+        assert!(error.contains("use fold with a merge"), "{error}");
+    }
+}
+
+/// Gives two records and then nothing for a while.
+struct Quiet;
+
+struct QuietSplit(u64, std::time::Instant);
+
+impl Source for Quiet {
+    type Record = u64;
+    fn name(&self) -> String {
+        "quiet".into()
+    }
+    fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<u64>>>> {
+        Ok(vec![Box::new(QuietSplit(0, std::time::Instant::now()))])
+    }
+}
+
+impl Split<u64> for QuietSplit {
+    fn poll(&mut self, feed: &mut Feed<'_, u64>) -> Result<Progress> {
+        if self.0 < 2 {
+            self.0 += 1;
+            feed.push(self.0)?;
+            return Ok(Progress::Busy);
+        }
+        let over = self.1.elapsed() > Duration::from_secs(2);
+        Ok(if over { Progress::Done } else { Progress::Idle })
+    }
+}
+
+#[test]
+fn windows_of_processing_time_end_by_the_clock() {
+    for shards in [1, 2] {
+        let job = Job::new("clock").shards(shards).executor(Executor::Threads);
+        let (sink, results) = Collect::new();
+        let begun = Timestamp::now();
+        job.source(Quiet)
+            .processing_time()
+            .window(Tumbling::of(20.millis()))
+            .aggregate(|ns| ns.count())
+            .map(|count| (count.value, Timestamp::now(), count.end))
+            .sink(sink);
+        job.run().unwrap();
+        let results: Vec<(u64, Timestamp, Timestamp)> = results.take();
+        assert_eq!(results.iter().map(|(n, ..)| n).sum::<u64>(), 2);
+        for (_, given, end) in results {
+            assert!(end > begun && given >= end);
+            assert!(given < begun + 1_500.millis(), "given only when the stream ended");
         }
     }
 }

@@ -92,7 +92,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
     pub fn aggregate_with_late<A: Aggregate<R>>(
         self,
         of: impl FnOnce(&Aggregates<R>) -> A,
-    ) -> (Stream<InWindow<B::Key, A::Out>>, Stream<R>) {
+    ) -> (Results<R, B, A>, Stream<R>) {
         let (results, side) = self.carry(of, true);
         let late = Stream::at(&results.plan, side);
         (results, late)
@@ -102,7 +102,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
         self,
         of: impl FnOnce(&Aggregates<R>) -> A,
         side: bool,
-    ) -> (Stream<InWindow<B::Key, A::Out>>, Origin) {
+    ) -> (Results<R, B, A>, Origin) {
         let Windowed { keyed: Keyed { stream, by }, windows, lateness, early } = self;
         let aggregate = of(&Aggregates::default());
         let chain = stream.chain.clone();
@@ -112,3 +112,5 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
         (Stream::at(&stream.plan, origin), late)
     }
 }
+
+type Results<R, B, A> = Stream<InWindow<<B as KeyOf<R>>::Key, <A as Aggregate<R>>::Out>>;

@@ -61,6 +61,9 @@ impl Windows for CountWindow {}
 /// An open window: its least and greatest event time, what it holds.
 type Open<T> = (Timestamp, Timestamp, T);
 
+/// How many records a key has had, and its open windows, oldest first.
+type Kept<T> = (u64, Vec<Open<T>>);
+
 /// The count windows of the keys that this shard owns. A record is added to each of its windows,
 /// so that the aggregate need not be one that merges.
 pub struct Counted<R, B, A>
@@ -71,8 +74,7 @@ where
 {
     by: B,
     windows: CountWindow,
-    /// How many records a key has had, and its open windows, oldest first.
-    keys: Table<B::Key, (u64, Vec<Open<A::Acc>>)>,
+    keys: Table<B::Key, Kept<A::Acc>>,
     results: Results<R, B::Key, A>,
 }
 
