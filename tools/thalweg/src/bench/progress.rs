@@ -1,16 +1,19 @@
 //! A line on standard error that shows how far a run has come.
 
+use std::fmt::Write;
 use std::io::{IsTerminal, stderr};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use super::report::readable_rate;
 
 /// How often the count is asked for.
 const POLL: Duration = Duration::from_millis(100);
 
-const TEMPLATE: &str = "{prefix} {bar:24} {human_pos}/{human_len} events, {per_sec}";
+const TEMPLATE: &str = "{prefix} {bar:24} {human_pos}/{human_len}, {rate}";
 
 /// The line, from its making until it is dropped; then it is wiped. Nothing is shown, and no
 /// thread started, where standard error is not a terminal.
@@ -49,7 +52,10 @@ impl Progress {
 
     fn on(bar: ProgressBar, prefix: String, done: impl Fn() -> u64 + Send + 'static) -> Self {
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", |state: &ProgressState, to: &mut dyn Write| {
+                // A line that cannot be drawn is not worth more words.
+                write!(to, "{} events/s", readable_rate(state.per_sec())).ok();
+            }));
         }
         bar.set_prefix(prefix);
         let (stop, stopped) = channel();
@@ -97,7 +103,7 @@ mod tests {
             2_500_000
         });
         let deadline = Instant::now() + Duration::from_secs(10);
-        while !screen.contents().contains("2,500,000/4,000,000 events") {
+        while !screen.contents().contains("2,500,000/4,000,000, ") {
             assert!(Instant::now() < deadline, "{}", screen.contents());
             thread::sleep(Duration::from_millis(10));
         }

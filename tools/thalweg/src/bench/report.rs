@@ -304,7 +304,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// Three digits or so, with the unit that a reader would say: `12.3 M`.
-fn readable_rate(rate: f64) -> String {
+pub(super) fn readable_rate(rate: f64) -> String {
     const UNITS: &[(f64, &str)] = &[(1e9, " G"), (1e6, " M"), (1e3, " k")];
     let (scale, unit) =
         UNITS.iter().find(|(scale, _)| rate >= *scale).copied().unwrap_or((1.0, ""));
