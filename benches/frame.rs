@@ -30,7 +30,7 @@ record! { struct Line { number: u64, text: String } }
 record! { struct Four { number: u64, a: u64, b: u64, c: u64 } }
 
 const TEXT: &str = "a line of seventy bytes, as long as the text of a bid in the suite is.";
-const RECORDS: u64 = 1 << 20;
+const RECORDS: u64 = 1 << 16;
 
 /// What the far end makes of a record: it has looked at it.
 fn seen(number: u64, text: &str) -> u64 {
