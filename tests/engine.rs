@@ -179,3 +179,27 @@ fn waiting_ends_with_the_job_or_when_the_time_is_over() {
         running.join().unwrap();
     });
 }
+
+#[test]
+fn shards_that_are_ahead_at_different_bounds_do_not_wait_for_each_other_for_ever() {
+    // Each split gives all of one side first: shard 0 is ahead on the left, shard 1 on the right.
+    let (left, right) = ((0..4_000_u64).map(|i| (0, i)), (0..4_000_u64).map(|i| (1, i)));
+    let first: Vec<_> = left.clone().chain(right.clone()).collect();
+    let second: Vec<_> = right.chain(left).collect();
+    let events: Vec<(u64, u64)> = first.into_iter().zip(second).flat_map(|(a, b)| [a, b]).collect();
+    let job = Job::new("crossed").shards(2).lead(1.millis());
+    let events = job.source(Deal(events, 2));
+    let side = |side| {
+        let events = events.clone();
+        events
+            .filter(move |(of, _)| of == side)
+            .event_time(|(_, i)| Timestamp::from_millis(i as i64), 0.seconds())
+            .key_by(|(_, i)| i)
+    };
+    let (sink, results) = Gathered::new();
+    let windows = Tumbling::of(100.millis());
+    side(0).join(side(1)).window(windows).inner(|(_, i), _| i).sink(sink);
+    job.run().unwrap();
+    // Every number came twice on either side.
+    assert_eq!(results.lock().unwrap().len(), 4 * 4_000);
+}

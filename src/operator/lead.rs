@@ -1,5 +1,6 @@
 //! The bound on how far one shard runs ahead of another in event time.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicI64, fence};
 
@@ -16,6 +17,20 @@ pub struct Lead {
     /// Microseconds.
     lead_max: i64,
     bells: Bells,
+    waiting: Waiting,
+}
+
+/// Which shards wait for others to come up, at any of a job's bounds. Nobody waits for one that
+/// waits itself: with several bounds in a job two shards, each ahead at one of them, would
+/// otherwise wait for each other for ever.
+#[derive(Clone, Debug)]
+pub struct Waiting(Arc<[CachePadded<AtomicBool>]>);
+
+impl Waiting {
+    /// None of `shards` shards waits.
+    pub fn new(shards: usize) -> Waiting {
+        Waiting((0..shards).map(|_| CachePadded::new(AtomicBool::new(false))).collect())
+    }
 }
 
 /// Where one shard is.
@@ -25,21 +40,15 @@ struct Place {
     at: AtomicI64,
     /// The most event time that one of its batches spanned, microseconds.
     stride: AtomicI64,
-    /// It waits for others to come up.
-    waits: AtomicBool,
 }
 
 impl Lead {
     /// A bound for `shards` shards of `lead_max` microseconds, or of so much event time as
     /// [`LEAD_BATCHES`] of the shard's batches span, whichever is more.
-    pub fn new(shards: usize, lead_max: i64, bells: Bells) -> Lead {
-        let place = || Place {
-            at: AtomicI64::new(i64::MIN),
-            stride: AtomicI64::new(0),
-            waits: AtomicBool::new(false),
-        };
+    pub fn new(shards: usize, lead_max: i64, bells: Bells, waiting: Waiting) -> Lead {
+        let place = || Place { at: AtomicI64::new(i64::MIN), stride: AtomicI64::new(0) };
         let shards = (0..shards).map(|_| CachePadded::new(place())).collect();
-        Lead { shards, lead_max, bells }
+        Lead { shards, lead_max, bells, waiting }
     }
 
     /// Says how far this shard has come.
@@ -51,10 +60,16 @@ impl Lead {
             place.stride.fetch_max(stride, Relaxed);
         }
         place.at.store(at.micros(), Release);
-        // Pairs with the fence in `may_go_on`: either it sees this watermark or this sees it wait.
+        self.wake_others(shard);
+    }
+
+    /// Wakes the shards that wait; what they wait for must have been stored before.
+    fn wake_others(&self, shard: usize) {
+        // Pairs with the fence in `may_go_on`: either the other shard sees what was stored here,
+        // or this one sees that it waits.
         fence(SeqCst);
-        for (other, place) in self.shards.iter().enumerate() {
-            if other != shard && place.waits.load(Relaxed) {
+        for (other, waits) in self.waiting.0.iter().enumerate() {
+            if other != shard && waits.load(Relaxed) {
                 self.bells[other].ring();
             }
         }
@@ -62,14 +77,17 @@ impl Lead {
 
     /// Whether this shard may take more records.
     pub fn may_go_on(&self, shard: usize) -> bool {
-        let place = &self.shards[shard];
+        let waits = &self.waiting.0[shard];
         if self.close_enough(shard) {
-            if place.waits.load(Relaxed) {
-                place.waits.store(false, Relaxed);
+            if waits.load(Relaxed) {
+                waits.store(false, Relaxed);
             }
             return true;
         }
-        place.waits.store(true, Relaxed);
+        if !waits.swap(true, Relaxed) {
+            // Others no longer wait for this one.
+            self.wake_others(shard);
+        }
         fence(SeqCst);
         self.close_enough(shard)
     }
@@ -79,7 +97,9 @@ impl Lead {
         let at = place.at.load(Relaxed);
         let stride = place.stride.load(Relaxed).saturating_mul(i64::from(LEAD_BATCHES));
         let bound = self.lead_max.max(stride);
-        let slowest = self.shards.iter().map(|place| place.at.load(Acquire)).min();
+        let shards = self.shards.iter().zip(&*self.waiting.0).enumerate();
+        let others = shards.filter(|(other, (_, waits))| *other != shard && !waits.load(Relaxed));
+        let slowest = others.map(|(_, (place, _))| place.at.load(Acquire)).min();
         at == i64::MAX || slowest.is_none_or(|slowest| at.saturating_sub(bound) <= slowest)
     }
 }

@@ -34,7 +34,7 @@ pub use exchange::{Arrival, Exchange, Inbox, Lane, Packet, lanes};
 pub use fused::{Fused, Fused2, Lifecycle, Stage};
 pub use graph::{Edge, Node, Output, Trace};
 pub use key_of::{Borrows, ByRef, ByValue, KeyOf};
-pub use lead::Lead;
+pub use lead::{Lead, Waiting};
 pub use pairing::{FullOuter, Inner, Keep, LeftOuter, Pairing, Seen, Semi, Sides};
 pub use pass::{Forward, Pass, Routed, Way};
 pub use process::{Clock, Context, Process};
@@ -84,6 +84,8 @@ pub struct Seat {
     pub shards: usize,
     /// To wake other shards.
     pub bells: Bells,
+    /// Who waits for others to come up in event time.
+    pub waiting: Waiting,
     /// Set when sources shall end early.
     pub stop: Arc<AtomicBool>,
     /// How far shards may be apart in event time, in microseconds.

@@ -155,7 +155,10 @@ impl Layout {
         seats: &[Seat],
         exits: &[Exit],
     ) -> Result<Exit> {
-        let lead = |seat: &Seat| Arc::new(Lead::new(seat.shards, seat.lead_us, seat.bells.clone()));
+        let lead = |seat: &Seat| {
+            let (bells, waiting) = (seat.bells.clone(), seat.waiting.clone());
+            Arc::new(Lead::new(seat.shards, seat.lead_us, bells, waiting))
+        };
         let leads: Vec<_> = step.inputs.iter().map(|_| lead(&seats[0])).collect();
         let sites = || seats.iter().map(|seat| Site { seat, leads: &leads }).enumerate();
         let inputs = step.inputs.len();

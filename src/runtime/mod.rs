@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::SHARDS;
-use crate::operator::{Counters, Seat};
+use crate::operator::{Counters, Seat, Waiting};
 use crate::plan::Plan;
 use crate::ring::Bells;
 use crate::time::span;
@@ -121,11 +121,13 @@ impl Running {
         }
         let executor = config.executor.choose().map_err(context)?;
         let bells = Bells::new(shards);
+        let waiting = Waiting::new(shards);
         let stop = Arc::new(AtomicBool::new(false));
         let seat = |shard| Seat {
             shard,
             shards,
             bells: bells.clone(),
+            waiting: waiting.clone(),
             stop: stop.clone(),
             lead_us: span(config.lead),
             idle_us: span(config.idle_after),
