@@ -1,7 +1,6 @@
 //! Every Nexmark query: one digest for every number of shards and splits, and the one that a naive
 //! program computes, one event after the other.
 #![allow(clippy::unwrap_used)]
-
 #![allow(clippy::unwrap_used)]
 
 mod oracle;
