@@ -145,7 +145,7 @@ where
             let stamp = Stamp { at: from, mark: at };
             (key, pane, acc).lend(|partial| self.to.record(stamp, partial, out))?;
         }
-        let closed = us(at, 1 - self.filling.spec.pane);
+        let closed = self.filling.spec.closed(at);
         while let Some((pane, mut table)) = self.filling.panes.pop_before(closed) {
             let stamp = Stamp { at: pane, mark: at };
             for (key, acc) in table.drain() {

@@ -102,7 +102,7 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
         at: Watermark,
         out: &mut Output<'_>,
     ) -> Result {
-        let closed = us(at, 1 - self.spec.pane);
+        let closed = self.spec.closed(at);
         while let Some((pane, mut table)) = panes.pop_before(closed) {
             // Early results hold what is older than their time and nothing else, so that they do
             // not depend on how far the watermark goes in one step.

@@ -105,7 +105,7 @@ impl<R: Record, K: Key, A: Aggregate<R>> Totals<R, K, A> {
         at: Watermark,
         out: &mut Output<'_>,
     ) -> Result {
-        let closed = us(at, 1 - self.spec.pane);
+        let closed = self.spec.closed(at);
         while let Some((pane, mut table)) = panes.pop_before(closed) {
             // Records that are older than the last trigger count from then on.
             self.last = self.last.max(us(pane, self.spec.pane));

@@ -51,6 +51,12 @@ impl WindowSpec {
         at.align_down(self.pane, self.offset)
     }
 
+    /// Panes that start before this time have ended at `at`: all of them at the end of time, which
+    /// the last pane reaches beyond.
+    pub fn closed(&self, at: Timestamp) -> Timestamp {
+        if at == Timestamp::MAX { at } else { us(at, 1 - self.pane) }
+    }
+
     /// The end of the first window that holds a pane.
     pub fn first_end(&self, pane: Timestamp) -> Timestamp {
         self.end_at_or_after(us(pane, self.pane))
