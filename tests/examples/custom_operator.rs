@@ -5,13 +5,13 @@ use thalweg::prelude::*;
 
 record! {
     /// What a sensor measured.
-    pub struct Reading { sensor: u32, celsius: f32, at: Timestamp }
+    pub struct Reading { pub sensor: u32, pub celsius: f32, pub at: Timestamp }
 }
 
 record! {
     /// A sensor was above the limit from `from` until `until`.
     #[derive(Eq)]
-    pub struct Heat { sensor: u32, from: Timestamp, until: Timestamp }
+    pub struct Heat { pub sensor: u32, pub from: Timestamp, pub until: Timestamp }
 }
 
 fn main() -> Result {
