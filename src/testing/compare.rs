@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn order_does_not_matter_but_number_does() {
         assert!(Difference::between(&[1_u64, 2, 2], &[2, 1, 2]).is_none());
-        let difference = Difference::between(&[1_u64, 2, 2], &[2, 1, 3, 1]).unwrap().to_string();
+        let difference = Difference::between(&[1_u64, 2, 2], &[2, 3, 1, 1]).unwrap().to_string();
         let wanted = "1 results missing, 2 too many; \
                       the first missing: 2; the first too many: 3";
         assert_eq!(difference, wanted);
