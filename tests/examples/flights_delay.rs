@@ -8,12 +8,28 @@ use thalweg::prelude::*;
 
 record! {
     /// A flight that has left. The file has more columns; those that are not named are skipped.
-    pub struct Flight { pub scheduled: Timestamp, pub delay_min: i32, pub origin: String }
+    pub struct Flight {
+        /// When it was to leave.
+        pub scheduled: Timestamp,
+        /// Minutes that it left later; negative when earlier.
+        pub delay_min: i32,
+        /// The airport that it left.
+        pub origin: String,
+    }
 }
 
 record! {
     /// The flights that were to leave an airport in the hour from `hour` on.
-    pub struct Delay { pub origin: String, pub hour: Timestamp, pub flights: u64, pub delay_mean_min: f64 }
+    pub struct Delay {
+        /// The airport.
+        pub origin: String,
+        /// The start of the hour.
+        pub hour: Timestamp,
+        /// How many flights.
+        pub flights: u64,
+        /// Their mean delay in minutes.
+        pub delay_mean_min: f64,
+    }
 }
 
 fn main() -> Result {

@@ -7,12 +7,24 @@ use thalweg::prelude::*;
 
 record! {
     /// A flight that has left.
-    pub struct Flight { pub scheduled: Timestamp, pub origin: String, pub destination: String }
+    pub struct Flight {
+        /// When it was to leave.
+        pub scheduled: Timestamp,
+        /// The airport that it left.
+        pub origin: String,
+        /// The airport that it flew to.
+        pub destination: String,
+    }
 }
 
 record! {
     /// A day and its busiest routes, each with its number of flights.
-    pub struct Busiest { pub day: Timestamp, pub routes: Vec<(u64, String)> }
+    pub struct Busiest {
+        /// The start of the day.
+        pub day: Timestamp,
+        /// Number of flights and route, the busiest first.
+        pub routes: Vec<(u64, String)>,
+    }
 }
 
 fn main() -> Result {

@@ -13,7 +13,12 @@ fn main() -> Result {
 record! {
     /// A word and how often it stands in the file.
     #[derive(Eq, PartialOrd, Ord)]
-    pub struct Counted { pub word: String, pub count: u64 }
+    pub struct Counted {
+        /// The word.
+        pub word: String,
+        /// How often.
+        pub count: u64,
+    }
 }
 
 /// Every word in small letters with its count.
