@@ -32,6 +32,7 @@ pub mod ring;
 pub mod runtime;
 pub mod state;
 pub mod sys;
+pub mod testing;
 pub mod time;
 pub mod window;
 

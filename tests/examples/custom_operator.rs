@@ -5,13 +5,27 @@ use thalweg::prelude::*;
 
 record! {
     /// What a sensor measured.
-    pub struct Reading { sensor: u32, celsius: f32, at: Timestamp }
+    pub struct Reading {
+        /// Which sensor.
+        pub sensor: u32,
+        /// The temperature.
+        pub celsius: f32,
+        /// When.
+        pub at: Timestamp,
+    }
 }
 
 record! {
     /// A sensor was above the limit from `from` until `until`.
     #[derive(Eq)]
-    pub struct Heat { sensor: u32, from: Timestamp, until: Timestamp }
+    pub struct Heat {
+        /// Which sensor.
+        pub sensor: u32,
+        /// The first hot reading.
+        pub from: Timestamp,
+        /// The first reading that is cool again.
+        pub until: Timestamp,
+    }
 }
 
 fn main() -> Result {

@@ -8,12 +8,28 @@ use thalweg::prelude::*;
 
 record! {
     /// A flight that has left. The file has more columns; those that are not named are skipped.
-    pub struct Flight { scheduled: Timestamp, delay_min: i32, origin: String }
+    pub struct Flight {
+        /// When it was to leave.
+        pub scheduled: Timestamp,
+        /// Minutes that it left later; negative when earlier.
+        pub delay_min: i32,
+        /// The airport that it left.
+        pub origin: String,
+    }
 }
 
 record! {
     /// The flights that were to leave an airport in the hour from `hour` on.
-    pub struct Delay { origin: String, hour: Timestamp, flights: u64, delay_mean_min: f64 }
+    pub struct Delay {
+        /// The airport.
+        pub origin: String,
+        /// The start of the hour.
+        pub hour: Timestamp,
+        /// How many flights.
+        pub flights: u64,
+        /// Their mean delay in minutes.
+        pub delay_mean_min: f64,
+    }
 }
 
 fn main() -> Result {
@@ -26,7 +42,7 @@ fn main() -> Result {
 }
 
 /// A row for every airport and hour with flights.
-pub fn flights_delay(job: &Job, path: &str) -> Stream<Delay, impl Chain<Out = Delay>> {
+pub fn flights_delay(job: &Job, path: &str) -> Stream<Delay> {
     job.source(Files::csv::<Flight>(path))
         .event_time(|flight| flight.scheduled.to_native(), 2.hours())
         .key_by_ref(|flight| flight.origin.as_str())
@@ -38,4 +54,5 @@ pub fn flights_delay(job: &Job, path: &str) -> Stream<Delay, impl Chain<Out = De
             let (flights, delay_mean_min) = hour.value;
             Delay { origin: hour.key.to_owned(), hour: hour.start, flights, delay_mean_min }
         })
+        .settle()
 }

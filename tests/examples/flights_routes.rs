@@ -7,12 +7,24 @@ use thalweg::prelude::*;
 
 record! {
     /// A flight that has left.
-    pub struct Flight { scheduled: Timestamp, origin: String, destination: String }
+    pub struct Flight {
+        /// When it was to leave.
+        pub scheduled: Timestamp,
+        /// The airport that it left.
+        pub origin: String,
+        /// The airport that it flew to.
+        pub destination: String,
+    }
 }
 
 record! {
     /// A day and its busiest routes, each with its number of flights.
-    pub struct Busiest { day: Timestamp, routes: Vec<(u64, String)> }
+    pub struct Busiest {
+        /// The start of the day.
+        pub day: Timestamp,
+        /// Number of flights and route, the busiest first.
+        pub routes: Vec<(u64, String)>,
+    }
 }
 
 fn main() -> Result {
@@ -24,7 +36,7 @@ fn main() -> Result {
 }
 
 /// The five busiest routes of each day; of equals the last in the alphabet.
-pub fn flights_routes(job: &Job, path: &str) -> Stream<Busiest, impl Chain<Out = Busiest>> {
+pub fn flights_routes(job: &Job, path: &str) -> Stream<Busiest> {
     job.source(Files::csv::<Flight>(path))
         // A day waits for a whole day longer: hardly any flight is so much delayed.
         .event_time(|flight| flight.scheduled.to_native(), 1.days())
@@ -37,4 +49,5 @@ pub fn flights_routes(job: &Job, path: &str) -> Stream<Busiest, impl Chain<Out =
             let routes = day.value.iter().map(|(n, route)| (n, route.to_owned())).collect();
             Busiest { day: day.start, routes }
         })
+        .settle()
 }

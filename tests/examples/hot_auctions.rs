@@ -5,7 +5,14 @@ use thalweg::prelude::*;
 
 record! {
     /// An offer, as a line of JSON: `{"auction": 7, "price": 120, "at": "2001-01-01T00:00:03Z"}`.
-    pub struct Bid { auction: u64, price: u64, at: Timestamp }
+    pub struct Bid {
+        /// What is bid for.
+        pub auction: u64,
+        /// What is offered.
+        pub price: u64,
+        /// When.
+        pub at: Timestamp,
+    }
 }
 
 fn main() -> Result {

@@ -13,11 +13,16 @@ fn main() -> Result {
 record! {
     /// A word and how often it stands in the file.
     #[derive(Eq, PartialOrd, Ord)]
-    pub struct Counted { word: String, count: u64 }
+    pub struct Counted {
+        /// The word.
+        pub word: String,
+        /// How often.
+        pub count: u64,
+    }
 }
 
 /// Every word in small letters with its count.
-pub fn word_count(job: &Job, path: &str) -> Stream<Counted, impl Chain<Out = Counted>> {
+pub fn word_count(job: &Job, path: &str) -> Stream<Counted> {
     job.source(Files::lines(path).splits_per_file(4))
         .flat_map(|line, out: &mut Emit<'_, String>| {
             for word in line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
@@ -29,4 +34,5 @@ pub fn word_count(job: &Job, path: &str) -> Stream<Counted, impl Chain<Out = Cou
         .window(Tumbling::of(1.days()))
         .aggregate(|words| words.count())
         .map(|counted| Counted { word: counted.key.to_owned(), count: counted.value })
+        .settle()
 }

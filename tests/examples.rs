@@ -1,0 +1,122 @@
+//! The examples: each gives what it should, on any number of shards.
+#![allow(clippy::unwrap_used)]
+
+#[path = "examples/custom_operator.rs"]
+#[allow(dead_code)]
+mod custom_operator;
+#[path = "examples/custom_source.rs"]
+#[allow(dead_code)]
+mod custom_source;
+#[path = "examples/flights_delay.rs"]
+#[allow(dead_code)]
+mod flights_delay;
+#[path = "examples/flights_routes.rs"]
+#[allow(dead_code)]
+mod flights_routes;
+#[path = "examples/hot_auctions.rs"]
+#[allow(dead_code)]
+mod hot_auctions;
+#[path = "examples/word_count.rs"]
+#[allow(dead_code)]
+mod word_count;
+
+use custom_operator::{Heat, Reading, heats};
+use custom_source::last_digits;
+use flights_delay::flights_delay;
+use flights_routes::flights_routes;
+use hot_auctions::hot_auctions;
+use thalweg::prelude::*;
+use thalweg::testing::Verify;
+use word_count::word_count;
+
+const FLIGHTS: &str = "tests/data/flights.csv.gz";
+
+/// Runs a program on 1, 2 and 4 shards, demands the same and gives it with the last report.
+fn results<O, C>(program: impl Fn(&Job) -> Stream<O, C>) -> (Vec<O>, Report)
+where
+    O: Record + std::fmt::Debug + PartialEq,
+    C: Chain<Out = O>,
+{
+    let run = |shards| {
+        let job = Job::new("example").shards(shards);
+        let (sink, results) = Collect::new();
+        program(&job).sink(sink);
+        let report = job.run().unwrap();
+        (results.sorted_by_key(|row| format!("{row:?}")), report)
+    };
+    let (expected, report) = run(1);
+    for shards in [2, 4] {
+        let (rows, again) = run(shards);
+        assert_eq!(rows, expected, "{shards} shards");
+        assert_eq!((again.late(), again.bad()), (report.late(), report.bad()));
+    }
+    (expected, report)
+}
+
+fn minute(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+#[test]
+fn words_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("text");
+    std::fs::write(&path, "To be, or not to be:\nthat is the question.\n\nBe!\n").unwrap();
+    let (words, _) = results(|job| word_count(job, path.to_str().unwrap()));
+    let words: Vec<_> = words.into_iter().map(|row| (row.word, row.count)).collect();
+    let expected =
+        [("be", 3), ("is", 1), ("not", 1), ("or", 1), ("question", 1), ("that", 1), ("the", 1)];
+    let mut expected: Vec<_> = expected.map(|(word, n)| (word.to_owned(), n)).to_vec();
+    expected.push(("to".to_owned(), 2));
+    assert_eq!(words, expected);
+}
+
+#[test]
+fn auctions_are_counted_by_the_minute() {
+    let (rows, report) = results(|job| hot_auctions(job, "tests/data/bids.jsonl"));
+    assert_eq!(rows.len(), 12);
+    assert_eq!((report.late(), report.records_read()), (0, 60));
+    let start = minute("2017-07-14T02:40:00Z");
+    let end = start + 1.minutes();
+    assert!(rows.contains(&InWindow { key: 1001, start, end, value: (11, 870) }), "{rows:?}");
+}
+
+#[test]
+fn delays_are_averaged_and_late_flights_counted() {
+    let (rows, report) = results(|job| flights_delay(job, FLIGHTS));
+    assert_eq!((rows.len(), report.late(), report.records_read()), (3_013, 540, 20_000));
+    assert_eq!(rows.iter().map(|row| row.flights).sum::<u64>(), 20_000 - 540);
+    let hour = minute("2001-01-01T08:00:00Z");
+    let at = |origin| rows.iter().find(|row| row.origin == origin && row.hour == hour).unwrap();
+    assert_eq!((at("LAX").flights, at("LAX").delay_mean_min), (44, 42.0 / 44.0));
+    assert_eq!((at("ORD").flights, at("ORD").delay_mean_min), (63, -215.0 / 63.0));
+}
+
+#[test]
+fn the_busiest_routes_are_ranked() {
+    let (days, report) = results(|job| flights_routes(job, FLIGHTS));
+    assert_eq!((days.len(), report.late()), (2, 0));
+    let routes = ["43 LAX-LAS", "43 LAS-LAX", "42 LAX-PHX", "40 PHX-LAX", "35 LAX-SFO"];
+    let shown = |(n, route): &(u64, String)| format!("{n} {route}");
+    assert_eq!(days[0].routes.iter().map(shown).collect::<Vec<_>>(), routes);
+}
+
+#[test]
+fn primes_are_found_once() {
+    let (digits, _) = results(|job| last_digits(job, 1_000));
+    assert_eq!(digits, [(1, 40), (2, 1), (3, 42), (5, 1), (7, 46), (9, 38)]);
+}
+
+#[test]
+fn heat_is_found_by_the_laws() {
+    let reading = |i: u32| Reading {
+        sensor: i % 5,
+        celsius: (i * 37 % 100) as f32,
+        at: Timestamp::from_millis(i64::from(i)),
+    };
+    let found = Verify::of((0..1_000).map(reading)).splits(1).run(|stream| heats(stream, 50.0));
+    assert!(found.len() > 50);
+    let first = found.iter().find(|heat| heat.sensor == 2).unwrap();
+    let ms = Timestamp::from_millis;
+    assert_eq!(first, &Heat { sensor: 2, from: ms(2), until: ms(12) });
+}
