@@ -14,7 +14,7 @@
 use std::{
     hint::{black_box, spin_loop},
     mem::MaybeUninit,
-    sync::{Arc, Barrier},
+    sync::{Arc, Barrier, LazyLock},
     thread,
     time::{Duration, Instant},
 };
@@ -193,9 +193,13 @@ const RIVALS: [Rival; 8] = [
     Rival { name: "crossbeam channel", make: channel },
 ];
 
+/// Asked for once: a thread that is pinned is told its own core only.
+static CORES: LazyLock<Vec<core_affinity::CoreId>> =
+    LazyLock::new(|| core_affinity::get_core_ids().unwrap_or_default());
+
 fn pin(nth: usize) {
-    if let Some(core) = core_affinity::get_core_ids().and_then(|ids| ids.get(nth).copied()) {
-        core_affinity::set_for_current(core);
+    if let Some(core) = CORES.get(nth) {
+        core_affinity::set_for_current(*core);
     }
 }
 

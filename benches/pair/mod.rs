@@ -1,12 +1,18 @@
 //! Two threads, each on a core of its own, that start together.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use core_affinity::CoreId;
+
+/// Asked for once: a thread that is pinned is told its own core only.
+static CORES: LazyLock<Vec<CoreId>> =
+    LazyLock::new(|| core_affinity::get_core_ids().unwrap_or_default());
+
 fn pin(nth: usize) {
-    if let Some(core) = core_affinity::get_core_ids().and_then(|ids| ids.get(nth).copied()) {
-        core_affinity::set_for_current(core);
+    if let Some(core) = CORES.get(nth) {
+        core_affinity::set_for_current(*core);
     }
 }
 
