@@ -231,8 +231,8 @@ macro_rules! check_alone {
             let add = |all: &mut (u64, u64, u64), hit: &Hit| {
                 *all = (all.0 + 1, all.1 + hit.worth, all.2.max(hit.worth));
             };
-            let (results, late) =
-                run!(shards, cut, $keyed => $windowed.aggregate_with_late(|hits| hits.fold_alone(add)));
+            let (results, late) = run!(shards, cut, $keyed => $windowed
+                .aggregate_with_late(|hits| hits.fold_alone(add)));
             prop_assert_eq!(&late, &oracle.late, "late on {} shards", shards);
             prop_assert_eq!(last(results), oracle.results(), "on {} shards", shards);
         }
@@ -442,13 +442,17 @@ fn records_without_event_time_and_at_its_ends_are_counted_once() {
         let cut = Cut { hits, splits: 1, batch: 1 };
         for shards in SHARDS {
             let (results, _) = run!(shards, cut, keyed => keyed
-                .window(Tumbling::of(1.seconds()))
-                .aggregate_with_late(|hits| (hits.count(), hits.sum(|hit| hit.worth), hits.max(|hit| hit.worth))));
+            .window(Tumbling::of(1.seconds()))
+            .aggregate_with_late(|hits| {
+                (hits.count(), hits.sum(|hit| hit.worth), hits.max(|hit| hit.worth))
+            }));
             assert_eq!(results.len(), 1, "{at} on {shards} shards");
             assert_eq!(results[0].value, (3, 3, 1));
             let (results, _) = run!(shards, cut, keyed => keyed
-                .window(Sliding::of(1.seconds(), 300.millis()))
-                .aggregate_with_late(|hits| (hits.count(), hits.sum(|hit| hit.worth), hits.max(|hit| hit.worth))));
+            .window(Sliding::of(1.seconds(), 300.millis()))
+            .aggregate_with_late(|hits| {
+                (hits.count(), hits.sum(|hit| hit.worth), hits.max(|hit| hit.worth))
+            }));
             // The last second of all time has no whole windows; that it ends is enough.
             assert!(results.len() <= 4, "{at} on {shards} shards");
             let all = results.iter().all(|found| found.value == (3, 3, 1));

@@ -38,8 +38,8 @@ pub enum Turn {
     Done,
 }
 
-/// Sleeps grow to this: sources that can't ring are looked at 100 times a second.
-const NAP_MAX: Duration = Duration::from_millis(10);
+/// Sleeps grow to this: sources that can't ring are looked at 25 times a second.
+const NAP_MAX: Duration = Duration::from_millis(40);
 const NAP_MIN: Duration = Duration::from_micros(50);
 
 impl Shard {

@@ -23,8 +23,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows `query`, run `run` of `runs` (0 for one that is not measured), and how many of `events` are through as `done` tells
-    /// it: a small thread calls it every 100 ms.
+    /// Shows `query`, run `run` of `runs` (0 for one that is not measured), and how many of
+    /// `events` are through as `done` tells it: a small thread calls it every 100 ms.
     ///
     /// ```
     /// use thalweg_cli::bench::progress::Progress;
