@@ -78,7 +78,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
     /// # let (sink, results) = Collect::new();
     /// # let (late_sink, too_late) = Collect::new();
     /// let (counts, late) = job
-    ///     .source(Memory::of([1_u64, 2, 13, 3]))
+    ///     .source(Memory::of([1_u64, 2, 13, 3]).splits(1))
     ///     .event_time(|n| Timestamp::from_millis(n as i64), 0.seconds())
     ///     .window(Tumbling::of(10.millis()))
     ///     .aggregate_with_late(|ns| ns.count());

@@ -19,7 +19,7 @@ use crate::time::{Timestamp, Watermark};
 /// # use thalweg::prelude::*;
 /// # let job = Job::new("doc");
 /// # let (sink, results) = Collect::new();
-/// job.source(Memory::of([1_u64, 2, 3, 4, 5, 6, 7]))
+/// job.source(Memory::of([1_u64, 2, 3, 4, 5, 6, 7]).splits(1))
 ///     .window(CountWindow::of(3))
 ///     .aggregate(|ns| ns.sum(|n| n))
 ///     .map(|three| three.value)
