@@ -98,7 +98,7 @@ fn step(event: &Event) -> Option<Move> {
     match event {
         Event::Bid(b) => {
             Some(Move { auction: b.auction, price: b.price, category: 0, length_ms: 0 })
-        },
+        }
         Event::Auction(a) => {
             let (category, length_ms) = (a.category as u32, (a.expires - a.date_time) as u32);
             Some(Move { auction: a.id, price: 0, category, length_ms })
