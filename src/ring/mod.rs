@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`spsc`] | one ring: one producer, one consumer, no lock |
-//! | [`mesh`] | n × n rings, one for each ordered pair of shards |
+//! | [`mesh()`] | n × n rings, one for each ordered pair of shards |
 //! | [`bell`] | the wake-up of a shard that sleeps, without lost wake-ups |
 //! | [`idle`] | what a shard does with a turn that had no work |
 //!
