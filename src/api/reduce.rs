@@ -208,7 +208,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     /// The record of each key with the least event time, given when the watermark has passed it.
     /// Of records of the same time it is the first to arrive. A key is forgotten `ttl` after its
     /// record, as for [`first_within`](Keyed::first_within). Late records are counted and left
-    /// out; so the result does not depend on shards.
+    /// out; so the result does not depend on shards, unless records of one key and the same time
+    /// come from several splits.
     ///
     /// ```
     /// # use thalweg::prelude::*;
