@@ -11,12 +11,14 @@ pub const FRAME_RECORDS: usize = 4096;
 /// memory of a pair: 8 × 32 KiB.
 pub const RING_FRAMES: usize = 8;
 
-/// Records a source hands on between two looks at the rings.
-pub const SOURCE_RECORDS: usize = 1024;
+/// Records a source hands on between two looks at the rings. A look costs little, but the loop over
+/// the records falls out of step with memory: at 1024 records of 64 bytes in a lent slice it took
+/// 15 % more time than at 4096, and 8192 gave no more.
+pub const SOURCE_RECORDS: usize = 4096;
 
 /// Batches of a source after which partly filled frames leave although the source has more: it
 /// bounds how far a watermark lags behind the records.
-pub const FLUSH_BATCHES: u32 = 4;
+pub const FLUSH_BATCHES: u32 = 1;
 
 /// Key groups, the unit in which keyed state moves between shards.
 pub const KEY_GROUPS: u32 = 1 << 12;

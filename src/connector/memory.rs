@@ -179,8 +179,10 @@ mod tests {
     #[test]
     fn slices_are_lent_in_order_in_portions() {
         let bid = |auction| Bid { auction, price: 1 };
-        let all: &'static [Bid] = Vec::leak((0..3_000).map(bid).collect());
-        let taken = read(&Memory::slices([&all[..2_500], &all[2_500..]]), 1).unwrap();
+        let (long, rest) = (2 * SOURCE_RECORDS as u64 + 500, 500);
+        let all: &'static [Bid] = Vec::leak((0..long + rest).map(bid).collect());
+        let (first, second) = all.split_at(long as usize);
+        let taken = read(&Memory::slices([first, second]), 1).unwrap();
         assert_eq!(taken.records, all);
         assert_eq!(taken.batches, 4);
         let shared: Arc<[Bid]> = Arc::from(all);

@@ -32,21 +32,26 @@ pub trait Chain: Clone + Send + 'static {
     type In: Record;
     /// The records it pushes.
     type Out: Record;
+    /// What changes with every record of a batch. It lies on the stack of the loop over the batch,
+    /// where the compiler sees that nothing else changes it and keeps it in registers.
+    type Local;
     /// Whether event time is taken from the records within this chain.
     const TIMED: bool = false;
 
-    /// Runs one record through the chain.
+    /// A batch of this split begins.
+    fn begin(&mut self, split: u32) -> Self::Local;
+
+    /// Runs one record of the batch through the chain.
     fn push<P: Push<Self::Out>>(
         &mut self,
+        local: &mut Self::Local,
         stamp: Stamp,
         record: <Self::In as Record>::View<'_>,
         to: &mut P,
     );
 
-    /// The next records are of this split.
-    fn begin(&mut self, split: u32) {
-        let _ = split;
-    }
+    /// The batch has ended.
+    fn end(&mut self, local: Self::Local);
 
     /// A split changed its state.
     fn split(&mut self, split: u32, state: SplitState) {
@@ -84,10 +89,13 @@ impl<R> Clone for Identity<R> {
 impl<R: Record> Chain for Identity<R> {
     type In = R;
     type Out = R;
+    type Local = ();
+    fn begin(&mut self, _: u32) {}
     #[inline(always)]
-    fn push<P: Push<R>>(&mut self, stamp: Stamp, record: R::View<'_>, to: &mut P) {
+    fn push<P: Push<R>>(&mut self, (): &mut (), stamp: Stamp, record: R::View<'_>, to: &mut P) {
         to.push(stamp, record);
     }
+    fn end(&mut self, (): ()) {}
 }
 
 /// A closure of the user's and what its results are pushed into: what a step hands to the chain
@@ -156,32 +164,56 @@ impl<R: Record, F: FnMut(R::View<'_>), P: Push<R>> Push<R> for Inspecting<'_, F,
 struct Timing<'a, F, P> {
     f: &'a mut F,
     to: &'a mut P,
-    newest: &'a mut Timestamp,
-    disorder: i64,
+    newest: &'a mut Newest,
 }
 
 impl<R: Record, F: FnMut(R::View<'_>) -> Timestamp, P: Push<R>> Push<R> for Timing<'_, F, P> {
     #[inline(always)]
     fn push(&mut self, _: Stamp, record: R::View<'_>) {
         let at = (self.f)(record);
-        let mark = mark(*self.newest, self.disorder);
-        *self.newest = (*self.newest).max(at);
+        let mark = self.newest.mark();
+        self.newest.see(at);
         self.to.push(Stamp { at, mark }, record);
     }
 }
 
-/// The watermark when the newest time is `newest`.
-#[inline(always)]
-fn mark(newest: Timestamp, disorder: i64) -> Watermark {
-    Timestamp::from_micros(newest.micros().saturating_sub(disorder))
+/// The newest time of a split, and the bound on its disorder.
+#[derive(Clone, Copy)]
+pub struct Newest {
+    /// Microseconds; at least `i64::MIN` and the disorder, so that the mark can't overflow.
+    at: i64,
+    /// Microseconds, not negative.
+    disorder: i64,
+}
+
+impl Newest {
+    /// Of a split that has given nothing.
+    fn none(disorder: i64) -> Newest {
+        Newest { at: i64::MIN + disorder, disorder }
+    }
+
+    #[inline(always)]
+    fn see(&mut self, at: Timestamp) {
+        self.at = self.at.max(at.micros());
+    }
+
+    /// The watermark.
+    #[inline(always)]
+    fn mark(self) -> Watermark {
+        Timestamp::from_micros(self.at.wrapping_sub(self.disorder))
+    }
 }
 
 /// Hands what a chain is told on to the chain before it.
 macro_rules! forward {
     () => {
+        type Local = C::Local;
         const TIMED: bool = C::TIMED;
-        fn begin(&mut self, split: u32) {
-            self.chain.begin(split);
+        fn begin(&mut self, split: u32) -> C::Local {
+            self.chain.begin(split)
+        }
+        fn end(&mut self, local: C::Local) {
+            self.chain.end(local);
         }
         fn split(&mut self, split: u32, state: SplitState) {
             self.chain.split(split, state);
@@ -211,9 +243,15 @@ where
     type Out = O;
     forward!();
     #[inline(always)]
-    fn push<P: Push<O>>(&mut self, stamp: Stamp, record: <C::In as Record>::View<'_>, to: &mut P) {
+    fn push<P: Push<O>>(
+        &mut self,
+        local: &mut C::Local,
+        stamp: Stamp,
+        record: <C::In as Record>::View<'_>,
+        to: &mut P,
+    ) {
         let mut link = Mapping(Link { f: &mut self.f, to, out: PhantomData::<fn() -> O> });
-        self.chain.push(stamp, record, &mut link);
+        self.chain.push(local, stamp, record, &mut link);
     }
 }
 
@@ -235,12 +273,13 @@ where
     #[inline(always)]
     fn push<P: Push<C::Out>>(
         &mut self,
+        local: &mut Self::Local,
         stamp: Stamp,
         record: <C::In as Record>::View<'_>,
         to: &mut P,
     ) {
         let mut link = Filtering(Link { f: &mut self.f, to, out: PhantomData::<fn()> });
-        self.chain.push(stamp, record, &mut link);
+        self.chain.push(local, stamp, record, &mut link);
     }
 }
 
@@ -263,10 +302,16 @@ where
     type Out = O;
     forward!();
     #[inline(always)]
-    fn push<P: Push<O>>(&mut self, stamp: Stamp, record: <C::In as Record>::View<'_>, to: &mut P) {
+    fn push<P: Push<O>>(
+        &mut self,
+        local: &mut C::Local,
+        stamp: Stamp,
+        record: <C::In as Record>::View<'_>,
+        to: &mut P,
+    ) {
         let out = PhantomData::<fn() -> O>;
         let mut link = FilterMapping(Link { f: &mut self.f, to, out });
-        self.chain.push(stamp, record, &mut link);
+        self.chain.push(local, stamp, record, &mut link);
     }
 }
 
@@ -289,9 +334,15 @@ where
     type Out = O;
     forward!();
     #[inline(always)]
-    fn push<P: Push<O>>(&mut self, stamp: Stamp, record: <C::In as Record>::View<'_>, to: &mut P) {
+    fn push<P: Push<O>>(
+        &mut self,
+        local: &mut C::Local,
+        stamp: Stamp,
+        record: <C::In as Record>::View<'_>,
+        to: &mut P,
+    ) {
         let mut link = FlatMapping(Link { f: &mut self.f, to, out: PhantomData::<fn() -> O> });
-        self.chain.push(stamp, record, &mut link);
+        self.chain.push(local, stamp, record, &mut link);
     }
 }
 
@@ -313,12 +364,13 @@ where
     #[inline(always)]
     fn push<P: Push<C::Out>>(
         &mut self,
+        local: &mut Self::Local,
         stamp: Stamp,
         record: <C::In as Record>::View<'_>,
         to: &mut P,
     ) {
         let mut link = Inspecting(Link { f: &mut self.f, to, out: PhantomData::<fn()> });
-        self.chain.push(stamp, record, &mut link);
+        self.chain.push(local, stamp, record, &mut link);
     }
 }
 
@@ -330,22 +382,20 @@ pub struct EventTime<C, F> {
     chain: C,
     f: F,
     disorder: i64,
-    /// The newest time of the split that is being read.
-    newest: Timestamp,
+    /// The split that was read last.
     current: usize,
-    splits: Vec<(Timestamp, SplitState)>,
+    splits: Vec<(Newest, SplitState)>,
 }
 
 impl<C, F> EventTime<C, F> {
     /// Takes event times from `f`; records may come up to `disorder` after newer ones.
     pub fn new(chain: C, f: F, disorder: std::time::Duration) -> Self {
-        let (disorder, newest) = (span(disorder), Timestamp::MIN);
-        EventTime { chain, f, disorder, newest, current: 0, splits: Vec::new() }
+        EventTime { chain, f, disorder: span(disorder), current: 0, splits: Vec::new() }
     }
 
     fn grow(&mut self, split: usize) {
         if split >= self.splits.len() {
-            self.splits.resize(split + 1, (Timestamp::MIN, SplitState::Ended));
+            self.splits.resize(split + 1, (Newest::none(self.disorder), SplitState::Ended));
         }
     }
 }
@@ -357,28 +407,34 @@ where
 {
     type In = C::In;
     type Out = C::Out;
+    type Local = (C::Local, Newest);
     const TIMED: bool = true;
 
     #[inline(always)]
     fn push<P: Push<C::Out>>(
         &mut self,
+        local: &mut Self::Local,
         stamp: Stamp,
         record: <C::In as Record>::View<'_>,
         to: &mut P,
     ) {
-        let (newest, disorder) = (&mut self.newest, self.disorder);
-        let mut link = Timing { f: &mut self.f, to, newest, disorder };
-        self.chain.push(stamp, record, &mut link);
+        let (before, newest) = local;
+        let mut link = Timing { f: &mut self.f, to, newest };
+        self.chain.push(before, stamp, record, &mut link);
     }
 
-    fn begin(&mut self, split: u32) {
-        self.chain.begin(split);
-        let split = split as usize;
-        self.grow(split.max(self.current));
-        self.splits[self.current].0 = self.newest;
-        self.current = split;
-        self.newest = self.splits[split].0;
-        self.splits[split].1 = SplitState::Active;
+    fn begin(&mut self, split: u32) -> Self::Local {
+        let before = self.chain.begin(split);
+        self.current = split as usize;
+        self.grow(self.current);
+        let (newest, state) = &mut self.splits[self.current];
+        *state = SplitState::Active;
+        (before, *newest)
+    }
+
+    fn end(&mut self, (before, newest): Self::Local) {
+        self.chain.end(before);
+        self.splits[self.current].0 = newest;
     }
 
     fn split(&mut self, split: u32, state: SplitState) {
@@ -391,18 +447,13 @@ where
         if input == Timestamp::MAX {
             return input;
         }
-        let newest = |i: usize, newest| {
-            if i == self.current { self.newest } else { newest }
-        };
         let of = |wanted| {
-            let splits = self.splits.iter().enumerate();
-            splits
-                .filter(move |(_, (_, state))| *state == wanted)
-                .map(|(i, &(at, _))| newest(i, at))
+            let splits = self.splits.iter().filter(move |(_, state)| *state == wanted);
+            splits.map(|(newest, _)| newest.mark())
         };
         match (of(SplitState::Active).min(), of(SplitState::Idle).max()) {
-            (Some(least), _) => mark(least, self.disorder),
-            (None, Some(last)) => mark(last, self.disorder),
+            (Some(least), _) => least,
+            (None, Some(last)) => last,
             (None, None) if self.splits.is_empty() => Timestamp::MIN,
             (None, None) => Timestamp::MAX,
         }

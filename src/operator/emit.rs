@@ -48,7 +48,7 @@ impl<R: Record> Emitter<R> {
     ///
     /// # Errors
     /// What the operators behind fail with.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, at: Timestamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
         if self.block.push::<R>(at, record) {
             return self.flush(out);
@@ -69,7 +69,7 @@ impl<R: Record> Emitter<R> {
     ///
     /// # Errors
     /// What the operators behind fail with.
-    #[inline]
+    #[inline(never)]
     pub fn flush(&mut self, out: &mut Output<'_>) -> Result {
         if self.block.is_empty() {
             return Ok(());

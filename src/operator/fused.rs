@@ -74,14 +74,14 @@ pub trait Stage<R: Record, const PORT: usize = 0>: Lifecycle {
 struct Tail<'a, 'b, S, const PORT: usize> {
     stage: &'a mut S,
     out: &'a mut Output<'b>,
-    result: Result,
+    result: &'a mut Result,
 }
 
 impl<R: Record, S: Stage<R, PORT>, const PORT: usize> Push<R> for Tail<'_, '_, S, PORT> {
     #[inline(always)]
     fn push(&mut self, stamp: Stamp, record: R::View<'_>) {
         if let Err(error) = self.stage.record(stamp, record, self.out) {
-            self.result = Err(error);
+            *self.result = Err(error);
         }
     }
 }
@@ -113,14 +113,13 @@ impl<C: Chain> Head<C> {
     where
         S: Stage<C::Out, PORT>,
     {
-        self.chain.begin(batch.split());
-        let mark = self.input;
-        let chain = &mut self.chain;
-        let mut tail = Tail { stage, out, result: Ok(()) };
+        let mut local = self.chain.begin(batch.split());
+        let (mark, mut result) = (self.input, Ok(()));
+        let mut tail = Tail { stage, out, result: &mut result };
         for (at, record) in batch.records::<C::In>() {
-            chain.push(Stamp { at, mark }, record, &mut tail);
+            self.chain.push(&mut local, Stamp { at, mark }, record, &mut tail);
         }
-        let Tail { result, .. } = tail;
+        self.chain.end(local);
         result
     }
 
@@ -220,6 +219,25 @@ where
         Fused2 { heads, told: Timestamp::MIN, stage }
     }
 
+    /// Runs both chains over a batch that came to both ports, in one loop: its records are brought
+    /// into the cache once.
+    fn run_both(&mut self, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
+        let (stage, mut result) = (&mut self.stage, Ok(()));
+        let marks = (self.heads.0.input, self.heads.1.input);
+        let (Head { chain: left, .. }, Head { chain: right, .. }) =
+            (&mut self.heads.0, &mut self.heads.1);
+        let (mut lefts, mut rights) = (left.begin(batch.split()), right.begin(batch.split()));
+        for (at, record, same) in batch.records_twice::<C0::In, C1::In>() {
+            let mut tail = Tail::<S, 0> { stage, out, result: &mut result };
+            left.push(&mut lefts, Stamp { at, mark: marks.0 }, record, &mut tail);
+            let mut tail = Tail::<S, 1> { stage, out, result: &mut result };
+            right.push(&mut rights, Stamp { at, mark: marks.1 }, same, &mut tail);
+        }
+        left.end(lefts);
+        right.end(rights);
+        result
+    }
+
     fn advance(&mut self, out: &mut Output<'_>) -> Result {
         self.heads.0.advance();
         self.heads.1.advance();
@@ -247,6 +265,11 @@ where
             0 => self.heads.0.run::<S, 0>(batch, &mut self.stage, out)?,
             _ => self.heads.1.run::<S, 1>(batch, &mut self.stage, out)?,
         }
+        self.stage.end(out)?;
+        self.advance(out)
+    }
+    fn process_both(&mut self, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
+        self.run_both(batch, out)?;
         self.stage.end(out)?;
         self.advance(out)
     }

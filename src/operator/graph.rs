@@ -1,7 +1,6 @@
 //! The operators of one shard and how a batch goes from one to the next.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Counters, Downstream, Operator, SplitState};
 use crate::error::Result;
@@ -15,6 +14,13 @@ pub struct Edge {
     pub node: usize,
     /// Its input port.
     pub port: usize,
+}
+
+impl Edge {
+    /// Whether this edge and the next lead to the first two ports of one operator.
+    fn is_with(&self, next: &Edge) -> bool {
+        self.node == next.node && self.port == 0 && next.port == 1
+    }
 }
 
 /// An operator with its place in the shard's graph.
@@ -92,12 +98,17 @@ impl<'a> Output<'a> {
             return Ok(());
         };
         for edge in edges {
-            let index = edge.node;
-            enter(self.below, self.first, index, self.trace, |node, out| {
-                act(node, edge.port, out)
-            })?;
+            self.visit(*edge, |node, out| act(node, edge.port, out))?;
         }
         Ok(())
+    }
+
+    fn visit(
+        &mut self,
+        edge: Edge,
+        act: impl FnOnce(&mut Touched<'_>, &mut Output<'_>) -> Result,
+    ) -> Result {
+        enter(self.below, self.first, edge.node, self.trace, act)
     }
 
     fn all(
@@ -113,11 +124,23 @@ impl<'a> Output<'a> {
     /// What an operator behind fails with.
     pub fn dispatch(&mut self, port: usize, batch: &Batch<'_>) -> Result {
         let records = batch.len() as u64;
-        self.counters.records_out.fetch_add(records, Relaxed);
-        self.each(port, |node, port, out| {
-            node.counters.records_in.fetch_add(records, Relaxed);
-            node.operator.process(port, batch, out)
-        })
+        self.counters.records_out.add(records);
+        let Some(edges) = self.edges.get(port) else {
+            return Ok(());
+        };
+        let mut edges = edges.as_slice();
+        while let [edge, rest @ ..] = edges {
+            let both = rest.first().is_some_and(|other| edge.is_with(other));
+            edges = &rest[usize::from(both)..];
+            self.visit(*edge, |node, out| {
+                node.counters.records_in.add(records * (1 + u64::from(both)));
+                match both {
+                    true => node.operator.process_both(batch, out),
+                    false => node.operator.process(edge.port, batch, out),
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Tells everything behind that nothing before `at` comes any more.

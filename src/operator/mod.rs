@@ -46,6 +46,7 @@ pub use source_node::SourceNode;
 pub use totals::{PartTotals, Totals};
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::error::Result;
@@ -94,17 +95,36 @@ pub struct Seat {
     pub idle_us: i64,
 }
 
+/// A count that one shard's thread adds to and any thread reads. Adding is a plain load and store:
+/// an atomic addition would empty the processor's pipeline twice a batch.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the thread of the counter's own shard may.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed) + n, Relaxed);
+    }
+
+    /// The count so far.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
 /// Counters of one operator on one shard, readable at any time.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Records taken in.
-    pub records_in: AtomicU64,
+    pub records_in: Counter,
     /// Records handed on.
-    pub records_out: AtomicU64,
+    pub records_out: Counter,
     /// Records that came too late.
-    pub late: AtomicU64,
+    pub late: Counter,
     /// Records that could not be read.
-    pub bad: AtomicU64,
+    pub bad: Counter,
 }
 
 /// One step of a job on one shard, called once per batch.
@@ -123,6 +143,15 @@ pub trait Operator: Send {
     /// # Errors
     /// Anything that must end the job.
     fn process(&mut self, port: usize, batch: &Batch<'_>, out: &mut Output<'_>) -> Result;
+
+    /// Takes the records of a batch that arrived on input ports 0 and 1 alike.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn process_both(&mut self, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
+        self.process(0, batch, out)?;
+        self.process(1, batch, out)
+    }
 
     /// An input port has nothing before `at` any more; the watermarks of a port strictly grow.
     ///

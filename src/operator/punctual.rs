@@ -1,7 +1,5 @@
 //! Which records are on time for an operator: decided before they change shards.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::{Lifecycle, Output, Progress, Seat, Stage, Stamp};
 use crate::error::Result;
 use crate::record::Record;
@@ -65,7 +63,7 @@ where
         match (self.rule)(stamp) {
             Some(at) => self.stage.record(Stamp { at, ..stamp }, record, out),
             None => {
-                out.counters().late.fetch_add(1, Relaxed);
+                out.counters().late.add(1);
                 Ok(())
             }
         }

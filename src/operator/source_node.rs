@@ -58,7 +58,7 @@ impl<R: Record> SourceNode<R> {
             feed.flush()?;
             Ok(progress)
         });
-        out.counters().bad.fetch_add(bad, Relaxed);
+        out.counters().bad.add(bad);
         progress.map_err(|error| {
             let context = format!("split {}, offset {}", reader.number, reader.split.offset());
             error.within(context)

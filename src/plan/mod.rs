@@ -159,7 +159,9 @@ impl Layout {
             let (bells, waiting) = (seat.bells.clone(), seat.waiting.clone());
             Arc::new(Lead::new(seat.shards, seat.lead_us, bells, waiting))
         };
-        let leads: Vec<_> = step.inputs.iter().map(|_| lead(&seats[0])).collect();
+        // A single shard has nobody to run ahead of.
+        let bounded = step.inputs.iter().filter(|_| seats.len() > 1);
+        let leads: Vec<_> = bounded.map(|_| lead(&seats[0])).collect();
         let sites = || seats.iter().map(|seat| Site { seat, leads: &leads }).enumerate();
         let inputs = step.inputs.len();
         let first = self.shards[0].len();

@@ -228,6 +228,37 @@ impl<'a> Batch<'a> {
         };
         Records { next: self.first, left: self.len, time, step, records: PhantomData }
     }
+
+    /// The records in order, each twice, for a loop that does two things with every record and
+    /// knows its type by two names.
+    ///
+    /// # Panics
+    /// When the records are of another type than `A` or `B`.
+    #[inline(always)]
+    pub fn records_twice<A: Record, B: Record>(&self) -> RecordsTwice<'a, A, B> {
+        assert!(self.record == TypeId::of::<B>(), "an edge carries records of one type");
+        RecordsTwice { records: self.records::<A>(), same: PhantomData }
+    }
+}
+
+/// The records of a [`Batch`] with two views of each; see [`Batch::records_twice`].
+pub struct RecordsTwice<'a, A, B> {
+    records: Records<'a, A>,
+    same: PhantomData<&'a [B]>,
+}
+
+impl<'a, A: Record, B: Record> Iterator for RecordsTwice<'a, A, B> {
+    type Item = (Timestamp, A::View<'a>, B::View<'a>);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.records.next;
+        let (time, view) = self.records.next()?;
+        // SAFETY: `A` and `B` are one type, see `records_twice`, and `next` has just read its
+        // record at this address.
+        let (same, _) = unsafe { B::read(at) };
+        Some((time, view, same))
+    }
 }
 
 /// The event time of all records that have none.
@@ -250,6 +281,9 @@ impl<'a, R: Record> Iterator for Records<'a, R> {
     #[inline(always)]
     fn next(&mut self) -> Option<(Timestamp, R::View<'a>)> {
         self.left = self.left.checked_sub(1)?;
+        // SAFETY: a block's and a slice's memory is not at address 0, see 1. below. Without this
+        // the loop asks for every record whether its address is the niche of `None`.
+        unsafe { std::hint::assert_unchecked(!self.next.is_null()) };
         // SAFETY: 1. a batch is made from a block or a slice of `len` records of this type, which
         // it borrows for `'a`. 2. at most `len` of them are read, one after the other. 3. there
         // are as many times, or the step is 0 and there is one.

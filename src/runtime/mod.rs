@@ -201,10 +201,10 @@ impl Running {
             let sum = |of: fn(&Counters) -> u64| watched.shards.iter().map(|c| of(c)).sum();
             OperatorReport {
                 name: watched.name.to_string(),
-                records_in: sum(|c| c.records_in.load(Relaxed)),
-                records_out: sum(|c| c.records_out.load(Relaxed)),
-                late: sum(|c| c.late.load(Relaxed)),
-                bad: sum(|c| c.bad.load(Relaxed)),
+                records_in: sum(|c| c.records_in.get()),
+                records_out: sum(|c| c.records_out.get()),
+                late: sum(|c| c.late.get()),
+                bad: sum(|c| c.bad.get()),
             }
         };
         Report {

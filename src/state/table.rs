@@ -110,6 +110,16 @@ impl<K: Key, V> Table<K, V> {
         }
     }
 
+    /// Puts the value of a key that has none: a lookup less than [`Table::insert`].
+    #[inline]
+    pub fn insert_new(&mut self, hash: u64, key: K, value: V) {
+        if K::SINGLE {
+            self.single = Some((key, value));
+        } else {
+            self.map.insert_unique(hash, (key, value), |(key, _)| key::hash(key));
+        }
+    }
+
     /// Takes a key and its value out.
     pub fn remove(&mut self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<(K, V)> {
         if K::SINGLE {

@@ -51,12 +51,16 @@ where
         Filling { by, aggregate, spec, lateness, panes, late_from, told, tardy, late }
     }
 
+    /// Makes the pane of this record the current one unless the record misses a window.
     #[cold]
     #[inline(never)]
-    fn enter(&mut self, at: Timestamp) {
+    fn enter(&mut self, Stamp { at, mark }: Stamp) {
         let first = us(self.spec.first_end(self.spec.pane_of(at)), self.lateness);
         // A split that was idle comes back behind the watermark: its own mark says nothing then.
         self.late_from = if self.told >= first { Timestamp::MIN } else { first };
+        if mark < self.late_from {
+            self.panes.enter(at);
+        }
     }
 
     /// Takes a record that comes too late for a window, maybe for all.
@@ -64,8 +68,8 @@ where
     #[inline(never)]
     fn miss(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
         let Stamp { at, mark } = stamp;
-        // The pane found last is another one's, `late_from` is this one's.
-        self.panes.forget();
+        // The current pane may be another one's, `late_from` is this one's.
+        self.panes.leave();
         let pane = self.spec.pane_of(at);
         match self.spec.place(pane, us(mark.max(self.told), -self.lateness)) {
             Place::Late => return self.late.take(at, record, out),
@@ -83,18 +87,18 @@ where
     fn add(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
         let Stamp { at, mark } = stamp;
         if !self.panes.holds(at) {
-            self.enter(at);
+            self.enter(stamp);
         }
         if mark >= self.late_from {
             return self.miss(stamp, record, out);
         }
         let part = self.by.part(record);
         let hash = B::hash(&part);
-        let table = self.panes.at(at);
+        let table = self.panes.current();
         if let Some(acc) = table.get_mut(hash, |key| B::is(&part, key)) {
             self.aggregate.add(acc, at, record);
         } else {
-            table.insert(hash, B::own(part), self.aggregate.start(at, record));
+            table.insert_new(hash, B::own(part), self.aggregate.start(at, record));
         }
         Ok(())
     }
@@ -289,7 +293,7 @@ where
         if let Some(acc) = table.get_mut(hash, |kept| *kept == key) {
             self.aggregate.merge(acc, &other);
         } else {
-            table.insert(hash, key, other);
+            table.insert_new(hash, key, other);
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
             match table.get_mut(hash, |other| other == key) {
                 Some(sum) => self.aggregate.merge(sum, acc),
                 None => {
-                    table.insert(hash, key.clone(), acc.clone());
+                    table.insert_new(hash, key.clone(), acc.clone());
                 }
             }
         }

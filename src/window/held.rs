@@ -99,7 +99,7 @@ impl<K: Key, T: Clone> Summed<K, T> {
                     *panes += 1;
                 }
                 None => {
-                    self.sum.insert(hash, key.clone(), (acc.clone(), 1));
+                    self.sum.insert_new(hash, key.clone(), (acc.clone(), 1));
                 }
             }
         }
@@ -172,7 +172,7 @@ impl<K: Key, T: Clone> Stacked<K, T> {
             match self.newer_sum.get_mut(hash, |other| other == key) {
                 Some(sum) => aggregate.merge(sum, acc),
                 None => {
-                    self.newer_sum.insert(hash, key.clone(), acc.clone());
+                    self.newer_sum.insert_new(hash, key.clone(), acc.clone());
                 }
             }
         }
@@ -217,11 +217,11 @@ impl<K: Key, T: Clone> Stacked<K, T> {
                         Some(remains)
                     }
                     None => {
-                        self.older_sum.insert(hash, key.clone(), acc);
+                        self.older_sum.insert_new(hash, key.clone(), acc);
                         None
                     }
                 };
-                remaining.insert(hash, key, remains);
+                remaining.insert_new(hash, key, remains);
             }
             panes.recycle(table);
             self.older.push_front((pane, remaining));

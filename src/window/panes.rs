@@ -6,52 +6,74 @@ use crate::record::Key;
 use crate::state::Table;
 use crate::time::Timestamp;
 
-/// The panes that have not been closed, by their start, oldest first; few at any time.
+/// The panes that have not been closed; few at any time.
 pub struct Panes<K, V> {
-    open: VecDeque<(Timestamp, Table<K, V>)>,
-    spare: Vec<Table<K, V>>,
+    /// Places of the open panes' tables by their start, oldest first.
+    open: VecDeque<(Timestamp, usize)>,
+    tables: Vec<Table<K, V>>,
+    /// Places of tables that no pane uses.
+    spare: Vec<usize>,
     /// Length of a pane, microseconds.
     length: i64,
     offset: i64,
-    /// The pane that the last record fell into: `[from, to)` and its place.
-    from: Timestamp,
-    to: Timestamp,
+    /// The current pane: its start, its length (0: there is none) and its table's place.
+    from: i64,
+    span: u64,
     place: usize,
 }
 
 impl<K: Key, V> Panes<K, V> {
     /// Panes of so many microseconds, aligned to `offset`.
     pub fn new(length: i64, offset: i64) -> Self {
-        let (open, spare) = (VecDeque::new(), Vec::new());
-        let (from, to) = (Timestamp::MAX, Timestamp::MIN);
-        Panes { open, spare, length, offset, from, to, place: 0 }
+        let (open, tables, spare) = (VecDeque::new(), Vec::new(), Vec::new());
+        Panes { open, tables, spare, length, offset, from: 0, span: 0, place: 0 }
     }
 
-    /// The table of the pane that holds a time. In the run of a stream it is the last one's.
-    #[inline(always)]
-    pub fn at(&mut self, at: Timestamp) -> &mut Table<K, V> {
-        if at < self.from || at >= self.to {
-            self.find(at);
-        }
-        &mut self.open[self.place].1
-    }
-
-    /// Whether the pane that [`Panes::at`] found last holds this time.
+    /// Whether the current pane holds this time.
     #[inline(always)]
     pub fn holds(&self, at: Timestamp) -> bool {
-        at >= self.from && at < self.to
+        (at.micros().wrapping_sub(self.from) as u64) < self.span
     }
 
+    /// The table of the current pane. There must be one.
+    #[inline(always)]
+    pub fn current(&mut self) -> &mut Table<K, V> {
+        &mut self.tables[self.place]
+    }
+
+    /// The table of the pane that holds a time, which becomes the current one.
+    #[inline(always)]
+    pub fn at(&mut self, at: Timestamp) -> &mut Table<K, V> {
+        if !self.holds(at) {
+            self.enter(at);
+        }
+        self.current()
+    }
+
+    /// Makes the pane that holds a time the current one, opens it if need be.
     #[cold]
     #[inline(never)]
-    fn find(&mut self, at: Timestamp) {
-        self.from = at.align_down(self.length, self.offset);
-        self.to = Timestamp::from_micros(self.from.micros().saturating_add(self.length));
-        self.place = self.open.partition_point(|(start, _)| *start < self.from);
-        if self.open.get(self.place).is_none_or(|(start, _)| *start != self.from) {
-            let table = self.spare.pop().unwrap_or_default();
-            self.open.insert(self.place, (self.from, table));
-        }
+    pub fn enter(&mut self, at: Timestamp) {
+        let from = at.align_down(self.length, self.offset);
+        let to = from.micros().saturating_add(self.length);
+        (self.from, self.span) = (from.micros(), from.micros().abs_diff(to));
+        let index = self.open.partition_point(|(start, _)| *start < from);
+        self.place = match self.open.get(index) {
+            Some((start, place)) if *start == from => *place,
+            _ => {
+                let place = self.spare.pop().unwrap_or_else(|| {
+                    self.tables.push(Table::default());
+                    self.tables.len() - 1
+                });
+                self.open.insert(index, (from, place));
+                place
+            }
+        };
+    }
+
+    /// No pane is the current one any more.
+    pub fn leave(&mut self) {
+        self.span = 0;
     }
 
     /// Takes out the oldest pane if it starts before a time.
@@ -59,13 +81,10 @@ impl<K: Key, V> Panes<K, V> {
         if self.open.front()?.0 >= at {
             return None;
         }
-        self.forget();
-        self.open.pop_front()
-    }
-
-    /// Forgets which pane was found last, so that [`Panes::holds`] is false.
-    pub fn forget(&mut self) {
-        (self.from, self.to) = (Timestamp::MAX, Timestamp::MIN);
+        self.leave();
+        let (start, place) = self.open.pop_front()?;
+        self.spare.push(place);
+        Some((start, std::mem::take(&mut self.tables[place])))
     }
 
     /// The start of the oldest open pane.
@@ -76,6 +95,12 @@ impl<K: Key, V> Panes<K, V> {
     /// Gives an emptied table back to be used again.
     pub fn recycle(&mut self, mut table: Table<K, V>) {
         table.clear();
-        self.spare.push(table);
+        match self.spare.last() {
+            Some(place) => self.tables[*place] = table,
+            None => {
+                self.spare.push(self.tables.len());
+                self.tables.push(table);
+            }
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! What windows give: results, and on a side stream the records that came too late.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use crate::error::Result;
 use crate::operator::{Aggregate, Emitter, Output};
 use crate::record::{InWindow, Key, Record};
@@ -22,6 +20,7 @@ impl<R: Record, K: Key, A: Aggregate<R>> Results<R, K, A> {
     }
 
     /// Gives the result of the window `[start, end)`, with event time `at`.
+    #[inline(always)]
     pub fn give(
         &mut self,
         at: Timestamp,
@@ -59,7 +58,7 @@ impl<R: Record> Late<R> {
     #[cold]
     #[inline(never)]
     pub fn take(&mut self, at: Timestamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
-        out.counters().late.fetch_add(1, Relaxed);
+        out.counters().late.add(1);
         self.side.as_mut().map_or(Ok(()), |side| side.push(at, record, out))
     }
 
