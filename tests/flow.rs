@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use support::{Deal, Gathered};
+use thalweg::operator::{Feed, Progress, Source, Split};
 use thalweg::prelude::*;
 
 record! {
@@ -253,4 +254,57 @@ fn much_passes_through_small_rings() {
     job.source(Deal((0..n).collect(), 3)).rebalance().gather().map(|n| n).sink(sink);
     job.run().unwrap();
     assert_eq!(sorted(&results), (0..n).collect::<Vec<u64>>());
+}
+
+/// Two splits that never end: one gives one record and falls silent, the other goes on to 10 s.
+struct Silent;
+
+struct SilentSplit(std::vec::IntoIter<Bid>);
+
+impl Source for Silent {
+    type Record = Bid;
+    fn name(&self) -> String {
+        "silent".into()
+    }
+    fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<Bid>>>> {
+        let splits = [bids(1), bids(1_000)];
+        Ok(splits.map(|bids| Box::new(SilentSplit(bids.into_iter())) as _).into_iter().collect())
+    }
+}
+
+impl Split<Bid> for SilentSplit {
+    fn poll(&mut self, feed: &mut Feed<'_, Bid>) -> Result<Progress> {
+        let Some(bid) = self.0.next() else { return Ok(Progress::Idle) };
+        bid.lend(|bid| feed.push(bid))?;
+        Ok(Progress::Busy)
+    }
+}
+
+#[test]
+fn a_shard_whose_splits_are_idle_holds_no_other_back() {
+    for shards in [1, 2, 4, 8] {
+        let job = Job::new("silent").shards(shards).idle_after(20.millis());
+        let bids = job.source(Silent).event_time(|bid| bid.at, 0.seconds());
+        let results = windows(bids.settle());
+        let running = job.start().unwrap();
+        // All but the last window, which nothing closes.
+        let expected = naive(&bids_until_9_s()).len();
+        let begun = std::time::Instant::now();
+        while results.lock().unwrap().len() < expected {
+            assert!(begun.elapsed() < 30.seconds(), "{shards} shards: windows stay open");
+            std::thread::sleep(1.millis());
+        }
+        running.stop();
+        running.join().unwrap();
+        let mut expected = naive(&bids_until_9_s());
+        // The silent split's record is the other's first one once more.
+        let first = expected.iter_mut().find(|w| w.key == 0 && w.start.millis() == 0).unwrap();
+        first.value.0 += 1;
+        expected.sort();
+        assert_eq!(sorted(&results), expected, "{shards} shards");
+    }
+}
+
+fn bids_until_9_s() -> Vec<Bid> {
+    bids(900)
 }

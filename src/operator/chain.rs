@@ -6,6 +6,7 @@
 
 use std::marker::PhantomData;
 
+use super::quiet::{all_idle, least};
 use super::{Emit, SplitState};
 use crate::record::Record;
 use crate::time::{Timestamp, Watermark, span};
@@ -60,6 +61,11 @@ pub trait Chain: Clone + Send + 'static {
 
     /// The watermark after what was pushed so far, given the input's.
     fn watermark(&self, input: Watermark) -> Watermark {
+        input
+    }
+
+    /// Whether it is silent for long, given whether its input is.
+    fn is_idle(&self, input: bool) -> bool {
         input
     }
 }
@@ -220,6 +226,9 @@ macro_rules! forward {
         }
         fn watermark(&self, input: Watermark) -> Watermark {
             self.chain.watermark(input)
+        }
+        fn is_idle(&self, input: bool) -> bool {
+            self.chain.is_idle(input)
         }
     };
 }
@@ -393,6 +402,15 @@ impl<C, F> EventTime<C, F> {
         EventTime { chain, f, disorder: span(disorder), current: 0, splits: Vec::new() }
     }
 
+    /// The watermark of each split, and whether it is idle.
+    fn marks(&self) -> impl Iterator<Item = (Watermark, bool)> {
+        self.splits.iter().map(|(newest, state)| match state {
+            SplitState::Active => (newest.mark(), false),
+            SplitState::Idle => (newest.mark(), true),
+            SplitState::Ended => (Timestamp::MAX, false),
+        })
+    }
+
     fn grow(&mut self, split: usize) {
         if split >= self.splits.len() {
             self.splits.resize(split + 1, (Newest::none(self.disorder), SplitState::Ended));
@@ -447,15 +465,13 @@ where
         if input == Timestamp::MAX {
             return input;
         }
-        let of = |wanted| {
-            let splits = self.splits.iter().filter(move |(_, state)| *state == wanted);
-            splits.map(|(newest, _)| newest.mark())
-        };
-        match (of(SplitState::Active).min(), of(SplitState::Idle).max()) {
-            (Some(least), _) => least,
-            (None, Some(last)) => last,
-            (None, None) if self.splits.is_empty() => Timestamp::MIN,
-            (None, None) => Timestamp::MAX,
+        match self.splits.is_empty() {
+            true => Timestamp::MIN,
+            false => least(self.marks()),
         }
+    }
+
+    fn is_idle(&self, input: bool) -> bool {
+        input || all_idle(self.marks())
     }
 }

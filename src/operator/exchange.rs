@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 
+use super::quiet::{all_idle, least};
 use super::{Lifecycle, Operator, Output, Partition, Progress, Seat, Stage, Stamp};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{FLUSH_BATCHES, RING_FRAMES};
@@ -24,6 +25,8 @@ pub enum Packet {
     Frame(Frame),
     /// A watermark alone.
     Watermark(Watermark),
+    /// The sender is silent for long; its next packet says that it is so no longer.
+    Idle,
     /// The sender has ended.
     Finish,
 }
@@ -43,6 +46,7 @@ pub struct Arrival {
     ring: Consumer<Packet>,
     home: Producer<Box<dyn Payload>>,
     watermark: Watermark,
+    idle: bool,
     finished: bool,
 }
 
@@ -56,12 +60,18 @@ pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
             let (empties, home) = ring(2 * RING_FRAMES);
             let (waiting, told) = (VecDeque::new(), Timestamp::MIN);
             all[from].0.push(Lane { ring: packets, home, waiting, told });
-            let (watermark, finished) = (Timestamp::MIN, false);
-            all[to].1.push(Arrival { ring: arriving, home: empties, watermark, finished });
+            let (watermark, idle, finished) = (Timestamp::MIN, false, false);
+            all[to].1.push(Arrival { ring: arriving, home: empties, watermark, idle, finished });
         }
     }
-    let inbox =
-        |from| Inbox { from, bells: bells.clone(), told: Timestamp::MIN, next: 0, unsent: 0 };
+    let inbox = |from| Inbox {
+        from,
+        bells: bells.clone(),
+        told: Timestamp::MIN,
+        idle: false,
+        next: 0,
+        unsent: 0,
+    };
     all.into_iter().map(|(lanes, from)| (lanes, inbox(from))).collect()
 }
 
@@ -145,6 +155,14 @@ impl<R: Record, P: Partition<R>> Lifecycle for Exchange<R, P> {
         Ok(())
     }
 
+    fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
+        if idle {
+            self.flush(out)?;
+            (0..self.lanes.len()).for_each(|shard| self.send(shard, Packet::Idle));
+        }
+        Ok(())
+    }
+
     fn flush(&mut self, _: &mut Output<'_>) -> Result {
         for shard in 0..self.lanes.len() {
             if !self.blocks[shard].is_empty() {
@@ -217,7 +235,9 @@ impl<R: Record, P: Partition<R>> Exchange<R, P> {
 pub struct Inbox {
     from: Vec<Arrival>,
     bells: Bells,
+    /// What the operators behind were told.
     told: Watermark,
+    idle: bool,
     next: usize,
     /// Packets since the operators behind last sent what they hold back.
     unsent: u32,
@@ -233,7 +253,9 @@ impl Inbox {
             }
             return Ok(false);
         };
+        arrival.idle = matches!(packet, Packet::Idle);
         match packet {
+            Packet::Idle => (),
             Packet::Frame(Frame { watermark, mut payload }) => {
                 out.dispatch(0, &payload.batch().from_split(sender as u32))?;
                 payload.clear();
@@ -250,13 +272,17 @@ impl Inbox {
     }
 
     fn advance(&mut self, out: &mut Output<'_>) -> Result {
-        let low = self.from.iter().map(|arrival| arrival.watermark).min();
-        let low = low.unwrap_or(Timestamp::MAX);
-        if low <= self.told {
-            return Ok(());
+        let from = || self.from.iter().map(|arrival| (arrival.watermark, arrival.idle));
+        let (low, idle) = (least(from()), all_idle(from()));
+        if low > self.told {
+            self.told = low;
+            out.watermark(low)?;
         }
-        self.told = low;
-        out.watermark(low)
+        if idle != self.idle {
+            self.idle = idle;
+            out.idle(idle)?;
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::quiet::{all_idle, least};
 use super::{Chain, Lead, Operator, Output, Progress, Push, Seat, SplitState, Stamp};
 use crate::error::Result;
 use crate::record::{Batch, Record};
@@ -32,6 +33,13 @@ pub trait Lifecycle: Send + 'static {
     /// Anything that must end the job.
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         out.watermark(at)
+    }
+    /// See [`Operator::idle`].
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
+        out.idle(idle)
     }
     /// See [`Operator::flush`].
     ///
@@ -93,6 +101,10 @@ struct Head<C> {
     input: Watermark,
     /// The watermark that the stage was told.
     told: Watermark,
+    /// Whether the input is idle.
+    input_idle: bool,
+    /// Whether the chain is.
+    idle: bool,
     lead: Option<Arc<Lead>>,
     shard: usize,
 }
@@ -100,7 +112,9 @@ struct Head<C> {
 impl<C: Chain> Head<C> {
     fn new(chain: C, lead: Option<Arc<Lead>>) -> Self {
         let (input, told) = (Timestamp::MIN, Timestamp::MIN);
-        Head { chain, input, told, lead: lead.filter(|_| C::TIMED), shard: 0 }
+        let (input_idle, idle) = (false, false);
+        let lead = lead.filter(|_| C::TIMED);
+        Head { chain, input, told, input_idle, idle, lead, shard: 0 }
     }
 
     #[inline(always)]
@@ -123,17 +137,21 @@ impl<C: Chain> Head<C> {
         result
     }
 
-    /// The watermark to tell the stage, when it has grown.
-    fn advance(&mut self) -> Option<Watermark> {
+    /// Notes the watermark and whether the chain is idle, for this shard and the others; whether
+    /// there is news.
+    fn advance(&mut self) -> (Option<Watermark>, Option<bool>) {
         let low = self.chain.watermark(self.input);
-        if low <= self.told {
-            return None;
+        let grown = (low > self.told).then_some(low);
+        self.told = self.told.max(low);
+        let idle = self.chain.is_idle(self.input_idle);
+        let turned = (idle != self.idle).then_some(idle);
+        self.idle = idle;
+        if let Some(lead) = &self.lead
+            && (grown.is_some() || turned.is_some())
+        {
+            lead.publish(self.shard, if idle { Timestamp::MAX } else { self.told });
         }
-        self.told = low;
-        if let Some(lead) = &self.lead {
-            lead.publish(self.shard, low);
-        }
-        Some(low)
+        (grown, turned)
     }
 
     /// Tells the stage's other shards that this one no longer holds them back.
@@ -160,6 +178,15 @@ impl<C: Chain, S: Stage<C::Out>> Fused<C, S> {
         Fused { head: Head::new(chain, lead), stage }
     }
 
+    /// Tells the stage how far its input has come.
+    fn advance(&mut self, out: &mut Output<'_>) -> Result {
+        let (grown, turned) = self.head.advance();
+        if let Some(at) = grown {
+            self.stage.watermark(at, out)?;
+        }
+        turned.map_or(Ok(()), |idle| self.stage.idle(idle, out))
+    }
+
     /// The work at the chain's end.
     pub fn stage(&mut self) -> &mut S {
         &mut self.stage
@@ -174,15 +201,19 @@ impl<C: Chain, S: Stage<C::Out>> Operator for Fused<C, S> {
     fn process(&mut self, _: usize, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
         self.head.run::<S, 0>(batch, &mut self.stage, out)?;
         self.stage.end(out)?;
-        self.head.advance().map_or(Ok(()), |at| self.stage.watermark(at, out))
+        self.advance(out)
     }
     fn watermark(&mut self, _: usize, at: Watermark, out: &mut Output<'_>) -> Result {
         self.head.input = at;
-        self.head.advance().map_or(Ok(()), |at| self.stage.watermark(at, out))
+        self.advance(out)
     }
     fn split(&mut self, _: usize, split: u32, state: SplitState, out: &mut Output<'_>) -> Result {
         self.head.chain.split(split, state);
-        self.head.advance().map_or(Ok(()), |at| self.stage.watermark(at, out))
+        self.advance(out)
+    }
+    fn idle(&mut self, _: usize, idle: bool, out: &mut Output<'_>) -> Result {
+        self.head.input_idle = idle;
+        self.advance(out)
     }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
         self.stage.flush(out)
@@ -202,7 +233,9 @@ impl<C: Chain, S: Stage<C::Out>> Operator for Fused<C, S> {
 /// The operator made of two chains and a stage with two input ports.
 pub struct Fused2<C0, C1, S> {
     heads: (Head<C0>, Head<C1>),
+    /// What the stage was told.
     told: Watermark,
+    idle: bool,
     stage: S,
 }
 
@@ -216,7 +249,7 @@ where
     pub fn new(chains: (C0, C1), stage: S, leads: [Option<Arc<Lead>>; 2]) -> Self {
         let [left, right] = leads;
         let heads = (Head::new(chains.0, left), Head::new(chains.1, right));
-        Fused2 { heads, told: Timestamp::MIN, stage }
+        Fused2 { heads, told: Timestamp::MIN, idle: false, stage }
     }
 
     /// Runs both chains over a batch that came to both ports, in one loop: its records are brought
@@ -241,12 +274,19 @@ where
     fn advance(&mut self, out: &mut Output<'_>) -> Result {
         self.heads.0.advance();
         self.heads.1.advance();
-        let low = self.heads.0.told.min(self.heads.1.told);
-        if low <= self.told {
-            return Ok(());
+        let heads =
+            [(self.heads.0.told, self.heads.0.idle), (self.heads.1.told, self.heads.1.idle)];
+        let low = least(heads.into_iter());
+        if low > self.told {
+            self.told = low;
+            self.stage.watermark(low, out)?;
         }
-        self.told = low;
-        self.stage.watermark(low, out)
+        let idle = all_idle(heads.into_iter());
+        if idle != self.idle {
+            self.idle = idle;
+            self.stage.idle(idle, out)?;
+        }
+        Ok(())
     }
 }
 
@@ -290,6 +330,13 @@ where
         match port {
             0 => self.heads.0.chain.split(split, state),
             _ => self.heads.1.chain.split(split, state),
+        }
+        self.advance(out)
+    }
+    fn idle(&mut self, port: usize, idle: bool, out: &mut Output<'_>) -> Result {
+        match port {
+            0 => self.heads.0.input_idle = idle,
+            _ => self.heads.1.input_idle = idle,
         }
         self.advance(out)
     }

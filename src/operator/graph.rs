@@ -151,6 +151,14 @@ impl<'a> Output<'a> {
         self.all(|node, port, out| node.operator.watermark(port, at, out))
     }
 
+    /// Tells everything behind that this input is silent for long, or is so no longer.
+    ///
+    /// # Errors
+    /// What an operator behind fails with.
+    pub fn idle(&mut self, idle: bool) -> Result {
+        self.all(|node, port, out| node.operator.idle(port, idle, out))
+    }
+
     /// Tells everything behind about a split.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod pairing;
 mod pass;
 mod process;
 mod punctual;
+mod quiet;
 mod route;
 mod sink;
 mod source;
@@ -175,6 +176,15 @@ pub trait Operator: Send {
     ) -> Result {
         let _ = (port, split, state, out);
         Ok(())
+    }
+
+    /// An input port is silent for long, or is so no longer: watermarks do without it meanwhile.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn idle(&mut self, port: usize, idle: bool, out: &mut Output<'_>) -> Result {
+        let _ = port;
+        out.idle(idle)
     }
 
     /// The input has nothing more at the moment, or much has gathered: what is held back leaves.

@@ -80,6 +80,9 @@ where
         }
         self.to.watermark(at, out)
     }
+    fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
+        self.to.idle(idle, out)
+    }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
         self.to.flush(out)
     }

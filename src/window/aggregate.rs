@@ -126,6 +126,21 @@ where
     pub fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64, side: bool, to: X) -> Self {
         Partial { filling: Filling::new(by, aggregate, spec, lateness, side), to }
     }
+
+    /// Hands on the partial results of all panes that start before a time.
+    fn send(&mut self, before: Timestamp, out: &mut Output<'_>) -> Result
+    where
+        X: Stage<(B::Key, Timestamp, A::Acc)>,
+    {
+        while let Some((pane, mut table)) = self.filling.panes.pop_before(before) {
+            let stamp = Stamp { at: pane, mark: self.filling.told };
+            for (key, acc) in table.drain() {
+                (key, pane, acc).lend(|partial| self.to.record(stamp, partial, out))?;
+            }
+            self.filling.panes.recycle(table);
+        }
+        Ok(())
+    }
 }
 
 impl<R, B, A, X> Lifecycle for Partial<R, B, A, X>
@@ -149,17 +164,18 @@ where
             let stamp = Stamp { at: from, mark: at };
             (key, pane, acc).lend(|partial| self.to.record(stamp, partial, out))?;
         }
-        let closed = self.filling.spec.closed(at);
-        while let Some((pane, mut table)) = self.filling.panes.pop_before(closed) {
-            let stamp = Stamp { at: pane, mark: at };
-            for (key, acc) in table.drain() {
-                (key, pane, acc).lend(|partial| self.to.record(stamp, partial, out))?;
-            }
-            self.filling.panes.recycle(table);
-        }
+        self.send(self.filling.spec.closed(at), out)?;
         self.to.watermark(at, out)?;
         // For the late records that leave here.
         out.watermark(at)
+    }
+    fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
+        if idle {
+            // Windows close without this shard from now on, but not without what it has read.
+            self.send(Timestamp::MAX, out)?;
+        }
+        self.to.idle(idle, out)?;
+        out.idle(idle)
     }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
         self.to.flush(out)?;
@@ -241,8 +257,12 @@ where
     A: Aggregate<R>,
 {
     aggregate: A,
+    spec: WindowSpec,
+    lateness: i64,
     panes: Panes<K, A::Acc>,
     windows: Windows<R, K, A>,
+    /// The watermark that this shard was told.
+    told: Watermark,
 }
 
 impl<R, K, A> Merging<R, K, A>
@@ -255,7 +275,8 @@ where
     pub fn new(aggregate: A, spec: WindowSpec, again: Again) -> Self {
         let panes = Panes::new(spec.pane, spec.offset);
         let windows = Windows::new(aggregate.clone(), spec, again);
-        Merging { aggregate, panes, windows }
+        let (lateness, told) = (again.lateness, Timestamp::MIN);
+        Merging { aggregate, spec, lateness, panes, windows, told }
     }
 }
 
@@ -266,6 +287,7 @@ where
     A: Aggregate<R>,
 {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        self.told = at;
         self.windows.close(&mut self.panes, at, out)?;
         out.watermark(at)
     }
@@ -279,11 +301,22 @@ where
 {
     fn record(
         &mut self,
-        Stamp { at, .. }: Stamp,
+        Stamp { mut at, .. }: Stamp,
         (key, pane, acc): <(K, Timestamp, A::Acc) as Record>::View<'_>,
-        _: &mut Output<'_>,
+        out: &mut Output<'_>,
     ) -> Result {
         let (key, other) = (K::own(key), A::Acc::own(acc));
+        let closed = us(self.told, -self.lateness);
+        if us(pane, self.spec.pane) <= closed {
+            // The shard that sent it was idle, and the others did not wait for it.
+            match self.spec.place(pane, closed) {
+                Place::From(end) => at = at.max(end),
+                Place::Late | Place::Nowhere => {
+                    out.counters().late.add(1);
+                    return Ok(());
+                }
+            }
+        }
         if at > pane {
             self.windows.tardy(at, pane, &key, &other);
             return Ok(());

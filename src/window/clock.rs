@@ -38,6 +38,10 @@ impl<R: Record> Lifecycle for Clock<R> {
         self.ended = true;
         out.watermark(at)
     }
+    fn idle(&mut self, _: bool, _: &mut Output<'_>) -> Result {
+        // The clock goes on.
+        Ok(())
+    }
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
         if self.ended {
             return Ok(Progress::Done);

@@ -64,6 +64,10 @@ impl<R: Record, X: Lifecycle> Lifecycle for Gate<R, X> {
         self.to.watermark(at, out)?;
         if self.sends { out.watermark(at) } else { Ok(()) }
     }
+    fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
+        self.to.idle(idle, out)?;
+        if self.sends { out.idle(idle) } else { Ok(()) }
+    }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
         self.to.flush(out)?;
         if self.sends { out.flush() } else { Ok(()) }
