@@ -123,3 +123,110 @@ fn what_is_wrong_outside_is_said_in_words() {
     let error = job.run().unwrap_err().to_string();
     assert!(error.contains("writing") && error.contains("file"), "{error}");
 }
+
+#[test]
+fn a_log_keeps_times_and_refuses_other_types_and_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let job = Job::new("write").shards(1);
+    job.source(Memory::of(bids(3_000)).splits(1))
+        .event_time(|bid| bid.at, 0.seconds())
+        .sink(RecordLog::write(directory.path()));
+    job.run().unwrap();
+    let log = path(directory.path(), "*.tlog");
+
+    let job = Job::new("times").shards(2);
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&times);
+    job.source(RecordLog::read::<Bid>(&log)).sink(Callback::new::<Bid>(move |shard, at, bid| {
+        shared.lock().unwrap().push((shard, at, bid.at));
+    }));
+    job.run().unwrap();
+    let times = times.lock().unwrap();
+    assert_eq!(times.len(), 3_000);
+    assert!(times.iter().all(|(shard, at, own)| *shard == 0 && at == own));
+
+    let job = Job::new("wrong").shards(1);
+    job.source(RecordLog::read::<(u64, u64)>(&log)).sink(Discard);
+    let error = job.run().unwrap_err().to_string();
+    assert!(error.contains("it holds struct Bid") && error.contains("the job reads"), "{error}");
+
+    let file = directory.path().join("part-0.tlog");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let job = Job::new("damaged").shards(1);
+    job.source(RecordLog::read::<Bid>(&log)).sink(Discard);
+    let error = job.run().unwrap_err().to_string();
+    assert!(error.contains("part-0.tlog") && error.contains("checksum is wrong"), "{error}");
+}
+
+#[test]
+fn pieces_of_a_file_are_read_by_all_shards_whatever_ends_its_lines() {
+    let directory = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = (0..1_000).map(|i| format!("line {i}")).collect();
+    for end in ["\n", "\r\n"] {
+        fs::write(directory.path().join("text"), lines.join(end)).unwrap();
+        let job = Job::new("pieces").shards(2);
+        let (sink, results) = Collect::new();
+        job.source(Files::lines(path(directory.path(), "text")).splits_per_file(2)).sink(sink);
+        job.run().unwrap();
+        let shards = results.take_shards();
+        assert!(shards.iter().all(|read| read.len() > 400), "{} lines", shards[0].len());
+        assert_eq!(shards.concat(), lines);
+    }
+}
+
+#[test]
+fn files_of_more_shards_are_not_mixed_with_new_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |shards| {
+        let job = Job::new("write").shards(shards);
+        job.source(Counter::to(10)).sink(Files::to_lines(directory.path()));
+        job.run()
+    };
+    write(3).unwrap();
+    let error = write(2).unwrap_err().to_string();
+    assert!(error.contains("part-2.txt is of an earlier run"), "{error}");
+    write(3).unwrap();
+}
+
+#[test]
+fn every_number_arrives_once_in_bulk_and_bit_by_bit() {
+    // A poll gives 1024 records: one more, one less, and many polls.
+    for end in [0, 1, 1_023, 1_024, 1_025, 2_049] {
+        for shards in [1, 3] {
+            let job = Job::new("bulk").shards(shards);
+            let (sink, results) = Collect::new();
+            job.source(Counter::to(end)).sink(sink);
+            job.run().unwrap();
+            assert!(results.sorted().into_iter().eq(0..end), "{end} on {shards} shards");
+        }
+    }
+    let job = Job::new("bit by bit").shards(2);
+    let ((sink, results), (sums, digest)) = (Collect::new(), Digest::new::<u64>());
+    let numbers = job.source(Counter::to(200).rate(2_000.0));
+    numbers.clone().sink(sink);
+    numbers.sink(sums);
+    job.run().unwrap();
+    let shards = results.take_shards();
+    assert!(shards[0].iter().copied().eq((0..200).step_by(2)));
+    assert!(shards[1].iter().copied().eq((1..200).step_by(2)));
+    assert_eq!(digest.rows(), 200);
+}
+
+#[test]
+fn a_callback_is_told_the_shard_and_the_time() {
+    let job = Job::new("called").shards(2);
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&calls);
+    job.source(Counter::to(6)).event_time(|n| Timestamp::from_millis(n as i64), 0.seconds()).sink(
+        Callback::new::<u64>(move |shard, at, n| {
+            shared.lock().unwrap().push((n, shard, at.millis()));
+        }),
+    );
+    job.run().unwrap();
+    let mut calls = calls.lock().unwrap().clone();
+    calls.sort_unstable();
+    assert_eq!(calls, (0..6).map(|n| (n, n as usize % 2, n as i64)).collect::<Vec<_>>());
+}

@@ -17,7 +17,7 @@ use crate::plan::{Flow, Make, Origin, Step};
 use crate::record::Record;
 
 impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
-    /// Deals records out to the shards in turn (round robin).
+    /// Deals records out to the shards in turn (round robin), each shard those that it has.
     ///
     /// ```
     /// # use thalweg::prelude::*;
@@ -32,7 +32,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         self.moved("rebalance", Deal::default())
     }
 
-    /// Sends each record to a shard chosen at random; the same seed chooses the same.
+    /// Sends each record to a shard chosen at random. With the same seed a shard's records go the
+    /// same ways in every run, if they come in the same order.
     ///
     /// ```
     /// # use thalweg::prelude::*;
@@ -62,7 +63,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         self.moved("broadcast", Broadcast)
     }
 
-    /// Sends all records to shard 0.
+    /// Sends all records to shard 0. Those of one shard stay in order.
     ///
     /// ```
     /// # use thalweg::prelude::*;
@@ -121,7 +122,10 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         Stream::at(&self.plan, self.step("settle", flow))
     }
 
-    /// The records of both streams, which must be of one job. Its watermark is the lesser one.
+    /// The records of both streams. Its watermark is the lesser one.
+    ///
+    /// # Errors
+    /// The job does not start when the streams are of two jobs.
     ///
     /// ```
     /// # use thalweg::prelude::*;
@@ -173,8 +177,11 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     }
 
     /// Several named streams: each record goes to the one that `f` names, by its name or by its
-    /// number. A way that there isn't ends the job with an error. The operator behind each stream
-    /// has the way's name unless it is given another.
+    /// number (from 0). The operator behind each stream has the way's name unless it is given
+    /// another.
+    ///
+    /// # Errors
+    /// A way that there isn't ends the job.
     ///
     /// ```
     /// # use thalweg::prelude::*;

@@ -22,7 +22,7 @@ use crate::window::{Paned, WindowJoin, in_open_window};
 /// Closures get the left record first. Which pairs there are is said next: those of
 /// one [window](Joined::window), those [between](Joined::between) two bounds on the difference of
 /// their times, the [newest](Joined::as_of) right record at the time of a left one, or, without a
-/// word about time, all.
+/// word about time, all. Each has a program in the guide's [joins](crate::guide::joins).
 ///
 /// ```
 /// # use thalweg::prelude::*;
@@ -52,7 +52,7 @@ pub struct JoinedWindows<A, B, W> {
     windows: W,
 }
 
-/// A time relative to another.
+/// A time relative to another, for [`Joined::between`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offset {
     /// So much earlier.
@@ -87,8 +87,10 @@ pub struct JoinAsOf<A, B> {
 }
 
 impl<L: Record, CL: Chain<Out = L>, BL: KeyOf<L>> Keyed<L, CL, BL> {
-    /// Brings another stream's records with the same key together with this one's. Both streams
-    /// must be of the same job.
+    /// Brings another stream's records with the same key together with this one's.
+    ///
+    /// # Errors
+    /// The job does not start when the streams are of two jobs.
     pub fn join<R, CR, BR>(self, right: Keyed<R, CR, BR>) -> Joined<Self, Keyed<R, CR, BR>>
     where
         R: Record,
@@ -154,7 +156,7 @@ where
         Stream::at(&plan, origin)
     }
 
-    /// Joins only records that fall into the same window.
+    /// Joins only records that fall into the same window. Both streams need event times.
     pub fn window<W: Paned>(
         self,
         windows: W,
@@ -163,7 +165,8 @@ where
     }
 
     /// Joins a left record with the right records whose event time is between `lower` and `upper`
-    /// of its own, both inclusive.
+    /// of its own, both inclusive; with `lower` after `upper` that is none. Both streams need event
+    /// times.
     pub fn between(
         self,
         lower: Offset,
@@ -173,8 +176,9 @@ where
     }
 
     /// Joins every left record with the newest right record that is not newer than itself and at
-    /// most `tolerance` older: the price that was valid when the order came. Of right records of
-    /// one key and time the greatest in the order of their fields counts.
+    /// most `tolerance` older, just so much included: the price that was valid when the order came.
+    /// Of right records of one key and time the greatest in the order of their fields counts. Both
+    /// streams need event times.
     pub fn as_of(self, tolerance: Duration) -> JoinAsOf<Keyed<L, CL, BL>, Keyed<R, CR, BR>> {
         JoinAsOf { joined: self, tolerance: span(tolerance) }
     }
@@ -359,7 +363,10 @@ impl<L: Record, C: Chain<Out = L>> Stream<L, C> {
     ///
     /// The table must end: records wait for that in memory, without a bound, so let it be small
     /// and quick to read. Of its rows with one key the newest by event time counts, of these the
-    /// greatest in the order of their fields. Both streams must be of the same job.
+    /// greatest in the order of their fields.
+    ///
+    /// # Errors
+    /// The job does not start when the streams are of two jobs.
     ///
     /// ```
     /// # use thalweg::prelude::*;

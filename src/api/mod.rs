@@ -69,6 +69,7 @@ impl Job {
     }
 
     /// How far in event time a shard may run ahead of the slowest; 500 ms unless said otherwise.
+    /// It may go four batches of its source ahead in any case, however much event time they span.
     #[must_use]
     pub fn lead(mut self, lead: Duration) -> Job {
         self.config.lead = lead;
@@ -83,7 +84,8 @@ impl Job {
         self
     }
 
-    /// Whether the shards are pinned to cores; they are unless said otherwise.
+    /// Whether the shards are pinned to cores, shard `i` to core `i`; they are unless said
+    /// otherwise. Several jobs at once in one process had better not be.
     #[must_use]
     pub fn pin(mut self, pin: bool) -> Job {
         self.config.pin = pin;
@@ -104,7 +106,8 @@ impl Job {
         self
     }
 
-    /// Begins a stream at a source.
+    /// Begins a stream at a source. What is wrong with the source is said by
+    /// [`start`](Job::start), not here.
     pub fn source<S: Source>(&self, source: S) -> Stream<S::Record> {
         self.source_with_bad(source).0
     }
@@ -132,10 +135,27 @@ impl Job {
         (Stream::at(&self.plan, origin), Stream::at(&self.plan, bad))
     }
 
-    /// Starts the job and gives a handle to it.
+    /// Starts the job and gives a handle to it. Dropping the handle stops the job.
     ///
     /// # Errors
-    /// All that can be found wrong before the first record flows.
+    /// What can be found wrong before the first record flows: no source or no sink, a missing file,
+    /// a directory that can't be written, a number of shards that is out of range.
+    ///
+    /// ```
+    /// use thalweg::prelude::*;
+    ///
+    /// let job = Job::new("counting").shards(2);
+    /// let (sink, digest) = Digest::new::<u64>();
+    /// job.source(Counter::endless()).sink(sink);
+    /// let running = job.start()?;
+    /// while running.metrics().records_read() == 0 {
+    ///     std::thread::sleep(1.millis());
+    /// }
+    /// running.stop();
+    /// let report = running.join()?;
+    /// assert_eq!(report.records_read(), digest.rows());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn start(self) -> Result<Running> {
         Running::start(&self.name, &mut self.plan.borrow_mut(), &self.config)
     }

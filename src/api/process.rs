@@ -14,7 +14,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     /// when a timer of the key is due, see [`Context::timer_at`] and
     /// [`Context::timer_after`]. A key's state begins as `S::default()` with its first record and
     /// stays until [`Context::clear`]. At the end of the input all timers fire, those set by
-    /// timers too, in the order of time.
+    /// timers too, in the order of time; in a job that is stopped none does. The guide's
+    /// [state](crate::guide::state) explains more.
     ///
     /// A key's records of one split come in the split's order; of several splits in any order. A
     /// record with an event time after a timer's may come before the timer fires: compare with

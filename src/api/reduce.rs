@@ -93,7 +93,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     /// with the event time of the key's newest record. An input without end gives nothing.
     ///
     /// Aggregates that can be merged are aggregated on every shard, and one partial result for
-    /// each key and shard crosses at the end. The result is the same for every number of shards.
+    /// each key and shard crosses at the end. The result is the same for every number of shards as
+    /// far as the aggregate's does not depend on the order of records: see [`Aggregates`].
     ///
     /// ```
     /// # use thalweg::prelude::*;
@@ -171,7 +172,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
 
     /// As [`first`](Keyed::first), but a key is forgotten `ttl` of event time after the record
     /// that was let through: the next record from then on is a first one again. Late records are
-    /// counted and left out.
+    /// counted and left out. Of records in several splits it depends on chance which one is let
+    /// through, as for [`first`](Keyed::first).
     ///
     /// ```
     /// # use thalweg::prelude::*;
@@ -206,10 +208,12 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     }
 
     /// The record of each key with the least event time, given when the watermark has passed it.
-    /// Of records of the same time it is the first to arrive. A key is forgotten `ttl` after its
-    /// record, as for [`first_within`](Keyed::first_within). Late records are counted and left
-    /// out; so the result does not depend on shards, unless records of one key and the same time
-    /// come from several splits.
+    /// A key is forgotten `ttl` after its record, as for [`first_within`](Keyed::first_within).
+    /// Late records are counted and left out.
+    ///
+    /// Of records of one key and the same time the first to arrive is taken. Within a split that
+    /// is the first in its order; between splits it is chance. So the result is the same for
+    /// every number of shards where times differ, or where equal ones lie in one split.
     ///
     /// ```
     /// # use thalweg::prelude::*;

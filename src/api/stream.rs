@@ -19,11 +19,43 @@ use crate::window::Windows;
 /// An unbounded sequence of records of type `R`.
 ///
 /// `C` is the chain of closures since the last source, exchange or stateful operator; they are
-/// compiled into one loop. Write `Stream<Bid, impl Chain<Out = Bid>>` in a function's signature,
-/// or end the chain with [`Stream::settle`] to get a plain `Stream<Bid>`.
+/// compiled into one loop.
 ///
 /// A clone is another consumer of the same records. The closures of the chain so far run once for
 /// each clone; `settle` before cloning makes them run once.
+///
+/// # In the signature of a function
+///
+/// [`Stream::settle`] ends the chain and gives a plain `Stream<Bid>`, as does every operator that
+/// keeps state. Without it the type of the chain must be hidden: `Stream<Bid, impl Chain<Out =
+/// Bid>>`. From the edition of 2024 on such a type is taken to borrow every argument of the
+/// function, and `job.run()`, which takes the job, does not compile while the stream is alive.
+/// Add `+ use<>` to say that it borrows nothing (and, where the function has type parameters, name
+/// those between the brackets):
+///
+/// ```
+/// use thalweg::prelude::*;
+///
+/// fn settled(job: &Job) -> Stream<u64> {
+///     job.source(Counter::to(4)).map(|n| n * 10).settle()
+/// }
+///
+/// fn hidden(job: &Job) -> Stream<u64, impl Chain<Out = u64> + use<>> {
+///     job.source(Counter::to(4)).map(|n| n + 1)
+/// }
+///
+/// fn tripled<C: Chain<Out = u64>>(ns: Stream<u64, C>) -> Stream<u64, impl Chain<Out = u64>> {
+///     ns.map(|n| n * 3) // takes the stream itself: nothing is borrowed
+/// }
+///
+/// let job = Job::new("functions");
+/// let (sink, results) = Collect::new();
+/// let numbers = settled(&job).union(tripled(hidden(&job)));
+/// numbers.sink(sink);
+/// job.run()?;
+/// assert_eq!(results.sorted(), [0, 3, 6, 9, 10, 12, 20, 30]);
+/// # Ok::<(), Error>(())
+/// ```
 #[must_use = "a stream does nothing until it ends in a sink"]
 pub struct Stream<R: Record, C: Chain<Out = R> = Identity<R>> {
     pub(super) plan: Rc<RefCell<Plan>>,
@@ -50,7 +82,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         Stream { plan: self.plan, from: self.from, chain: link(self.chain), name: self.name }
     }
 
-    /// Names the next operator in messages and metrics.
+    /// Names the next operator in messages and metrics: the next one that is no closure of the
+    /// chain, so `.named("hot").filter(…).window(…).aggregate(…)` names the window.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -88,6 +121,16 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     }
 
     /// The records for which `f` is true.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(10)).filter(|n| n % 4 == 0).sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [0, 4, 8]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn filter<F>(self, f: F) -> Stream<R, Filter<C, F>>
     where
         F: FnMut(R::View<'_>) -> bool + Clone + Send + 'static,
@@ -96,6 +139,17 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     }
 
     /// What `f` makes of the records for which it makes something.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// let words = ["7", "seven", "70"].map(str::to_owned);
+    /// job.source(Memory::of(words)).filter_map(|word| word.parse::<u64>().ok()).sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [7, 70]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn filter_map<O, F>(self, f: F) -> Stream<O, FilterMap<C, F, O>>
     where
         O: Record + Clone,
@@ -127,7 +181,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         self.chained(|chain| FlatMap { chain, f, out: PhantomData })
     }
 
-    /// Looks at every record as it passes.
+    /// Looks at every record as it passes, on the shard's thread. Each shard has a clone of the
+    /// closure of its own.
     pub fn inspect<F>(self, f: F) -> Stream<R, Inspect<C, F>>
     where
         F: FnMut(R::View<'_>) + Clone + Send + 'static,
@@ -135,8 +190,27 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         self.chained(|chain| Inspect { chain, f })
     }
 
-    /// Says when a record happened. Records may come up to `disorder` after newer ones of the
-    /// same split; the watermark stays so far behind the newest. What comes later still is late.
+    /// Says when a record happened. Records may be up to `disorder` older than the newest before
+    /// them in the same split; the watermark stays so far behind the newest. What is older still
+    /// may be late: that is for the operators that follow to say, each for itself. A window, for
+    /// one, takes a record as long as the window has not ended.
+    ///
+    /// Say it once, before streams are united or exchanged: behind, splits can't be told apart.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Memory::of([3_u64, 1, 12]).splits(1))
+    ///     .event_time(|ms| Timestamp::from_millis(ms as i64), 5.millis())
+    ///     .window(Tumbling::of(10.millis()))
+    ///     .aggregate(|ms| ms.count())
+    ///     .map(|window| (window.start.millis(), window.value))
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [(0, 2), (10, 1)]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn event_time<F>(self, f: F, disorder: Duration) -> Stream<R, EventTime<C, F>>
     where
         F: FnMut(R::View<'_>) -> Timestamp + Clone + Send + 'static,
@@ -145,6 +219,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     }
 
     /// Partitions by a key that `f` computes; the operators that follow keep state for each key.
+    /// A key is any record type that has `Eq` and `Hash`: numbers, text, tuples, a `record!` that
+    /// derives them. `f` may run more than once for a record and must give the same each time.
     pub fn key_by<K, F>(self, f: F) -> Keyed<R, C, ByValue<F, K>>
     where
         K: Key,
@@ -154,7 +230,22 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     }
 
     /// Partitions by a key that is borrowed from the record: `key_by_ref(|word| word)`. Only a
-    /// key that is kept is copied.
+    /// key that is kept is copied: for text this is faster than [`key_by`](Stream::key_by), which
+    /// would make a `String` of every record's.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// let words = ["to", "be", "to"].map(str::to_owned);
+    /// job.source(Memory::of(words))
+    ///     .key_by_ref(|word| word)
+    ///     .aggregate_final(|words| words.count())
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [("be".to_owned(), 1), ("to".to_owned(), 2)]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn key_by_ref<Q, F>(self, f: F) -> Keyed<R, C, ByRef<F, Q>>
     where
         Q: ToKey + ?Sized + 'static,
@@ -163,15 +254,18 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         Keyed { stream: self, by: ByRef::new(f) }
     }
 
-    /// Cuts the whole stream into windows of event time. Each shard aggregates what it reads;
-    /// their partial results meet on one shard when a window closes.
+    /// Cuts the whole stream into windows, without a key. Each shard aggregates what it reads, and
+    /// partial results meet on one shard when a window closes. Sessions, count windows and
+    /// aggregates that can't be merged have no partial results: there all records go to one shard.
     pub fn window<W: Windows>(self, windows: W) -> Windowed<R, C, impl KeyOf<R, Key = ()>, W> {
         self.key_by(|_| ()).window(windows)
     }
 
-    /// Ends the stream in a sink.
+    /// Ends the stream in a sink, which writes on every shard what is there; `gather` before it
+    /// brings all to one.
     ///
-    /// An opening error of the sink ends the job before the first record flows.
+    /// An opening error of the sink ends the job before the first record flows: it comes from
+    /// [`Job::start`](crate::api::Job::start).
     pub fn sink<S: Sink<R>>(self, mut sink: S) {
         let kind = format!("sink {}", sink.name());
         let stage = move |site: &Site<'_>| {

@@ -24,28 +24,49 @@ pub struct Windowed<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> {
 }
 
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> Windowed<R, C, B, W> {
-    /// Keeps a window for so long after its end. A record that comes for it within that time
-    /// counts, and the result of its key is given again.
+    /// Keeps a window for so much event time after its end. A record that comes for it within
+    /// that time counts, and the result of its key is given again.
     ///
     /// The last result of a key and window holds all records that were not late, whatever the
-    /// number of shards; how many results come before it depends on when the records come.
+    /// number of shards; how many results come before it depends on when the records come. Count
+    /// and global windows, in which nothing is late, ignore it. The guide's
+    /// [windows](crate::guide::windows#late-records) has an example.
     pub fn allowed_lateness(self, lateness: Duration) -> Self {
         Windowed { lateness: span(lateness), ..self }
     }
 }
 
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
-    /// Gives results of windows that are still open, at every multiple of a span of event time,
-    /// for the keys that have changed: what is older than that time. The result at the window's
-    /// end replaces them.
+    /// Gives results of windows that are still open, at every multiple of a span of event time
+    /// (at least a microsecond), for the keys that have changed: what is older than that time.
+    /// The result at the window's end replaces them.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(10).splits(1))
+    ///     .event_time(|n| Timestamp::from_millis(n as i64), 0.seconds())
+    ///     .window(Tumbling::of(1.seconds()))
+    ///     .early_every(4.millis())
+    ///     .aggregate(|ns| ns.count())
+    ///     .map(|so_far| so_far.value)
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.take(), [4, 8, 10]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn early_every(self, span: Duration) -> Self {
         Windowed { early: crate::time::span(span).max(1), ..self }
     }
 }
 
 impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
-    /// Lets records happen when they come here, by the machine's clock. The watermark is the
-    /// clock from here on: windows end although no more records come.
+    /// Lets records happen when they come here, by the machine's clock, read once a batch. The
+    /// watermark is the clock from here on: windows end although no more records come, some 40 ms
+    /// at most after their time on an idle shard. Event times from before are forgotten.
+    ///
+    /// Results depend on when records come, so no two runs are alike.
     pub fn processing_time(self) -> Stream<R> {
         let flow = Flow::Local(local(self.chain.clone(), |_| Ok(Clock::default())));
         Stream::at(&self.plan, self.step("processing time", flow))
@@ -61,7 +82,13 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
     /// its own split. If none is, it is late: counted in
     /// [`Report::late`](crate::runtime::Report::late) and left out.
     ///
-    /// See [`Aggregates`] for what there is.
+    /// The kinds of windows differ in this: [`Session`](crate::window::Session),
+    /// [`CountWindow`](crate::window::CountWindow) and [`Global`](crate::window::Global) say
+    /// when their results come and what is late. See [`Aggregates`] for what aggregates there are.
+    ///
+    /// # Errors
+    /// The job does not start when sessions, or a trigger of event time, are given an aggregate
+    /// that can't be merged.
     pub fn aggregate<A: Aggregate<R>>(
         self,
         of: impl FnOnce(&Aggregates<R>) -> A,

@@ -111,6 +111,12 @@ impl<'a> Value<'a> {
         node.cells == 0 || columns.any(Option::is_some)
     }
 
+    /// Whether all of its columns are there.
+    fn is_whole(self) -> bool {
+        let node = &self.row.plan.nodes[self.node];
+        self.row.columns[node.cell..node.cell + node.cells].iter().all(Option::is_some)
+    }
+
     fn text(self) -> Result<&'a str, CellError> {
         let node = &self.row.plan.nodes[self.node];
         let text = match self.kind() {
@@ -304,6 +310,10 @@ impl<'de> Deserializer<'de> for Value<'de> {
         if self.kind() != Kind::Group {
             return self.json(|json| json.deserialize_struct("", names, visitor));
         }
+        if self.is_whole() && self.row.plan.nodes[self.node].fields == names.len() {
+            // By place: nothing has to be compared with the fields' names.
+            return self.named(visitor.visit_seq(Fields::of(self, &[])));
+        }
         self.named(visitor.visit_map(Fields::of(self, names)))
     }
 
@@ -342,7 +352,7 @@ impl<'a> Fields<'a> {
         let plan = of.row.plan;
         let (next, end) = (of.node + 1, plan.nodes[of.node].next);
         // Names that serde renamed are taken by place, but only if none is left out.
-        let names = if plan.children(of.node).count() == names.len() { names } else { &[] };
+        let names = if plan.nodes[of.node].fields == names.len() { names } else { &[] };
         Fields { of, next, end, names, place: 0 }
     }
 

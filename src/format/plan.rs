@@ -24,6 +24,8 @@ pub(super) struct Node {
     pub cell: usize,
     /// How many cells it has.
     pub cells: usize,
+    /// How many nodes are right below it.
+    pub fields: usize,
     /// The node after its last descendant.
     pub next: usize,
 }
@@ -59,13 +61,6 @@ impl Plan {
         })
     }
 
-    /// The nodes right below one.
-    pub fn children(&self, of: usize) -> impl Iterator<Item = usize> {
-        let end = self.nodes[of].next;
-        let within = move |at: usize| (at < end).then_some(at);
-        std::iter::successors(within(of + 1), move |&at| within(self.nodes[at].next))
-    }
-
     fn add(&mut self, name: &'static str, path: &str, data_type: &Type) {
         let kind = match data_type {
             Type::Option(inner) => return self.add(name, path, inner),
@@ -77,8 +72,9 @@ impl Plan {
         };
         let (at, cell) = (self.nodes.len(), self.cells);
         self.cells += usize::from(!matches!(kind, Kind::Nothing | Kind::Group));
-        self.nodes.push(Node { kind, name, path: path.into(), cell, cells: 0, next: 0 });
+        self.nodes.push(Node { kind, name, path: path.into(), cell, cells: 0, fields: 0, next: 0 });
         if let Type::Struct(schema) = data_type {
+            self.nodes[at].fields = schema.columns.len();
             for column in &schema.columns {
                 let name = bare(column.name);
                 let joint = if path.is_empty() { "" } else { "_" };

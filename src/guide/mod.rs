@@ -6,6 +6,21 @@ pub mod tour {}
 #[doc = include_str!("concepts.md")]
 pub mod concepts {}
 
+#[doc = include_str!("windows.md")]
+pub mod windows {}
+
+#[doc = include_str!("joins.md")]
+pub mod joins {}
+
+#[doc = include_str!("state.md")]
+pub mod state {}
+
+#[doc = include_str!("extending.md")]
+pub mod extending {}
+
+#[doc = include_str!("record_log.md")]
+pub mod record_log {}
+
 #[doc = include_str!("design.md")]
 pub mod design {}
 

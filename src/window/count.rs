@@ -14,6 +14,7 @@ use crate::time::{Timestamp, Watermark};
 /// They are taken in the order of arrival: within a split that is the split's own order; between
 /// splits there is none, so a job whose keys come from several splits gives other windows in every
 /// run. A window reaches from its least event time to just after its greatest. Nothing is late.
+/// Every key keeps a little for ever, also between windows.
 ///
 /// ```
 /// # use thalweg::prelude::*;

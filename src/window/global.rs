@@ -30,7 +30,8 @@ impl Trigger {
         Trigger::EveryN(n.max(1))
     }
 
-    /// At every multiple of a span of event time, at least a microsecond.
+    /// At every multiple of a span of event time, at least a microsecond. It needs an aggregate
+    /// that can be merged.
     pub fn every(span: Duration) -> Trigger {
         Trigger::Every(length(span))
     }
@@ -41,10 +42,13 @@ impl Trigger {
     }
 }
 
-/// One window that holds all records of a key. Nothing is late in it.
+/// One window that holds all records of a key. Nothing is late in it, and every key is kept to the
+/// end.
 ///
 /// Its results are those of the records so far. `start` is [`Timestamp::MIN`]; `end` is the time
-/// of the trigger, or [`Timestamp::MAX`] if that is none of event time.
+/// of the trigger, or [`Timestamp::MAX`] if that is none of event time. Those of
+/// [`Trigger::every_n`] follow the order of arrival: of records in several splits it is chance
+/// which ones are among the first `n`.
 ///
 /// ```
 /// # use thalweg::prelude::*;

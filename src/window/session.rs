@@ -16,10 +16,10 @@ use crate::time::{Timestamp, Watermark};
 /// first record and ends a gap after its last one.
 ///
 /// A record between two sessions that touches both makes one of them, so the aggregate must be one
-/// that can be merged. A record is late when it is older than the watermark of its split less the
-/// allowed lateness. With an allowed lateness a session that has been given may grow or join
-/// another: it is given again, and then replaces every earlier result of its key that lies within
-/// its bounds.
+/// that can be merged; the job does not start with another. A record is late when it is older than
+/// the watermark of its split less the allowed lateness. With an allowed lateness a session that
+/// has been given may grow or join another: it is given again, and then replaces every earlier
+/// result of its key that lies within its bounds.
 ///
 /// ```
 /// # use thalweg::prelude::*;

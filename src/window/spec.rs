@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use crate::time::{Timestamp, span};
 
-/// A description of windows that `window(…)` takes.
+/// A description of windows that [`Keyed::window`] and [`Stream::window`] take: [`Tumbling`],
+/// [`Sliding`], [`Cumulating`], [`Session`](super::Session), [`CountWindow`](super::CountWindow),
+/// [`Global`](super::Global).
+///
+/// [`Keyed::window`]: ../api/struct.Keyed.html#method.window
+/// [`Stream::window`]: ../api/struct.Stream.html#method.window
 pub trait Windows: Clone + Send + 'static {}
 
 /// Windows that are made of panes: any window is a run of whole panes.
@@ -138,7 +143,7 @@ pub(super) fn length(of: Duration) -> i64 {
     span(of).max(1)
 }
 
-/// Windows of a fixed length, one after the other, aligned to the epoch.
+/// Windows of a fixed length, one after the other, aligned to the epoch (1970-01-01, UTC).
 ///
 /// ```
 /// use thalweg::prelude::*;
@@ -158,7 +163,7 @@ impl Tumbling {
         Tumbling { size: length(size), offset: 0 }
     }
 
-    /// Moves their beginnings by so much from the epoch.
+    /// Moves their beginnings by so much from the epoch; whole lengths more change nothing.
     #[must_use]
     pub fn offset(self, offset: Duration) -> Tumbling {
         Tumbling { offset: span(offset) % self.size, ..self }
@@ -174,7 +179,23 @@ impl Paned for Tumbling {
 }
 
 /// Windows of a fixed length, one every slide; with a slide below the length they overlap, with
-/// one above it they leave records out.
+/// one above it they leave records out, which are not counted as late. Windows end at the multiples
+/// of the slide since the epoch, so the first ones begin before the first record.
+///
+/// ```
+/// # use thalweg::prelude::*;
+/// # let job = Job::new("doc");
+/// # let (sink, results) = Collect::new();
+/// job.source(Memory::of([1_u64, 12, 13]))
+///     .event_time(|ms| Timestamp::from_millis(ms as i64), 0.seconds())
+///     .window(Sliding::of(20.millis(), 10.millis()))
+///     .aggregate(|ms| ms.count())
+///     .map(|window| (window.start.millis(), window.end.millis(), window.value))
+///     .sink(sink);
+/// # job.run()?;
+/// assert_eq!(results.sorted(), [(-10, 10, 1), (0, 20, 3), (10, 30, 2)]);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sliding {
     size: i64,
@@ -204,7 +225,22 @@ impl Paned for Sliding {
 }
 
 /// Windows that begin together and end one step after the other, up to a length: the count since
-/// midnight, every minute.
+/// midnight, every minute. They are aligned to the epoch.
+///
+/// ```
+/// # use thalweg::prelude::*;
+/// # let job = Job::new("doc");
+/// # let (sink, results) = Collect::new();
+/// job.source(Memory::of([1_u64, 12, 13]))
+///     .event_time(|ms| Timestamp::from_millis(ms as i64), 0.seconds())
+///     .window(Cumulating::of(30.millis(), 10.millis()))
+///     .aggregate(|ms| ms.count())
+///     .map(|window| (window.end.millis(), window.value))
+///     .sink(sink);
+/// # job.run()?;
+/// assert_eq!(results.sorted(), [(10, 1), (20, 3), (30, 3)]);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cumulating {
     size: i64,

@@ -6,7 +6,7 @@ use super::Aggregate;
 use crate::record::Record;
 use crate::time::Timestamp;
 
-/// Counts records.
+/// Counts records; made by [`Aggregates::count`](super::Aggregates::count).
 #[derive(Clone, Copy, Debug)]
 pub struct Count;
 
@@ -94,7 +94,7 @@ impl Summable for f64 {
     }
 }
 
-/// Sums what a closure gives.
+/// Sums what a closure gives; made by [`Aggregates::sum`](super::Aggregates::sum).
 pub struct Sum<F, T> {
     f: F,
     number: PhantomData<fn() -> T>,
@@ -143,7 +143,7 @@ where
     }
 }
 
-/// The mean of what a closure gives.
+/// The mean of what a closure gives; made by [`Aggregates::mean`](super::Aggregates::mean).
 #[derive(Clone)]
 pub struct Mean<F> {
     f: F,
