@@ -58,6 +58,7 @@ impl<J: Joint> AsOfJoin<J> {
     }
 
     /// Forgets what no left record at or after the watermark can ask for.
+    #[inline(never)]
     fn forget(&mut self, at: Watermark) {
         if at == Timestamp::MAX {
             self.table.clear();

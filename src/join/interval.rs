@@ -91,6 +91,7 @@ impl<J: Joint> IntervalJoin<J> {
     }
 
     /// Forgets what no record at or after the watermark can meet.
+    #[inline(never)]
     fn forget(&mut self, at: Watermark) {
         let IntervalJoin { near, table, sweep, .. } = self;
         if at == Timestamp::MAX {

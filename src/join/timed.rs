@@ -27,12 +27,12 @@ impl<R> Timed<R> {
 
     /// Puts a record where it belongs: near the end, as streams are nearly in order.
     pub fn put(&mut self, at: Timestamp, record: R, met: bool) {
-        let place = if self.records.back().is_none_or(|(_, (last, _))| *last <= at) {
-            self.records.len()
+        if self.records.back().is_none_or(|(_, (last, _))| *last <= at) {
+            self.records.push_back((met, (at, record)));
         } else {
-            self.first(|other| other <= at)
-        };
-        self.records.insert(place, (met, (at, record)));
+            let place = self.first(|other| other <= at);
+            self.records.insert(place, (met, (at, record)));
+        }
     }
 
     /// Forgets what is older than a time.
@@ -64,6 +64,7 @@ impl<R> Timed<R> {
     }
 
     /// The place of the first record whose time is not `before`.
+    #[inline(always)]
     fn first(&self, before: impl Fn(Timestamp) -> bool) -> usize {
         self.records.partition_point(|(_, (at, _))| before(*at))
     }
