@@ -225,6 +225,23 @@ fn versions(events: &[Event], splits: usize, tolerance: i64) {
     check!(left: rows, events, splits, .as_of((tolerance as u64).micros()));
 }
 
+fn tables(events: &[Event], splits: usize) {
+    let events = &punctual(events, splits);
+    let [left, right] = on_time(events, splits, not_behind);
+    let newest = |l: &Counted| {
+        let rows = right.iter().filter(|r| r.key == l.key);
+        rows.max_by_key(|r| (r.at, r.id)).map_or(0, |r| r.id)
+    };
+    let rows: Vec<_> = left.iter().map(|l| (l.id, newest(l), l.at)).collect();
+    let got = run(events, splits, |events| {
+        let timed = events.event_time(|event| event.at, (DISORDER as u64).micros());
+        let table = timed.clone().filter(|event| event.side == 1);
+        let left = timed.filter(|event| event.side == 0);
+        left.join_table(table, |l| l.key, |r| r.key, |l, r| (l.id, id(r)))
+    });
+    assert_eq!(got, counted(rows));
+}
+
 /// Some records are late for every rule, some rows have no partner, and some rows are doubled:
 /// what the properties draw is worth its name.
 fn hostile() -> Vec<Event> {
@@ -252,6 +269,16 @@ fn empty_sides() {
     with_empty_sides(|events| semi(events, 3));
     with_empty_sides(|events| intervals(events, 3, -3, 6));
     with_empty_sides(|events| versions(events, 3, 9));
+    with_empty_sides(|events| tables(events, 3));
+}
+
+/// The watermark promises nothing older than itself: one of its own time may still come.
+#[test]
+fn records_at_the_watermark_still_meet() {
+    let event = |side, key, at| Event { side, key, at: Timestamp::from_micros(at), id: 1 };
+    intervals(&[event(0, 1, 10), event(0, 2, 14 + DISORDER), event(1, 1, 14)], 1, 0, 4);
+    intervals(&[event(1, 1, 10), event(0, 2, 14 + DISORDER), event(0, 1, 14)], 1, -4, 0);
+    versions(&[event(0, 1, 14), event(0, 2, 14 + DISORDER), event(1, 1, 14)], 1, 5);
 }
 
 #[test]
@@ -304,5 +331,10 @@ proptest! {
     #[test]
     fn as_of_joins(events in events(), splits in 1_usize..4, tolerance in 0_i64..12) {
         versions(&events, splits, tolerance);
+    }
+
+    #[test]
+    fn table_joins(events in events(), splits in 1_usize..4) {
+        tables(&events, splits);
     }
 }
