@@ -127,13 +127,14 @@ fn run(
     splits: usize,
     program: impl Fn(Stream<Event>) -> Stream<(u64, u64)>,
 ) -> Vec<Row> {
-    let mut rows = Verify::of(events.to_vec()).splits(splits).run(|events| {
-        program(events)
-            .key_by(|row| row)
-            .window(Tumbling::of(1.micros()))
-            .aggregate(|rows| rows.count())
-            .map(|row| (row.key.0, row.key.1, row.start.micros(), row.value))
-    });
+    let mut rows =
+        Verify::of(events.to_vec()).splits(splits).patience(90.seconds()).run(|events| {
+            program(events)
+                .key_by(|row| row)
+                .window(Tumbling::of(1.micros()))
+                .aggregate(|rows| rows.count())
+                .map(|row| (row.key.0, row.key.1, row.start.micros(), row.value))
+        });
     rows.sort_unstable();
     rows
 }
