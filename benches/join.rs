@@ -30,11 +30,18 @@ fn events(step: u64) -> Side {
 fn run(shards: usize, [left, right]: &[Side; 2], kind: &str) -> u64 {
     let job = Job::new("join").shards(shards).pin(false);
     let side = |events: &Side| job.source(Memory::slices(events.clone()));
+    let sum = |l: &Event, r: &Event| l.value + r.value;
+    if kind == "table" {
+        let rows = job.source(Memory::of(right[0][..1_000].to_vec()));
+        let key = |event: &Event| event.key;
+        let row = move |l: &Event, r: Option<&Event>| r.map_or(0, |r| sum(l, r));
+        side(left).join_table(rows, key, key, row).sink(Discard);
+        return job.run().unwrap().records_read();
+    }
     let left = side(left).event_time(|event| event.at, 0.seconds()).key_by(|event| event.key);
     let right = side(right).event_time(|event| event.at, 0.seconds()).key_by(|event| event.key);
     let joined = left.join(right);
     let windows = Tumbling::of(100.millis());
-    let sum = |l: &Event, r: &Event| l.value + r.value;
     match kind {
         "inner" => joined.inner(sum).sink(Discard),
         "window" => joined.window(windows).inner(sum).sink(Discard),
@@ -53,7 +60,7 @@ fn main() {
     let sides = [events(7_919), events(104_729)];
     let mut group = criterion.benchmark_group("join");
     group.throughput(Throughput::Elements(2 * RECORDS)).sample_size(10);
-    for kind in ["inner", "window", "semi", "between", "as_of"] {
+    for kind in ["inner", "window", "semi", "between", "as_of", "table"] {
         for shards in [1, 2] {
             let id = BenchmarkId::new(kind, shards);
             group.bench_with_input(id, &shards, |b, &shards| b.iter(|| run(shards, &sides, kind)));

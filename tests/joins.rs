@@ -309,17 +309,34 @@ fn rows_carry_the_documented_event_time() {
 fn late_records_are_counted_once_and_the_same_everywhere() {
     let event = |key, at, id| Event { key, at: Timestamp::from_micros(at), id };
     let left: Vec<_> = (0..100).map(|i| event(i % 5, i as i64 * 7 % 90, i + 1)).collect();
-    let build = |job: &Job, splits| {
-        timed!(job, left, splits)
-            .join(timed!(job, left, splits))
-            .window(Tumbling::of(10.micros()))
-            .inner(|l, r| (l.id, r.id))
-    };
-    let (rows, late) = run(1, build, 3);
-    assert!(late > 0 && late.is_multiple_of(2) && !rows.is_empty());
-    for shards in [2, 4, 8] {
-        assert_eq!(run(shards, build, 3), (rows.clone(), late), "{shards} shards");
+    macro_rules! counted {
+        ($($how:tt)*) => {{
+            let build = |job: &Job, splits| {
+                timed!(job, left, splits).join(timed!(job, left, splits))$($how)*
+                    .inner(|l, r| (l.id, r.id))
+            };
+            let (rows, late) = run(1, build, 3);
+            assert!(late > 0 && late.is_multiple_of(2) && !rows.is_empty());
+            for shards in [2, 4, 8] {
+                assert_eq!(run(shards, build, 3), (rows.clone(), late), "{shards} shards");
+            }
+            late
+        }};
     }
+    // Record `i` is of split `i % 3`; both sides are the same.
+    let newest = |i: usize| {
+        let before = left[..i].iter().skip(i % 3).step_by(3).map(|e| e.at.micros());
+        before.max().unwrap_or(i64::MIN + DISORDER as i64)
+    };
+    let marks = (0..left.len()).map(|i| (left[i].at.micros(), newest(i) - DISORDER as i64));
+    let marks: Vec<_> = marks.collect();
+    let closed = marks.iter().filter(|(at, mark)| *mark >= at.div_euclid(10) * 10 + 10).count();
+    let behind = marks.iter().filter(|(at, mark)| at < mark).count();
+    assert_eq!(counted!(.window(Tumbling::of(10.micros()))), 2 * closed as u64);
+    let near = || 3.micros();
+    let near = counted!(.between(Offset::Before(near()), Offset::After(near())));
+    assert_eq!(near, 2 * behind as u64);
+    assert_eq!(counted!(.as_of(3.micros())), 2 * behind as u64);
 }
 
 #[test]
@@ -330,6 +347,34 @@ fn streams_of_two_jobs_are_refused_before_the_first_record() {
     timed!(job, none, 1).join(timed!(other, none, 1)).inner(|l, r| (l.id, r.id)).sink(sink);
     let error = job.run().unwrap_err().to_string();
     assert!(error.contains("two jobs"), "{error}");
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let none: Vec<Event> = Vec::new();
+    for shards in [1, 3] {
+        let (job, other) = (Job::new("muddle").shards(shards), Job::new("other"));
+        let (sink, _) = Gathered::new();
+        let of_two = timed!(job, none, 1).join(timed!(other, none, 1)).inner(|l, r| (l.id, r.id));
+        let turned = timed!(job, none, 1)
+            .named("near")
+            .join(timed!(job, none, 1))
+            .between(Offset::After(5.micros()), Offset::Before(5.micros()))
+            .left(|l, r| (l.id, id(r)));
+        let missing = job.source(Files::csv::<(u64, u64)>("no/such/*.csv"));
+        of_two.union(turned).union(missing).sink(sink);
+        let directory = tempfile::tempdir().unwrap();
+        let kept = directory.path().join("kept");
+        job.source(Counter::to(3)).sink(Files::to_csv(&kept));
+        let error = job.run().unwrap_err().to_string();
+        let parts: Vec<_> = error.split("; (").collect();
+        assert!(error.starts_with("job muddle: 3 things are wrong: (1) join: "), "{error}");
+        assert!(parts[0].contains("two jobs; begin both at sources of the same job"), "{error}");
+        assert!(parts[1].starts_with("2) near: no time is between"), "{error}");
+        assert!(parts[1].ends_with("give the earlier one first"), "{error}");
+        assert!(parts[2].starts_with("3) source ") && parts[2].contains("no/such"), "{error}");
+        assert!(!kept.exists(), "a sink was opened for a job that can't run");
+    }
 }
 
 /// A side that is long over does not end the other.

@@ -8,7 +8,7 @@ mod reduce;
 mod stream;
 mod windowed;
 
-pub use joined::{JoinAsOf, JoinBetween, Joined, JoinedWindows, Offset};
+pub use joined::{AsOf, Between, Ever, How, Joined, Mutual, Offset, SameWindow, SeenInWindow};
 pub use keyed::Keyed;
 pub use stream::Stream;
 pub use windowed::{Carried, Windowed, Work};
@@ -17,9 +17,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::operator::{BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
 use crate::plan::{Flow, Make, MakeSender, Origin, Plan, Site, Step};
+use crate::record::Record;
 use crate::ring::{Bells, Idle};
 use crate::runtime::{Config, Executor, Report, Running};
 
@@ -167,6 +168,13 @@ impl Job {
     pub fn run(self) -> Result<Report> {
         self.start()?.join()
     }
+}
+
+/// Adds a step that can't be: the job is refused with this error, and with all others.
+pub(crate) fn refuse<R: Record>(plan: &Rc<RefCell<Plan>>, name: String, error: Error) -> Stream<R> {
+    let flow = Flow::Local(Box::new(move |_| Err(error.clone())));
+    let origin = plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow });
+    Stream::at(plan, origin)
 }
 
 /// Makes a chain with a stage at its end on the chain's own shard.

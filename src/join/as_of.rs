@@ -1,6 +1,6 @@
 //! The join with what was valid at a time.
 
-use super::{Fields, Sweep, shift};
+use super::{Fields, Joint, Sweep, over, shift};
 use crate::error::Result;
 use crate::operator::{Emitter, KeyOf, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
 use crate::record::Record;
@@ -14,35 +14,21 @@ type Versions<R> = Sides<(), Vec<(Timestamp, R)>>;
 /// and at most `tolerance` older. The row leaves, with the left record's event time, once the
 /// watermark has passed that time, so that it does not matter in which order records came. Of
 /// right records of one key and time the greatest in the order of their fields counts.
-pub struct AsOfJoin<L, BL, R, BR, P>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    P: Pairing<L, R>,
-{
-    by: (BL, BR),
-    pairing: P,
+pub struct AsOfJoin<J: Joint> {
+    by: (J::LeftBy, J::RightBy),
+    pairing: J::Pairing,
     /// Microseconds.
     tolerance: i64,
-    table: Table<BL::Key, Versions<R>>,
+    table: Table<J::Key, Versions<J::Right>>,
     /// Left records that wait for the watermark.
-    waiting: Timers<(BL::Key, L), Timestamp>,
+    waiting: Timers<(J::Key, J::Left), Timestamp>,
     sweep: Sweep,
-    out: Emitter<P::Out>,
+    out: Emitter<J::Out>,
 }
 
-impl<L, BL, R, BR, P> AsOfJoin<L, BL, R, BR, P>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    P: Pairing<L, R>,
-{
+impl<J: Joint> AsOfJoin<J> {
     /// Joins by these keys; `tolerance` in microseconds.
-    pub fn new(by: (BL, BR), tolerance: i64, pairing: P) -> Self {
+    pub fn new(by: (J::LeftBy, J::RightBy), tolerance: i64, pairing: J::Pairing) -> Self {
         let (table, waiting, sweep) = (Table::new(), Timers::new(), Sweep::default());
         AsOfJoin { by, pairing, tolerance, table, waiting, sweep, out: Emitter::new(0) }
     }
@@ -52,46 +38,32 @@ where
         self.table.len() + self.waiting.len()
     }
 
-    /// Gives the row of a left record.
-    fn row(&mut self, timer: Timer<(BL::Key, L), Timestamp>, out: &mut Output<'_>) -> Result {
-        let AsOfJoin { pairing, tolerance, table, out: emitter, .. } = self;
-        let Timer { at, hash, key: (key, left), .. } = timer;
-        let versions = table.get(hash, |other| *other == key);
-        let valid = versions.and_then(|versions| {
-            let newer = versions.right.partition_point(|(since, _)| *since <= at);
-            let oldest = shift(at, tolerance.saturating_neg());
-            versions.right[..newer].last().filter(|(since, _)| *since >= oldest)
-        });
-        let row = match valid {
-            Some((_, right)) => {
-                Some(left.lend(|left| right.lend(|right| pairing.pair(left, right))))
-            }
-            None if P::LEFT => left.lend(|left| pairing.left(left)),
-            None => None,
-        };
-        row.map_or(Ok(()), |row| emitter.give(at, &row, out))
+    /// The oldest right record that a left one of this time can have.
+    fn oldest(&self, at: Timestamp) -> Timestamp {
+        shift(at, self.tolerance.saturating_neg())
     }
-}
 
-impl<L, BL, R, BR, P> Lifecycle for AsOfJoin<L, BL, R, BR, P>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    P: Pairing<L, R>,
-{
-    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        // A record at the watermark's own time may still come, except at the end.
-        let due = if at == Timestamp::MAX { at } else { shift(at, -1) };
-        while let Some(timer) = self.waiting.pop_due(due) {
-            self.row(timer, out)?;
-        }
-        self.out.flush(out)?;
+    /// Gives the row of a left record.
+    fn row(&mut self, timer: Timer<(J::Key, J::Left), Timestamp>, out: &mut Output<'_>) -> Result {
+        let Timer { at, hash, key: (key, left), .. } = timer;
+        let oldest = self.oldest(at);
+        let versions = self.table.get(hash, |other| *other == key);
+        let valid = versions.and_then(|Sides { right, .. }| {
+            let newer = right.partition_point(|(since, _)| *since <= at);
+            right[..newer].last().filter(|(since, _)| *since >= oldest)
+        });
+        let right = valid.map(|(_, right)| right);
+        let row = left.lend(|left| self.pairing.either(left, right));
+        row.map_or(Ok(()), |row| self.out.give(at, &row, out))
+    }
+
+    /// Forgets what no left record at or after the watermark can ask for.
+    #[inline(never)]
+    fn forget(&mut self, at: Watermark) {
         if at == Timestamp::MAX {
             self.table.clear();
         } else if self.sweep.due() {
-            let oldest = shift(at, self.tolerance.saturating_neg());
+            let oldest = self.oldest(at);
             let mut kept = 0;
             self.table.retain(|_, Sides { right, .. }| {
                 // Of those up to the watermark only the newest can still be asked for.
@@ -103,39 +75,44 @@ where
             });
             self.sweep.done(kept);
         }
+    }
+}
+
+impl<J: Joint> Lifecycle for AsOfJoin<J> {
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        while let Some(timer) = self.waiting.pop_due(over(at)) {
+            self.row(timer, out)?;
+        }
+        self.out.flush(out)?;
+        self.forget(at);
         out.watermark(at)
     }
 }
 
-impl<L, BL, R, BR, P> Stage<L, 0> for AsOfJoin<L, BL, R, BR, P>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    P: Pairing<L, R>,
-{
-    fn record(&mut self, stamp: Stamp, record: L::View<'_>, _: &mut Output<'_>) -> Result {
+impl<J: Joint> Stage<J::Left, 0> for AsOfJoin<J> {
+    fn record(
+        &mut self,
+        Stamp { at, .. }: Stamp,
+        record: <J::Left as Record>::View<'_>,
+        _: &mut Output<'_>,
+    ) -> Result {
         let part = self.by.0.part(record);
-        let (at, hash) = (stamp.at, BL::hash(&part));
-        let key = (BL::own(part), L::own(record));
+        let hash = J::LeftBy::hash(&part);
+        let key = (J::LeftBy::own(part), J::Left::own(record));
         self.waiting.set(Timer { at, hash, life: 0, key });
         Ok(())
     }
 }
 
-impl<L, BL, R, BR, P> Stage<R, 1> for AsOfJoin<L, BL, R, BR, P>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    P: Pairing<L, R>,
-{
-    fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
-        let at = stamp.at;
+impl<J: Joint> Stage<J::Right, 1> for AsOfJoin<J> {
+    fn record(
+        &mut self,
+        Stamp { at, .. }: Stamp,
+        record: <J::Right as Record>::View<'_>,
+        _: &mut Output<'_>,
+    ) -> Result {
         let versions = &mut Sides::of(&self.by.1, &mut self.table, record).right;
-        let record = R::own(record);
+        let record = J::Right::own(record);
         let place = versions.partition_point(|(since, _)| *since < at);
         match versions.get_mut(place).filter(|(since, _)| *since == at) {
             Some((_, other)) if Fields::of(other) < Fields::of(&record) => *other = record,

@@ -1,6 +1,6 @@
 //! What joins remember is bounded by what can still be met, and nothing at the end.
 
-use super::{AsOfJoin, EquiJoin, IntervalJoin, SWEEP_MIN};
+use super::{AsOfJoin, EquiJoin, IntervalJoin, Of, SWEEP_MIN};
 use crate::operator::{ByValue, Inner, KeyOf, Node, Operator, Output, Seat, Stage, Stamp, Trace};
 use crate::record::Batch;
 use crate::time::{Timestamp, Watermark};
@@ -54,15 +54,15 @@ fn pairs() -> Inner<impl FnMut(Event, Event) -> u64 + Clone + Send + 'static, u6
 
 #[test]
 fn intervals_are_forgotten() {
-    let join = IntervalJoin::<Event, _, Event, _, _>::new((by(), by()), -50, 50, pairs());
-    let (most, last) = most(join, |join| join.keys());
-    assert!(most < 2 * SWEEP_MIN + 300, "{most} keys remembered");
+    let join = IntervalJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), -50, 50, pairs());
+    let (most, last) = most(join, |join| join.entries());
+    assert!(most < 2 * SWEEP_MIN + 300, "{most} entries remembered");
     assert_eq!(last, 0);
 }
 
 #[test]
 fn versions_are_forgotten() {
-    let join = AsOfJoin::<Event, _, Event, _, _>::new((by(), by()), 50, pairs());
+    let join = AsOfJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), 50, pairs());
     let (most, last) = most(join, |join| join.entries());
     assert!(most < 2 * SWEEP_MIN + 300, "{most} entries remembered");
     assert_eq!(last, 0);
@@ -70,7 +70,7 @@ fn versions_are_forgotten() {
 
 #[test]
 fn everything_is_forgotten_at_the_end() {
-    let join = EquiJoin::<Event, _, Event, _, _>::new((by(), by()), pairs());
+    let join = EquiJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), pairs());
     let (most, last) = most(join, |join| join.keys());
     assert_eq!((most, last), (40_000, 0));
 }

@@ -1,157 +1,174 @@
 //! The join of records whose times are near each other.
 
-use std::collections::VecDeque;
-
-use super::Sweep;
+use super::{Joint, Sweep, Timed, give_each, over, shift};
 use crate::error::Result;
 use crate::operator::{Emitter, KeyOf, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
 use crate::record::Record;
-use crate::state::Table;
+use crate::state::{Table, Timer, Timers};
 use crate::time::{Timestamp, Watermark};
 
-/// A side's records of a key, oldest first.
-type Timed<R> = VecDeque<(Timestamp, R)>;
+/// Keys and times of records that were alone when they came, by the last time at which another
+/// can meet them.
+type Waiting<K> = Timers<(K, Timestamp), Timestamp>;
 
-/// Joins a left record with the right records of its key whose event time lies between `lower`
-/// and `upper` of its own, both inclusive. A row leaves as soon as both are there, with the later
-/// one's event time. A record is forgotten once the watermark has passed all that can meet it.
-pub struct IntervalJoin<L, BL, R, BR, P>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    P: Pairing<L, R>,
-{
-    by: (BL, BR),
-    pairing: P,
-    /// Microseconds from the left record's time.
+/// Joins a left record with the right records of its key whose event time lies between two bounds
+/// around its own, both inclusive. A row leaves as soon as both are there, with the later one's
+/// event time. A record is forgotten once the watermark has passed all that can meet it; where it
+/// gives a row of its own if it stayed alone, that row leaves then, with the last time at which
+/// another could have met it or its own time, whichever is later.
+pub struct IntervalJoin<J: Joint> {
+    by: (J::LeftBy, J::RightBy),
+    pairing: J::Pairing,
+    near: Sides<Near, Near>,
+    table: Table<J::Key, Sides<Timed<J::Left>, Timed<J::Right>>>,
+    waiting: Sides<Waiting<J::Key>, Waiting<J::Key>>,
+    sweep: Sweep,
+    out: Emitter<J::Out>,
+}
+
+/// When the records are that meet one of a side, in microseconds after it, both inclusive.
+#[derive(Clone, Copy)]
+struct Near {
     lower: i64,
     upper: i64,
-    table: Table<BL::Key, Sides<Timed<L>, Timed<R>>>,
-    sweep: Sweep,
-    out: Emitter<P::Out>,
 }
 
-impl<L, BL, R, BR, P> IntervalJoin<L, BL, R, BR, P>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    P: Pairing<L, R>,
-{
+impl Near {
+    /// The first and the last time of the records that meet one of this time.
+    fn to(self, at: Timestamp) -> (Timestamp, Timestamp) {
+        (shift(at, self.lower), shift(at, self.upper))
+    }
+
+    /// The oldest record that one of this time or later can meet.
+    fn oldest(self, at: Timestamp) -> Timestamp {
+        shift(at, self.upper.saturating_neg())
+    }
+
+    /// As the other side sees it.
+    fn turned(self) -> Near {
+        Near { lower: self.upper.saturating_neg(), upper: self.lower.saturating_neg() }
+    }
+}
+
+impl<J: Joint> IntervalJoin<J> {
     /// Joins by these keys; the bounds are microseconds after the left record's time.
-    pub fn new(by: (BL, BR), lower: i64, upper: i64, pairing: P) -> Self {
-        let (table, sweep, out) = (Table::new(), Sweep::default(), Emitter::new(0));
-        IntervalJoin { by, pairing, lower, upper, table, sweep, out }
+    pub fn new(by: (J::LeftBy, J::RightBy), lower: i64, upper: i64, pairing: J::Pairing) -> Self {
+        let left = Near { lower, upper };
+        IntervalJoin {
+            by,
+            pairing,
+            near: Sides { left, right: left.turned() },
+            table: Table::new(),
+            waiting: Sides { left: Timers::new(), right: Timers::new() },
+            sweep: Sweep::default(),
+            out: Emitter::new(0),
+        }
     }
 
-    /// How many keys are remembered.
-    pub fn keys(&self) -> usize {
-        self.table.len()
+    /// How many keys and records that wait for others are remembered.
+    pub fn entries(&self) -> usize {
+        self.table.len() + self.waiting.left.len() + self.waiting.right.len()
     }
-}
 
-impl<L, BL, R, BR, P> Lifecycle for IntervalJoin<L, BL, R, BR, P>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    P: Pairing<L, R>,
-{
-    fn end(&mut self, out: &mut Output<'_>) -> Result {
-        self.out.flush(out)
+    /// Gives rows for the records that have stayed alone.
+    fn give_alone(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        let IntervalJoin { pairing, table, waiting, out: emitter, .. } = self;
+        while let Some(timer) = waiting.left.pop_due(over(at)) {
+            let Timer { at: last, hash, key: (key, since), .. } = timer;
+            if let Some(sides) = table.get_mut(hash, |other| *other == key) {
+                let alone = sides.left.alone(since);
+                give_each(alone, last, |left| pairing.left(left), emitter, out)?;
+            }
+        }
+        while let Some(timer) = waiting.right.pop_due(over(at)) {
+            let Timer { at: last, hash, key: (key, since), .. } = timer;
+            if let Some(sides) = table.get_mut(hash, |other| *other == key) {
+                let alone = sides.right.alone(since);
+                give_each(alone, last, |right| pairing.right(right), emitter, out)?;
+            }
+        }
+        emitter.flush(out)
     }
-    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        let IntervalJoin { lower, upper, table, sweep, .. } = self;
+
+    /// Forgets what no record at or after the watermark can meet.
+    #[inline(never)]
+    fn forget(&mut self, at: Watermark) {
+        let IntervalJoin { near, table, sweep, .. } = self;
         if at == Timestamp::MAX {
             table.clear();
         } else if sweep.due() {
             let mut kept = 0;
             table.retain(|_, Sides { left, right }| {
-                forget(left, super::shift(at, upper.saturating_neg()));
-                forget(right, super::shift(at, *lower));
+                left.forget(near.left.oldest(at));
+                right.forget(near.right.oldest(at));
                 kept += left.len() + right.len();
                 !(left.is_empty() && right.is_empty())
             });
             sweep.done(kept);
         }
+    }
+}
+
+impl<J: Joint> Lifecycle for IntervalJoin<J> {
+    fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.out.flush(out)
+    }
+    fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        self.give_alone(at, out)?;
+        self.forget(at);
         out.watermark(at)
     }
 }
 
-/// Forgets what is older than a time.
-fn forget<R>(records: &mut Timed<R>, than: Timestamp) {
-    while records.front().is_some_and(|(at, _)| *at < than) {
-        records.pop_front();
-    }
-}
-
-/// Puts a record where it belongs: near the end, as streams are nearly in order.
-fn put<R>(records: &mut Timed<R>, at: Timestamp, record: R) {
-    if records.back().is_none_or(|(last, _)| *last <= at) {
-        records.push_back((at, record));
-    } else {
-        let place = records.partition_point(|(other, _)| *other <= at);
-        records.insert(place, (at, record));
-    }
-}
-
-/// The records between two times, both inclusive.
-fn within<R>(
-    records: &Timed<R>,
-    from: Timestamp,
-    to: Timestamp,
-) -> impl Iterator<Item = &(Timestamp, R)> {
-    let first = records.partition_point(|(at, _)| *at < from);
-    records.range(first..).take_while(move |(at, _)| *at <= to)
-}
-
-impl<L, BL, R, BR, P> Stage<L, 0> for IntervalJoin<L, BL, R, BR, P>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    P: Pairing<L, R>,
-{
-    fn record(&mut self, stamp: Stamp, record: L::View<'_>, out: &mut Output<'_>) -> Result {
-        let IntervalJoin { by, pairing, lower, upper, table, sweep, out: emitter } = self;
-        let at = stamp.at;
-        let (from, to) = (super::shift(at, *lower), super::shift(at, *upper));
+impl<J: Joint> Stage<J::Left, 0> for IntervalJoin<J> {
+    fn record(
+        &mut self,
+        Stamp { at, .. }: Stamp,
+        record: <J::Left as Record>::View<'_>,
+        out: &mut Output<'_>,
+    ) -> Result {
+        let IntervalJoin { by, pairing, near, table, waiting, sweep, out: emitter } = self;
+        let (from, to) = near.left.to(at);
         let sides = Sides::of(&by.0, table, record);
-        for (other, right) in within(&sides.right, from, to) {
-            let row = right.lend(|right| pairing.pair(record, right));
-            emitter.give(at.max(*other), &row, out)?;
+        let others = sides.right.meet(from, to);
+        let met = give_each(others, at, |right| Some(pairing.pair(record, right)), emitter, out)?;
+        sides.left.put(at, J::Left::own(record), met);
+        if J::Pairing::LEFT && !met {
+            waiting.left.set(wake(&by.0, record, at, to));
         }
-        put(&mut sides.left, at, L::own(record));
         sweep.added();
         Ok(())
     }
 }
 
-impl<L, BL, R, BR, P> Stage<R, 1> for IntervalJoin<L, BL, R, BR, P>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    P: Pairing<L, R>,
-{
-    fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
-        let IntervalJoin { by, pairing, lower, upper, table, sweep, out: emitter } = self;
-        let at = stamp.at;
-        let from = super::shift(at, upper.saturating_neg());
-        let to = super::shift(at, lower.saturating_neg());
+impl<J: Joint> Stage<J::Right, 1> for IntervalJoin<J> {
+    fn record(
+        &mut self,
+        Stamp { at, .. }: Stamp,
+        record: <J::Right as Record>::View<'_>,
+        out: &mut Output<'_>,
+    ) -> Result {
+        let IntervalJoin { by, pairing, near, table, waiting, sweep, out: emitter } = self;
+        let (from, to) = near.right.to(at);
         let sides = Sides::of(&by.1, table, record);
-        for (other, left) in within(&sides.left, from, to) {
-            let row = left.lend(|left| pairing.pair(left, record));
-            emitter.give(at.max(*other), &row, out)?;
+        let others = sides.left.meet(from, to);
+        let met = give_each(others, at, |left| Some(pairing.pair(left, record)), emitter, out)?;
+        sides.right.put(at, J::Right::own(record), met);
+        if J::Pairing::RIGHT && !met {
+            waiting.right.set(wake(&by.1, record, at, to));
         }
-        put(&mut sides.right, at, R::own(record));
         sweep.added();
         Ok(())
     }
+}
+
+/// Wakes a record's key once nothing can meet the record any more.
+fn wake<R: Record, B: KeyOf<R>>(
+    by: &B,
+    record: R::View<'_>,
+    at: Timestamp,
+    last: Timestamp,
+) -> Timer<(B::Key, Timestamp), Timestamp> {
+    let part = by.part(record);
+    Timer { at: last, hash: B::hash(&part), life: 0, key: (B::own(part), at) }
 }

@@ -1,70 +1,56 @@
 //! The join with a small table that every shard has.
 
-use std::marker::PhantomData;
-
-use super::Fields;
+use super::{Fields, Joint};
 use crate::error::Result;
 use crate::operator::{
-    Chain, Emitter, Fused, KeyOf, Lifecycle, Operator, Output, Progress, Seat, SplitState, Stage,
-    Stamp,
+    Chain, Emitter, Fused, KeyOf, Lifecycle, Operator, Output, Pairing, Progress, Seat, SplitState,
+    Stage, Stamp,
 };
 use crate::record::{Batch, Record};
 use crate::state::Table;
 use crate::time::{Timestamp, Watermark};
 
+/// A left record's view.
+type Left<'a, J> = <<J as Joint>::Left as Record>::View<'a>;
+
 /// The stage that looks left records up in the table. They wait until the table is whole.
-pub struct TableSide<L, BL, R, BR, F, O>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    O: Record,
-{
-    by: (BL, BR),
-    f: F,
-    table: Table<BL::Key, (Timestamp, R)>,
+pub struct TableSide<J: Joint> {
+    by: (J::LeftBy, J::RightBy),
+    pairing: J::Pairing,
+    table: Table<J::Key, (Timestamp, J::Right)>,
     whole: bool,
-    waiting: Vec<(Timestamp, L)>,
+    waiting: Vec<(Timestamp, J::Left)>,
     /// The watermark of what waits.
     held: Watermark,
-    out: Emitter<O>,
+    out: Emitter<J::Out>,
 }
 
-impl<L, BL, R, BR, F, O> TableSide<L, BL, R, BR, F, O>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    O: Record,
-    F: FnMut(L::View<'_>, Option<R::View<'_>>) -> O + Send + 'static,
-{
+impl<J: Joint> TableSide<J> {
     /// Looks up by these keys.
-    pub fn new(by: (BL, BR), f: F) -> Self {
+    pub fn new(by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self {
         let (table, out) = (Table::new(), Emitter::new(0));
         let (waiting, held) = (Vec::new(), Timestamp::MIN);
-        TableSide { by, f, table, whole: false, waiting, held, out }
+        TableSide { by, pairing, table, whole: false, waiting, held, out }
     }
 
     #[inline(always)]
-    fn row(&mut self, at: Timestamp, record: L::View<'_>, out: &mut Output<'_>) -> Result {
-        let TableSide { by: (by, _), f, table, out: emitter, .. } = self;
+    fn row(&mut self, at: Timestamp, record: Left<'_, J>, out: &mut Output<'_>) -> Result {
+        let TableSide { by: (by, _), pairing, table, out: emitter, .. } = self;
         let part = by.part(record);
-        let row = match table.get(BL::hash(&part), |key| BL::is(&part, key)) {
-            Some((_, right)) => right.lend(|right| f(record, Some(right))),
-            None => f(record, None),
-        };
-        emitter.give(at, &row, out)
+        let found = table.get(J::LeftBy::hash(&part), |key| J::LeftBy::is(&part, key));
+        match pairing.either(record, found.map(|(_, right)| right)) {
+            Some(row) => emitter.give(at, &row, out),
+            None => Ok(()),
+        }
     }
 
-    fn put(&mut self, at: Timestamp, record: R::View<'_>) {
+    fn put(&mut self, at: Timestamp, record: <J::Right as Record>::View<'_>) {
         let by = &self.by.1;
         let part = by.part(record);
-        let (hash, new) = (BR::hash(&part), R::own(record));
-        match self.table.get_mut(hash, |key| BR::is(&part, key)) {
+        let (hash, new) = (J::RightBy::hash(&part), J::Right::own(record));
+        match self.table.get_mut(hash, |key| J::RightBy::is(&part, key)) {
             None => {
-                self.table.insert(hash, BR::own(part), (at, new));
+                self.table.insert(hash, J::RightBy::own(part), (at, new));
             }
             Some((since, old)) => {
                 if (*since, Fields::of(old)) < (at, Fields::of(&new)) {
@@ -85,15 +71,7 @@ where
     }
 }
 
-impl<L, BL, R, BR, F, O> Lifecycle for TableSide<L, BL, R, BR, F, O>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    O: Record,
-    F: FnMut(L::View<'_>, Option<R::View<'_>>) -> O + Send + 'static,
-{
+impl<J: Joint> Lifecycle for TableSide<J> {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
         self.out.flush(out)
     }
@@ -103,63 +81,35 @@ where
     }
 }
 
-impl<L, BL, R, BR, F, O> Stage<L> for TableSide<L, BL, R, BR, F, O>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    O: Record,
-    F: FnMut(L::View<'_>, Option<R::View<'_>>) -> O + Send + 'static,
-{
+impl<J: Joint> Stage<J::Left> for TableSide<J> {
     #[inline(always)]
-    fn record(&mut self, stamp: Stamp, record: L::View<'_>, out: &mut Output<'_>) -> Result {
+    fn record(&mut self, stamp: Stamp, record: Left<'_, J>, out: &mut Output<'_>) -> Result {
         if self.whole {
             return self.row(stamp.at, record, out);
         }
-        self.waiting.push((stamp.at, L::own(record)));
+        self.waiting.push((stamp.at, J::Left::own(record)));
         Ok(())
     }
 }
 
 /// Joins the records of a chain, on port 0, with a table that comes on port 1 and is whole when
-/// port 1 has ended. Of rows with one key the newest by event
-/// time counts, of these the greatest in the order of their fields: arrival makes no difference.
-pub struct TableJoin<C, L, BL, R, BR, F, O>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    O: Record,
-{
-    left: Fused<C, TableSide<L, BL, R, BR, F, O>>,
-    right: PhantomData<fn() -> R>,
+/// port 1 has ended. Of rows with one key the newest by event time counts, of these the greatest in
+/// the order of their fields: arrival makes no difference.
+pub struct TableJoin<C, J: Joint> {
+    left: Fused<C, TableSide<J>>,
 }
 
-impl<C, L, BL, R, BR, F, O> TableJoin<C, L, BL, R, BR, F, O>
-where
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    O: Record,
-{
+impl<C, J: Joint> TableJoin<C, J> {
     /// Joins what a chain with its look-up gives.
-    pub fn new(left: Fused<C, TableSide<L, BL, R, BR, F, O>>) -> Self {
-        TableJoin { left, right: PhantomData }
+    pub fn new(left: Fused<C, TableSide<J>>) -> Self {
+        TableJoin { left }
     }
 }
 
-impl<C, L, BL, R, BR, F, O> Operator for TableJoin<C, L, BL, R, BR, F, O>
+impl<C, J> Operator for TableJoin<C, J>
 where
-    C: Chain<Out = L>,
-    L: Record,
-    R: Record,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    O: Record,
-    F: FnMut(L::View<'_>, Option<R::View<'_>>) -> O + Send + 'static,
+    C: Chain<Out = J::Left>,
+    J: Joint,
 {
     fn open(&mut self, seat: &Seat) -> Result {
         self.left.open(seat)
@@ -168,7 +118,7 @@ where
         if port == 0 {
             return self.left.process(port, batch, out);
         }
-        for (at, record) in batch.records::<R>() {
+        for (at, record) in batch.records::<J::Right>() {
             self.left.stage().put(at, record);
         }
         Ok(())

@@ -31,6 +31,15 @@ pub trait Pairing<L: Record, R: Record>: Clone + Send + 'static {
         let _ = right;
         None
     }
+
+    /// What a left record gives with the one right record there is for it, if there is one.
+    #[inline(always)]
+    fn either(&mut self, left: L::View<'_>, right: Option<&R>) -> Option<Self::Out> {
+        match right {
+            Some(right) => Some(right.lend(|right| self.pair(left, right))),
+            None => self.left(left),
+        }
+    }
 }
 
 /// A closure that makes rows of type `O`.
@@ -132,9 +141,10 @@ where
     }
 }
 
-impl<L, F, O> Pairing<L, ()> for Semi<F, O>
+impl<L, R, F, O> Pairing<L, R> for Semi<F, O>
 where
     L: Record,
+    R: Record,
     O: Record,
     F: FnMut(L::View<'_>) -> O + Clone + Send + 'static,
 {
@@ -142,7 +152,7 @@ where
     const ONCE: bool = true;
 
     #[inline(always)]
-    fn pair(&mut self, left: L::View<'_>, (): ()) -> O {
+    fn pair(&mut self, left: L::View<'_>, _: R::View<'_>) -> O {
         (self.f)(left)
     }
 }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-use crate::operator::{Counters, Edge, Inbox, Lane, Lead, Node, Operator, Seat, lanes};
+use crate::operator::{Counters, Edge, Forward, Inbox, Lane, Lead, Node, Operator, Seat, lanes};
 
 /// An output port of a step, where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,8 @@ pub struct Step {
 #[derive(Default)]
 pub struct Plan {
     steps: Vec<Step>,
-    sinks: usize,
+    /// The numbers of the steps that end a stream.
+    sinks: Vec<usize>,
 }
 
 /// What all shards run.
@@ -103,30 +104,79 @@ impl Plan {
 
     /// Adds a step that ends a stream.
     pub fn add_sink(&mut self, step: Step) {
-        self.sinks += 1;
-        self.add(step);
+        let sink = self.add(step).step;
+        self.sinks.push(sink);
     }
 
     /// Makes the operators of every shard.
     ///
     /// # Errors
-    /// All that can be found wrong before the first record flows.
+    /// All that can be found wrong before the first record flows, in one error. A sink may empty
+    /// what it writes to when it is opened: sinks are opened last, and not at all when something
+    /// else is wrong.
     pub fn lay_out(&mut self, seats: &[Seat]) -> Result<Layout> {
         if self.steps.is_empty() {
             return Err(Error::new(Kind::Plan, "the job has no source; begin with job.source(…)"));
         }
-        if self.sinks == 0 {
-            let what = "no stream ends in a sink; end one with .sink(…), e.g. Stdout::csv()";
-            return Err(Error::new(Kind::Plan, what));
-        }
+        let (sinks, others): (Vec<_>, Vec<_>) =
+            (0..self.steps.len()).partition(|number| self.sinks.contains(number));
         let mut layout = Layout { shards: seats.iter().map(|_| Vec::new()).collect() };
-        let mut exits: Vec<Exit> = Vec::new();
-        for step in &mut self.steps {
-            let name: Arc<str> = step.name.as_str().into();
-            let exit = layout.place(step, &name, seats, &exits).map_err(|e| e.within(&name))?;
-            exits.push(exit);
+        let mut exits = vec![Exit { operator: 0, sender: 0 }; self.steps.len()];
+        let mut wrong = Vec::new();
+        for number in others {
+            exits[number] = layout.place(&mut self.steps[number], seats, &exits, &mut wrong);
         }
-        Ok(layout)
+        if sinks.is_empty() {
+            let what = "no stream ends in a sink; end one with .sink(…), e.g. Stdout::csv()";
+            wrong.push(Error::new(Kind::Plan, what));
+        }
+        if wrong.is_empty() {
+            for number in sinks {
+                layout.place(&mut self.steps[number], seats, &exits, &mut wrong);
+            }
+        }
+        if wrong.is_empty() { Ok(layout) } else { Err(all(&wrong)) }
+    }
+}
+
+/// One error that says all of several.
+fn all(wrong: &[Error]) -> Error {
+    if let [one] = wrong {
+        return one.clone();
+    }
+    let first = wrong[0].kind();
+    let kind = if wrong.iter().all(|error| error.kind() == first) { first } else { Kind::Plan };
+    let each = (1..).zip(wrong).map(|(n, error)| format!("({n}) {error}"));
+    let each = each.collect::<Vec<_>>().join("; ");
+    Error::new(kind, format!("{} things are wrong: {each}", wrong.len()))
+}
+
+/// What a step is placed with.
+struct Placing<'p> {
+    name: Arc<str>,
+    seats: &'p [Seat],
+    /// Those of the steps before.
+    exits: &'p [Exit],
+    /// Why the step can't be.
+    wrong: Option<Error>,
+}
+
+impl Placing<'_> {
+    /// Makes an operator, until one can't be made. The layout goes on with operators that stand in
+    /// for the others, so that what else is wrong is found, too.
+    fn make(&mut self, make: impl FnOnce() -> Result<Box<dyn Operator>>) -> Box<dyn Operator> {
+        if self.wrong.is_none() {
+            match make() {
+                Ok(operator) => return operator,
+                Err(error) => self.wrong = Some(error.within(&self.name)),
+            }
+        }
+        Box::new(Forward)
+    }
+
+    /// The node and the port where an input comes from.
+    fn from(&self, origin: Origin) -> (usize, usize) {
+        (self.exits[origin.step].of(origin), origin.port)
     }
 }
 
@@ -137,7 +187,7 @@ impl Layout {
         self.shards[shard].push(node);
     }
 
-    fn connect(&mut self, from: usize, port: usize, to: Edge) {
+    fn connect(&mut self, (from, port): (usize, usize), to: Edge) {
         for nodes in &mut self.shards {
             let outputs = &mut nodes[from].outputs;
             if outputs.len() <= port {
@@ -151,67 +201,94 @@ impl Layout {
     fn place(
         &mut self,
         step: &mut Step,
-        name: &Arc<str>,
         seats: &[Seat],
         exits: &[Exit],
-    ) -> Result<Exit> {
-        let lead = |seat: &Seat| {
-            let (bells, waiting) = (seat.bells.clone(), seat.waiting.clone());
-            Arc::new(Lead::new(seat.shards, seat.lead_us, bells, waiting))
+        wrong: &mut Vec<Error>,
+    ) -> Exit {
+        let lead = |_: &Origin| {
+            let (bells, waiting) = (seats[0].bells.clone(), seats[0].waiting.clone());
+            Arc::new(Lead::new(seats.len(), seats[0].lead_us, bells, waiting))
         };
         // A single shard has nobody to run ahead of.
         let bounded = step.inputs.iter().filter(|_| seats.len() > 1);
-        let leads: Vec<_> = bounded.map(|_| lead(&seats[0])).collect();
-        let sites = || seats.iter().map(|seat| Site { seat, leads: &leads }).enumerate();
-        let inputs = step.inputs.len();
-        let first = self.shards[0].len();
-        if seats.len() > 1 && matches!(step.flow, Flow::Exchanged { .. }) {
-            return self.place_exchanged(step, name, &leads, seats, exits);
-        }
-        let (Flow::Local(make) | Flow::Exchanged { alone: make, .. }) = &mut step.flow;
-        for (shard, site) in sites() {
-            self.push(shard, name, inputs, make(&site)?);
-        }
-        for (port, origin) in step.inputs.iter().enumerate() {
-            self.connect(exits[origin.step].of(*origin), origin.port, Edge { node: first, port });
-        }
-        Ok(Exit { operator: first, sender: first })
+        let leads: Vec<_> = bounded.map(lead).collect();
+        let mut placing = Placing { name: step.name.as_str().into(), seats, exits, wrong: None };
+        let exit = match &mut step.flow {
+            Flow::Exchanged { senders, receiver, .. } if seats.len() > 1 => {
+                let sent = self.place_senders(&step.inputs, senders, &leads, &mut placing);
+                self.place_receiver(sent, step.inputs.len(), receiver, &mut placing)
+            }
+            Flow::Local(make) | Flow::Exchanged { alone: make, .. } => {
+                self.place_local(&step.inputs, make, &leads, &mut placing)
+            }
+        };
+        wrong.extend(placing.wrong);
+        exit
     }
 
-    fn place_exchanged(
+    fn place_local(
         &mut self,
-        step: &mut Step,
-        name: &Arc<str>,
+        inputs: &[Origin],
+        make: &mut Make,
         leads: &[Arc<Lead>],
-        seats: &[Seat],
-        exits: &[Exit],
-    ) -> Result<Exit> {
-        let Flow::Exchanged { senders, receiver, .. } = &mut step.flow else {
-            return Err(Error::new(Kind::Internal, "the step has no exchange"));
-        };
+        placing: &mut Placing<'_>,
+    ) -> Exit {
+        let node = self.shards[0].len();
+        for (shard, seat) in placing.seats.iter().enumerate() {
+            let made = placing.make(|| make(&Site { seat, leads }));
+            self.push(shard, &placing.name, inputs.len(), made);
+        }
+        for (port, origin) in inputs.iter().enumerate() {
+            self.connect(placing.from(*origin), Edge { node, port });
+        }
+        Exit { operator: node, sender: node }
+    }
+
+    /// Places the sending ends of an exchange and its inboxes; gives the first sender's node.
+    fn place_senders(
+        &mut self,
+        inputs: &[Origin],
+        senders: &mut [MakeSender],
+        leads: &[Arc<Lead>],
+        placing: &mut Placing<'_>,
+    ) -> usize {
         let first = self.shards[0].len();
-        let inputs = step.inputs.len();
+        let seats = placing.seats;
         let mut inboxes: Vec<Vec<Inbox>> = seats.iter().map(|_| Vec::new()).collect();
-        for (port, (send, origin)) in senders.iter_mut().zip(&step.inputs).enumerate() {
+        for (port, (send, origin)) in senders.iter_mut().zip(inputs).enumerate() {
             let ways = lanes(seats.len(), &seats[0].bells);
             for ((shard, seat), (lanes, inbox)) in seats.iter().enumerate().zip(ways) {
                 let site = Site { seat, leads: &leads[port..] };
-                self.push(shard, name, 1, send(&site, lanes)?);
+                let made = placing.make(|| send(&site, lanes));
+                self.push(shard, &placing.name, 1, made);
                 inboxes[shard].push(inbox);
             }
-            let edge = Edge { node: first + port, port: 0 };
-            self.connect(exits[origin.step].of(*origin), origin.port, edge);
+            self.connect(placing.from(*origin), Edge { node: first + port, port: 0 });
         }
         for (shard, inboxes) in inboxes.into_iter().enumerate() {
             for inbox in inboxes {
                 self.push(shard, &"".into(), 0, Box::new(inbox));
             }
         }
-        let node = first + 2 * inputs;
-        for (shard, seat) in seats.iter().enumerate() {
-            self.push(shard, name, inputs, receiver(&Site { seat, leads: &[] })?);
+        first
+    }
+
+    /// Places the operator behind the inboxes of an exchange.
+    fn place_receiver(
+        &mut self,
+        sender: usize,
+        inputs: usize,
+        receiver: &mut Make,
+        placing: &mut Placing<'_>,
+    ) -> Exit {
+        let node = sender + 2 * inputs;
+        for (shard, seat) in placing.seats.iter().enumerate() {
+            let made = placing.make(|| receiver(&Site { seat, leads: &[] }));
+            self.push(shard, &placing.name, inputs, made);
         }
-        (0..inputs).for_each(|port| self.connect(first + inputs + port, 0, Edge { node, port }));
-        Ok(Exit { operator: node, sender: first })
+        for port in 0..inputs {
+            self.connect((sender + inputs + port, 0), Edge { node, port });
+        }
+        Exit { operator: node, sender }
     }
 }

@@ -1,0 +1,164 @@
+//! [`How`]: which records of two streams meet.
+
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::join::{AsOfJoin, EquiJoin, IntervalJoin, Joint};
+use crate::operator::{Pairing, Seen, Stage, Stamp};
+use crate::state::Few;
+use crate::time::{Timestamp, span};
+use crate::window::{Paned, WindowJoin, in_open_window};
+
+/// A word about time that says which records of two keyed streams meet.
+pub trait How<J: Joint>: Clone + Send + 'static {
+    /// How messages name the operator, unless the user does.
+    const NAME: &'static str;
+    /// The operator.
+    type Stage: Stage<J::Left, 0> + Stage<J::Right, 1>;
+
+    /// Whether the words make sense.
+    ///
+    /// # Errors
+    /// What is wrong with them and how to mend it.
+    fn check(&self) -> Result {
+        Ok(())
+    }
+
+    /// The rule for [`Punctual`](crate::operator::Punctual): what a record counts as, and whether
+    /// it is late.
+    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static;
+
+    /// Makes the operator.
+    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage;
+}
+
+/// A way of meeting in which it can be known of a right record, too, that it stays alone.
+pub trait Mutual {}
+
+/// The rule for records of which none older than the watermark is awaited.
+fn not_behind(Stamp { at, mark }: Stamp) -> Option<Timestamp> {
+    (at >= mark).then_some(at)
+}
+
+/// All records of a key meet, whenever they come.
+#[derive(Clone, Copy, Debug)]
+pub struct Ever;
+
+impl Mutual for Ever {}
+impl<J: Joint> How<J> for Ever {
+    const NAME: &'static str = "join";
+    type Stage = EquiJoin<J>;
+
+    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+        // A record that is late counts as having come on time, so that its rows are not late for
+        // what follows on some shards and on time on others.
+        |Stamp { at, mark }: Stamp| Some(at.max(mark))
+    }
+    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
+        EquiJoin::new(by, pairing)
+    }
+}
+
+/// Those meet that fall into the same window; said by [`Joined::window`](super::Joined::window).
+#[derive(Clone, Copy, Debug)]
+pub struct SameWindow<W>(pub(super) W);
+
+impl<W> Mutual for SameWindow<W> {}
+impl<J: Joint, W: Paned> How<J> for SameWindow<W> {
+    const NAME: &'static str = "window join";
+    type Stage = WindowJoin<J::Left, J::LeftBy, J::Right, J::RightBy, Few<J::Right>, J::Pairing>;
+
+    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+        in_open_window(self.0.spec())
+    }
+    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
+        WindowJoin::new(by, self.0.spec(), pairing)
+    }
+}
+
+/// As [`SameWindow`]; of the right records it is only remembered that there was one.
+#[derive(Clone, Copy, Debug)]
+pub struct SeenInWindow<W>(pub(super) W);
+
+impl<J, W> How<J> for SeenInWindow<W>
+where
+    J: Joint,
+    J::Pairing: Pairing<J::Left, (), Out = J::Out>,
+    W: Paned,
+{
+    const NAME: &'static str = "window join";
+    type Stage = WindowJoin<J::Left, J::LeftBy, J::Right, J::RightBy, Seen, J::Pairing>;
+
+    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+        in_open_window(self.0.spec())
+    }
+    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
+        WindowJoin::new(by, self.0.spec(), pairing)
+    }
+}
+
+/// A time relative to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offset {
+    /// So much earlier.
+    Before(Duration),
+    /// So much later.
+    After(Duration),
+}
+
+impl Offset {
+    /// Microseconds later.
+    fn micros(self) -> i64 {
+        match self {
+            Offset::Before(by) => -span(by),
+            Offset::After(by) => span(by),
+        }
+    }
+}
+
+/// Those meet whose times are near; said by [`Joined::between`](super::Joined::between).
+#[derive(Clone, Copy, Debug)]
+pub struct Between {
+    pub(super) lower: Offset,
+    pub(super) upper: Offset,
+}
+
+impl Mutual for Between {}
+impl<J: Joint> How<J> for Between {
+    const NAME: &'static str = "interval join";
+    type Stage = IntervalJoin<J>;
+
+    fn check(&self) -> Result {
+        let Between { lower, upper } = *self;
+        if lower.micros() <= upper.micros() {
+            return Ok(());
+        }
+        let what =
+            format!("no time is between {lower:?} and {upper:?}; give the earlier one first");
+        Err(Error::new(Kind::Plan, what))
+    }
+    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+        not_behind
+    }
+    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
+        IntervalJoin::new(by, self.lower.micros(), self.upper.micros(), pairing)
+    }
+}
+
+/// A left record meets the newest right one; said by [`Joined::as_of`](super::Joined::as_of).
+#[derive(Clone, Copy, Debug)]
+pub struct AsOf {
+    pub(super) tolerance: Duration,
+}
+
+impl<J: Joint> How<J> for AsOf {
+    const NAME: &'static str = "as-of join";
+    type Stage = AsOfJoin<J>;
+
+    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+        not_behind
+    }
+    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
+        AsOfJoin::new(by, span(self.tolerance), pairing)
+    }
+}
