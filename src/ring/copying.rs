@@ -8,6 +8,8 @@
 //! system tells that truthfully in a virtual machine, and there it changes under way, so it is
 //! measured: every [`UNTRIED`] bytes a piece of a run is written each way.
 #![allow(unsafe_code)]
+// The models copy value by value, see `slots`.
+#![cfg_attr(loom, allow(dead_code))]
 
 use std::time::Instant;
 
