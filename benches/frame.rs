@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench --bench frame                     table, then criterion
-//! cargo bench --bench frame -- --table [runs]   the table alone: all ways in turn, best of runs
+//! cargo bench --bench frame -- --table [turns]  the table alone: all ways in each turn
 //! ```
 //!
 //! Each way makes every record from the same 70 bytes of text (or four numbers), sends it, and
@@ -133,13 +133,32 @@ fn moved<T: Record + Clone>(
         values.extend((from..from + count).map(&make));
         count
     };
-    let look = |values: &mut Vec<T>| {
-        let sum = values.iter().fold(0_u64, |sum, value| sum.wrapping_add(look(value)));
-        let count = values.len() as u64;
-        values.clear();
-        (count, sum)
+    transfer(|| Vec::with_capacity(full), fill, |values| look_over(values, &look))
+}
+
+/// As [`moved`], each value pushed alone, as records are into a block.
+fn pushed<T: Record + Clone>(
+    make: impl Fn(u64) -> T + Sync,
+    look: impl Fn(&T) -> u64 + Sync,
+) -> (Duration, u64) {
+    let full = per_frame(&make(0));
+    let fill = |values: &mut Vec<T>, from: u64| {
+        let mut next = from;
+        while next < RECORDS && values.len() < full {
+            values.push(make(next));
+            next += 1;
+        }
+        next - from
     };
-    transfer(|| Vec::with_capacity(full), fill, look)
+    transfer(|| Vec::with_capacity(full), fill, |values| look_over(values, &look))
+}
+
+/// Looks at all values of a vector and empties it.
+fn look_over<T>(values: &mut Vec<T>, look: impl Fn(&T) -> u64) -> (u64, u64) {
+    let sum = values.iter().fold(0_u64, |sum, value| sum.wrapping_add(look(value)));
+    let count = values.len() as u64;
+    values.clear();
+    (count, sum)
 }
 
 /// How many records like this one fill a frame.
@@ -202,6 +221,18 @@ fn fours_owned() -> (Duration, u64) {
     moved(four, look_at_four)
 }
 
+fn fours_pushed() -> (Duration, u64) {
+    pushed(four, look_at_four)
+}
+
+/// Each with an event time of its own.
+fn fours_timed() -> (Duration, u64) {
+    let give = |block: &mut Block, number: u64| {
+        block.push::<Four>(Timestamp::from_micros(number as i64), &four(number))
+    };
+    made::<Four>(give, look_at_four)
+}
+
 fn fours_made() -> (Duration, u64) {
     let give = |block: &mut Block, number| block.push::<Four>(Timestamp::MIN, &four(number));
     made::<Four>(give, look_at_four)
@@ -220,14 +251,16 @@ struct Way {
     same: usize,
 }
 
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 9] = [
     Way { name: "70 bytes of text, owned", run: lines_owned, owned: 0, same: 0 },
     Way { name: "70 bytes of text, archived", run: lines_archived, owned: 0, same: 0 },
     Way { name: "70 bytes of text, a tuple by view", run: pairs_by_view, owned: 0, same: 0 },
     Way { name: "70 bytes of text, copied as an archive", run: lines_copied, owned: 0, same: 3 },
     Way { name: "32 bytes, owned", run: fours_owned, owned: 4, same: 4 },
+    Way { name: "32 bytes, owned, pushed one by one", run: fours_pushed, owned: 4, same: 4 },
     Way { name: "32 bytes, in frames", run: fours_made, owned: 4, same: 4 },
-    Way { name: "32 bytes, copied from a frame", run: fours_copied, owned: 4, same: 6 },
+    Way { name: "32 bytes, in frames, each its own time", run: fours_timed, owned: 4, same: 4 },
+    Way { name: "32 bytes, copied from a frame", run: fours_copied, owned: 4, same: 8 },
 ];
 
 /// Runs a way; all that send the same records must have seen the same.
@@ -238,20 +271,29 @@ fn run(way: &Way, seen: &mut [Option<u64>]) -> Duration {
     time
 }
 
-/// Ways in turn, best of `runs`: nanoseconds a record, and how many times as fast as owned values.
-fn table(runs: usize) {
-    let mut best = [f64::INFINITY; WAYS.len()];
+/// Ways in turn: the median of nanoseconds a record, and of how many times as fast as owned values
+/// *of the same turn*: a virtual machine moves its cores apart and together under way, which
+/// changes all of a turn alike.
+fn table(turns: usize) {
+    let mut times = [const { Vec::new() }; WAYS.len()];
     let mut seen = [None; WAYS.len()];
-    for _ in 0..runs {
-        for (way, best) in WAYS.iter().zip(&mut best) {
-            let time = run(way, &mut seen);
-            *best = best.min(time.as_secs_f64() * 1e9 / RECORDS as f64);
+    for _ in 0..turns {
+        for (way, times) in WAYS.iter().zip(&mut times) {
+            times.push(run(way, &mut seen).as_secs_f64() * 1e9 / RECORDS as f64);
         }
     }
-    println!("{:<42}{:>12}{:>12}", "", "ns a record", "to owned");
-    for (way, ns) in WAYS.iter().zip(&best) {
-        println!("{:<42}{ns:>12.1}{:>11.2}x", way.name, best[way.owned] / ns);
+    println!("{:<42}{:>12}{:>12}", "medians", "ns a record", "to owned");
+    for (way, ns) in WAYS.iter().zip(&times) {
+        let ratios = times[way.owned].iter().zip(ns).map(|(owned, ns)| owned / ns);
+        let (ns, ratio) = (median(ns.iter().copied()), median(ratios));
+        println!("{:<42}{ns:>12.1}{ratio:>11.2}x", way.name);
     }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<_> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn criteria() {
@@ -275,7 +317,7 @@ fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--table"] => table(9),
-        ["--table", runs] => table(runs.parse().unwrap_or(9)),
+        ["--table", turns] => table(turns.parse().unwrap_or(9)),
         [] => {
             table(5);
             criteria();

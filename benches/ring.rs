@@ -2,21 +2,27 @@
 //!
 //! ```text
 //! cargo bench --bench ring                      table, then criterion
-//! cargo bench --bench ring -- --table [runs]    the table alone: all rivals in turn, best of runs
+//! cargo bench --bench ring -- --table [turns]   the table alone: all rivals in each turn
 //! cargo bench --bench ring -- push              criterion alone, filtered
 //! ```
 //!
-//! The table is what a noisy machine can be believed: rivals alternate within one run, and the
-//! best of all runs counts. Every rival is used as its documentation recommends for batches (rtrb
-//! in all three of its ways), and every consumer looks at each record.
+//! How far two cores are from each other decides more than the queue does: two hyperthreads of one
+//! core, two cores under one cache, two dies. A virtual machine says nothing true of it and moves
+//! its cores about under way. So the table measures the round trip of a record before and after
+//! each turn of the rivals, sorts the turns by it and drops those in which it changed. What it
+//! shows is, for each distance, the median rate, and the median of ours by rtrb's *within a turn*.
+//!
+//! Every rival is used as its documentation recommends for batches (rtrb in all four of its ways),
+//! and every consumer looks at each record.
 #![allow(unsafe_code)]
+
+mod pair;
 
 use std::{
     hint::{black_box, spin_loop},
     mem::MaybeUninit,
-    sync::{Arc, Barrier, LazyLock},
-    thread,
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
 use criterion::{Criterion, Throughput};
@@ -128,6 +134,23 @@ fn rtrb_chunk() -> Pair {
     )
 }
 
+/// As many slots as there are now, filled by an iterator.
+fn rtrb_fill() -> Pair {
+    let (mut producer, mut consumer) = rtrb::RingBuffer::new(CAPACITY);
+    pair(
+        move |records| {
+            let count = producer.slots().min(records.len());
+            let chunk = producer.write_chunk_uninit(count);
+            chunk.map_or(0, |chunk| chunk.fill_from_iter(records.iter().copied()))
+        },
+        move |max, sum| {
+            let count = consumer.slots().min(max);
+            let chunk = consumer.read_chunk(count);
+            chunk.map_or(0, |chunk| chunk.into_iter().map(|record| look(record, sum)).count())
+        },
+    )
+}
+
 fn rtrb_slice() -> Pair {
     let (mut producer, mut consumer) = rtrb::RingBuffer::new(CAPACITY);
     let mut buffer = vec![MaybeUninit::uninit(); 4096];
@@ -180,53 +203,27 @@ fn channel() -> Pair {
 struct Rival {
     name: &'static str,
     make: fn() -> Pair,
+    /// Which of the list it is compared to: rtrb, used in the same way.
+    to: usize,
 }
 
-const RIVALS: [Rival; 8] = [
-    Rival { name: "ours push_slice/drain", make: ours_drain },
-    Rival { name: "rtrb push_slice/chunk", make: rtrb_chunk },
-    Rival { name: "ours push_slice/pop_slice", make: ours_slice },
-    Rival { name: "rtrb push_slice/pop_slice", make: rtrb_slice },
-    Rival { name: "ours push/pop", make: ours_single },
-    Rival { name: "rtrb push/pop", make: rtrb_single },
-    Rival { name: "crossbeam ArrayQueue", make: array_queue },
-    Rival { name: "crossbeam channel", make: channel },
+const RIVALS: [Rival; 9] = [
+    Rival { name: "ours push_slice/drain", make: ours_drain, to: 1 },
+    Rival { name: "rtrb push_slice/chunk", make: rtrb_chunk, to: 1 },
+    Rival { name: "rtrb fill_from_iter/chunk", make: rtrb_fill, to: 1 },
+    Rival { name: "ours push_slice/pop_slice", make: ours_slice, to: 4 },
+    Rival { name: "rtrb push_slice/pop_slice", make: rtrb_slice, to: 4 },
+    Rival { name: "ours push/pop", make: ours_single, to: 6 },
+    Rival { name: "rtrb push/pop", make: rtrb_single, to: 6 },
+    Rival { name: "crossbeam ArrayQueue", make: array_queue, to: 6 },
+    Rival { name: "crossbeam channel", make: channel, to: 6 },
 ];
-
-/// Asked for once: a thread that is pinned is told its own core only.
-static CORES: LazyLock<Vec<core_affinity::CoreId>> =
-    LazyLock::new(|| core_affinity::get_core_ids().unwrap_or_default());
-
-fn pin(nth: usize) {
-    if let Some(core) = CORES.get(nth) {
-        core_affinity::set_for_current(*core);
-    }
-}
-
-/// Runs both on a core each, from a common start, and says how long the slower took.
-fn together(a: impl FnOnce() + Send, b: impl FnOnce() + Send) -> Duration {
-    let start = Barrier::new(2);
-    let timed = |nth: usize, work: &mut dyn FnMut()| {
-        pin(nth);
-        start.wait();
-        let begin = Instant::now();
-        work();
-        begin.elapsed()
-    };
-    let (mut a, mut b) = (Some(a), Some(b));
-    thread::scope(|scope| {
-        let other = scope.spawn(|| timed(1, &mut || a.take().into_iter().for_each(|a| a())));
-        let here = scope.spawn(|| timed(0, &mut || b.take().into_iter().for_each(|b| b())));
-        let times = [other.join(), here.join()];
-        times.into_iter().map(|time| time.expect("no queue panics")).max().unwrap_or_default()
-    })
-}
 
 /// Moves `records` records in batches of `batch`.
 fn transfer(make: fn() -> Pair, batch: usize, records: usize) -> Duration {
     let (mut give, mut take) = make();
     let source: Vec<_> = (0..4096).map(|number| Record([number; 8])).collect();
-    together(
+    let (time, (), ()) = pair::together(
         || {
             let mut given = 0;
             while given < records {
@@ -249,7 +246,8 @@ fn transfer(make: fn() -> Pair, batch: usize, records: usize) -> Duration {
             }
             black_box(sum);
         },
-    )
+    );
+    time
 }
 
 /// Sends one record there and back, again and again, while both sides spin.
@@ -263,7 +261,7 @@ fn round_trips(make: fn() -> Pair, count: u32) -> Duration {
             spin_loop();
         }
     };
-    let time = together(
+    let (time, (), ()) = pair::together(
         || {
             for _ in 0..count {
                 there.give(&record);
@@ -281,46 +279,89 @@ fn round_trips(make: fn() -> Pair, count: u32) -> Duration {
     time
 }
 
-/// Rivals in turn, best of `runs`: millions of records a second, and the best of ours by the best
-/// of rtrb.
-fn table(runs: usize) {
-    let mut rates = [[0.0_f64; BATCHES.len()]; RIVALS.len()];
-    let mut trips = [f64::INFINITY; RIVALS.len()];
-    for _ in 0..runs {
+/// How far the two threads are from each other, by the round trip of a record.
+const DISTANCES: [(&str, f64); 3] = [
+    ("hyperthreads of one core (round trip under 170 ns)", 170.0),
+    ("cores under one cache (round trip under 600 ns)", 600.0),
+    ("cores apart", f64::INFINITY),
+];
+
+fn distance() -> usize {
+    let trip = round_trips(rtrb_single, 1000).as_nanos() as f64 / 1000.0;
+    DISTANCES.iter().position(|(_, limit)| trip < *limit).unwrap_or_default()
+}
+
+/// What was measured at one distance: for each batch, the rates of all rivals in each turn.
+#[derive(Default)]
+struct Turns {
+    rates: [Vec<[f64; RIVALS.len()]>; BATCHES.len()],
+    trips: Vec<[f64; RIVALS.len()]>,
+}
+
+/// The median of what `of` makes of each turn.
+fn median<T>(turns: &[T], of: impl Fn(&T) -> f64) -> f64 {
+    let mut sorted: Vec<_> = turns.iter().map(of).collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Each rival once; none when the distance was not the same before and after. Who begins changes
+/// with the turn.
+fn take_turn(turn: usize, measure: impl Fn(&Rival) -> f64) -> Option<(usize, [f64; RIVALS.len()])> {
+    let before = distance();
+    let mut all = [0.0; RIVALS.len()];
+    for nth in 0..RIVALS.len() {
+        let rival = (nth + turn) % RIVALS.len();
+        all[rival] = measure(&RIVALS[rival]);
+    }
+    (distance() == before).then_some((before, all))
+}
+
+fn table(turns: usize) {
+    let mut distances = [(); DISTANCES.len()].map(|()| Turns::default());
+    for turn in 0..turns {
         for (column, batch) in BATCHES.into_iter().enumerate() {
-            for (rival, rates) in RIVALS.iter().zip(&mut rates) {
+            let rate = |rival: &Rival| {
                 let time = transfer(rival.make, batch, RECORDS);
-                rates[column] = rates[column].max(RECORDS as f64 / time.as_secs_f64() / 1e6);
+                RECORDS as f64 / time.as_secs_f64() / 1e6
+            };
+            if let Some((distance, rates)) = take_turn(turn, rate) {
+                distances[distance].rates[column].push(rates);
             }
         }
-        for (rival, best) in RIVALS.iter().zip(&mut trips) {
-            let time = round_trips(rival.make, ROUND_TRIPS) / ROUND_TRIPS;
-            *best = best.min(time.as_nanos() as f64);
+        let trip = |rival: &Rival| {
+            round_trips(rival.make, ROUND_TRIPS).as_nanos() as f64 / f64::from(ROUND_TRIPS)
+        };
+        if let Some((distance, trips)) = take_turn(turn, trip) {
+            distances[distance].trips.push(trips);
         }
     }
+    for ((name, _), turns) in DISTANCES.iter().zip(&distances) {
+        if turns.rates.iter().any(|turns| !turns.is_empty()) {
+            show(name, turns);
+        }
+    }
+}
+
+fn show(distance: &str, turns: &Turns) {
+    println!("\n{distance}");
     print!("{:<28}", "M records/s, batches of");
     BATCHES.iter().for_each(|batch| print!("{batch:>9}"));
     println!("   round trip ns");
-    for ((rival, rates), trip) in RIVALS.iter().zip(&rates).zip(&trips) {
+    for (nth, rival) in RIVALS.iter().enumerate() {
         print!("{:<28}", rival.name);
-        rates.iter().for_each(|rate| print!("{rate:>9.1}"));
-        println!("{trip:>16.0}");
+        turns.rates.iter().for_each(|turns| print!("{:>9.1}", median(turns, |turn| turn[nth])));
+        println!("{:>16.0}", median(&turns.trips, |turn| turn[nth]));
     }
-    let best = |name: &str, column: usize| {
-        let rows = RIVALS.iter().zip(&rates).filter(|(rival, _)| rival.name.starts_with(name));
-        rows.map(|(_, rates)| rates[column]).fold(0.0, f64::max)
-    };
-    print!("{:<28}", "best of ours / best of rtrb");
-    for column in 0..BATCHES.len() {
-        print!("{:>9.2}", best("ours", column) / best("rtrb", column));
+    for (nth, rival) in RIVALS.iter().enumerate().filter(|(_, it)| it.name.starts_with("ours")) {
+        print!("{:<28}", format!("{} to rtrb", &rival.name[5..]));
+        let ratio = |turn: &[f64; RIVALS.len()]| turn[nth] / turn[rival.to];
+        turns.rates.iter().for_each(|turns| print!("{:>9.2}", median(turns, ratio)));
+        println!("{:>16.2}", median(&turns.trips, |turn| turn[rival.to] / turn[nth]));
     }
-    println!();
-    print!("{:<28}", "drain / chunk");
-    (0..BATCHES.len()).for_each(|column| print!("{:>9.2}", rates[0][column] / rates[1][column]));
-    println!();
-    print!("{:<28}", "slice / slice");
-    (0..BATCHES.len()).for_each(|column| print!("{:>9.2}", rates[2][column] / rates[3][column]));
-    println!();
+    print!("{:<28}", "turns");
+    turns.rates.iter().for_each(|turns| print!("{:>9}", turns.len()));
+    println!("{:>16}", turns.trips.len());
 }
 
 fn criteria() {

@@ -13,14 +13,24 @@ use crate::time::Timestamp;
 ///
 /// ```text
 /// bytes: | record | record | record | …       each a multiple of 8 bytes
-/// times: | time   | time   | time   | …       8 bytes each
+/// times: | time   | time   | time   | …       8 bytes each; none while all have the same
 /// ```
 #[derive(Debug)]
 pub struct Block {
     record: TypeId,
+    /// Zeroed words; for records of a fixed size at least `room` of them fit.
     bytes: Vec<u64>,
-    times: Vec<Timestamp>,
+    /// Bytes of the records; kept up only when their size is not fixed.
     used: usize,
+    /// Bytes of each record when their size is fixed, else 0.
+    size: usize,
+    len: usize,
+    /// Records after which more memory is looked for.
+    room: usize,
+    /// The time of all records, as long as `times` is empty.
+    time: Timestamp,
+    /// Empty, or `room` long: the records' times, then what will be written over.
+    times: Vec<Timestamp>,
     /// Records after which a block of fixed-size records is full.
     records_max: usize,
 }
@@ -29,9 +39,17 @@ impl Block {
     /// An empty block for records of type `R`; its memory is taken when the first record comes.
     pub fn new<R: Record>() -> Block {
         let size = R::SIZE.unwrap_or(8).max(8);
-        let records_max = (FRAME_BYTES / size).clamp(1, FRAME_RECORDS);
-        let (bytes, times) = (Vec::new(), Vec::new());
-        Block { record: TypeId::of::<R>(), bytes, times, used: 0, records_max }
+        Block {
+            record: TypeId::of::<R>(),
+            bytes: Vec::new(),
+            used: 0,
+            size: R::SIZE.unwrap_or(0),
+            len: 0,
+            room: 0,
+            time: Timestamp::MIN,
+            times: Vec::new(),
+            records_max: (FRAME_BYTES / size).clamp(1, FRAME_RECORDS),
+        }
     }
 
     /// Appends a record; true when the block is now full and wants to leave. A full block takes
@@ -42,52 +60,90 @@ impl Block {
     #[inline(always)]
     pub fn push<R: Record>(&mut self, at: Timestamp, view: R::View<'_>) -> bool {
         assert!(self.record == TypeId::of::<R>(), "a block holds records of one type");
-        let size = R::size(view);
-        if self.used + size > self.bytes.len() * 8 || self.times.len() == self.times.capacity() {
-            self.grow(size);
+        let (size, len) = (R::size(view), self.len);
+        let fits = R::SIZE.is_some() || self.used + size <= self.bytes.len() * 8;
+        if len == self.room || !fits {
+            self.grow(size, R::SIZE.is_some());
         }
-        // SAFETY: 1. `used` is a multiple of 8 and the words are aligned to 8. 2. there is room
-        // for `size` bytes.
-        unsafe { R::write(view, self.bytes.as_mut_ptr().cast::<u8>().add(self.used)) };
+        match self.times.get_mut(len) {
+            Some(time) => *time = at,
+            None if at == self.time => {}
+            None => self.tell_apart(at),
+        }
+        let from = R::SIZE.map_or(self.used, |size| len * size);
+        // SAFETY: 1. the offset lies in the words: there is room for `size` bytes from there on,
+        // as seen above; when the size is fixed, for `room` records, of which there are fewer.
+        let to = unsafe { self.bytes.as_mut_ptr().cast::<u8>().add(from) };
+        // SAFETY: 1. the words are aligned to 8, and all sizes are multiples of it. 2. there is
+        // room for `size` bytes.
+        unsafe { R::write(view, to) };
+        self.len = len + 1;
+        if R::SIZE.is_some() {
+            return len + 1 >= self.records_max;
+        }
         self.used += size;
-        self.times.push(at);
-        self.times.len() >= self.records_max || (R::SIZE.is_none() && self.used >= FRAME_BYTES)
+        len + 1 >= self.records_max || self.used >= FRAME_BYTES
     }
 
     /// Whether the block wants to leave.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.times.len() >= self.records_max || self.used >= FRAME_BYTES
+        self.len >= self.records_max || self.bytes() >= FRAME_BYTES
     }
 
+    /// Makes room for one more record of this size, and for as many as fill the block.
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, size: usize) {
-        let words = (self.used + size).max(FRAME_BYTES).div_ceil(8);
-        if words > self.bytes.len() {
-            self.bytes.resize(words.max(self.bytes.len() * 5 / 4), 0);
+    fn grow(&mut self, size: usize, fixed: bool) {
+        if self.len == self.room {
+            self.room = self.records_max.max(self.len + self.len / 4 + 1);
+            if !self.times.is_empty() {
+                self.times.resize(self.room, self.time);
+            }
         }
-        if self.times.len() == self.times.capacity() {
-            self.times.reserve_exact(self.records_max.max(self.times.len() / 4));
+        let needed = if fixed { self.room * size } else { (self.used + size).max(FRAME_BYTES) };
+        let words = needed.div_ceil(8);
+        if words > self.bytes.len() {
+            let more = if fixed { 0 } else { self.bytes.len() * 5 / 4 };
+            self.bytes.resize(words.max(more), 0);
+        }
+    }
+
+    /// From the record on that comes next the times are not all the same.
+    #[cold]
+    #[inline(never)]
+    fn tell_apart(&mut self, at: Timestamp) {
+        if self.len == 0 {
+            self.time = at;
+            return;
+        }
+        self.spread();
+        self.times[self.len] = at;
+    }
+
+    /// Writes out the time that all records have.
+    fn spread(&mut self) {
+        if self.times.is_empty() {
+            self.times.resize(self.room, self.time);
         }
     }
 
     /// How many records there are.
     #[inline]
     pub fn len(&self) -> usize {
-        self.times.len()
+        self.len
     }
 
     /// Whether there are none.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.times.is_empty()
+        self.len == 0
     }
 
     /// Bytes of the records, without their times.
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.used
+        self.used + self.len * self.size
     }
 
     /// Bytes of memory that the block holds.
@@ -99,8 +155,10 @@ impl Block {
 
     /// Gives back the memory that no record uses: for blocks that are kept.
     pub fn shrink(&mut self) {
-        self.bytes.truncate(self.used.div_ceil(8));
+        self.room = self.len;
+        self.bytes.truncate(self.bytes().div_ceil(8));
         self.bytes.shrink_to_fit();
+        self.times.truncate(self.len);
         self.times.shrink_to_fit();
     }
 
@@ -108,33 +166,46 @@ impl Block {
     #[inline]
     pub fn clear(&mut self) {
         self.used = 0;
+        self.len = 0;
         self.times.clear();
     }
 
     /// The records' encodings and their event times, for keeping outside the process; none when
     /// the type can't be kept ([`Record::STORED`]) or the block holds another.
-    pub fn stored<R: Record>(&self) -> Option<(&[u8], &[Timestamp])> {
+    pub fn stored<R: Record>(&mut self) -> Option<(&[u8], &[Timestamp])> {
         if R::STORED.is_none() || self.record != TypeId::of::<R>() {
             return None;
         }
-        // SAFETY: 1. the words were zeroed when they were taken. 2. since then only `R::write` has
-        // written there, which for a type that is `STORED` writes no padding.
-        let bytes = unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.used) };
-        Some((bytes, &self.times))
+        self.spread();
+        let used = self.bytes();
+        // SAFETY: 1. `used` bytes lie within the words, which are borrowed as long as the slice.
+        // 2. the words were zeroed when they were taken, and since then only `R::write` has written
+        // there, which for a type that is `STORED` writes no padding.
+        let bytes = unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().cast(), used) };
+        Some((bytes, &self.times[..self.len]))
     }
 
     /// The records, to be read.
     #[inline]
     pub fn batch(&self) -> Batch<'_> {
+        let each = self.times.get(..self.len).filter(|times| !times.is_empty());
         Batch {
             record: self.record,
             first: self.bytes.as_ptr().cast(),
-            len: self.times.len(),
-            times: Some(&self.times),
+            len: self.len,
+            times: each.map_or(Times::Same(&self.time), Times::Each),
             split: 0,
             borrowed: PhantomData,
         }
     }
+}
+
+/// The event times of a batch's records.
+#[derive(Clone, Copy, Debug)]
+enum Times<'a> {
+    Same(&'a Timestamp),
+    /// As many as there are records.
+    Each(&'a [Timestamp]),
 }
 
 /// Records of one type that an operator is given: a whole frame, or a slice that a source lends.
@@ -143,7 +214,7 @@ pub struct Batch<'a> {
     record: TypeId,
     first: *const u8,
     len: usize,
-    times: Option<&'a [Timestamp]>,
+    times: Times<'a>,
     split: u32,
     borrowed: PhantomData<&'a [u8]>,
 }
@@ -159,7 +230,7 @@ impl<'a> Batch<'a> {
             record: TypeId::of::<R>(),
             first: records.as_ptr().cast(),
             len: records.len(),
-            times: None,
+            times: Times::Same(&NO_TIME),
             split: 0,
             borrowed: PhantomData,
         })
@@ -184,7 +255,7 @@ impl<'a> Batch<'a> {
             record: TypeId::of::<R>(),
             first: bytes.as_ptr(),
             len,
-            times: Some(times),
+            times: Times::Each(times),
             split: 0,
             borrowed: PhantomData,
         })
@@ -223,8 +294,8 @@ impl<'a> Batch<'a> {
     pub fn records<R: Record>(&self) -> Records<'a, R> {
         assert!(self.record == TypeId::of::<R>(), "an edge carries records of one type");
         let (time, step) = match self.times {
-            Some(times) => (times.as_ptr(), 1),
-            None => (&raw const NO_TIME, 0),
+            Times::Each(times) => (times.as_ptr(), 1),
+            Times::Same(time) => (&raw const *time, 0),
         };
         Records { next: self.first, left: self.len, time, step, records: PhantomData }
     }
@@ -299,3 +370,78 @@ impl<'a, R: Record> Iterator for Records<'a, R> {
 }
 
 impl<R: Record> ExactSizeIterator for Records<'_, R> {}
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, Block};
+    use crate::time::Timestamp;
+
+    fn at(us: i64) -> Timestamp {
+        Timestamp::from_micros(us)
+    }
+
+    fn filled(times: impl IntoIterator<Item = i64>) -> Block {
+        let mut block = Block::new::<u64>();
+        for (number, us) in times.into_iter().enumerate() {
+            block.push::<u64>(at(us), number as u64);
+        }
+        block
+    }
+
+    fn times(batch: Batch<'_>) -> Vec<i64> {
+        let records = batch.records::<u64>().enumerate();
+        records
+            .map(|(number, (at, record))| {
+                assert_eq!(record, number as u64);
+                at.micros()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_record_keeps_its_time() {
+        for expected in [vec![], vec![7], vec![7; 5], vec![7, 7, 7, 8], vec![1, 2, 1], vec![7, 8]] {
+            assert_eq!(times(filled(expected.clone()).batch()), expected);
+        }
+        // Also beyond what fills the block.
+        let expected: Vec<_> = (0..10_000).map(|us| us / 6000).collect();
+        assert_eq!(times(filled(expected.clone()).batch()), expected);
+    }
+
+    #[test]
+    fn a_block_that_is_used_again_forgets_the_old_times() {
+        for (first, second) in [(vec![1, 1], vec![2, 2]), (vec![1, 2], vec![2, 2, 3])] {
+            let mut block = filled(first);
+            block.clear();
+            assert_eq!((block.len(), block.bytes()), (0, 0));
+            for (number, us) in second.iter().enumerate() {
+                block.push::<u64>(at(*us), number as u64);
+            }
+            assert_eq!(times(block.batch()), second);
+        }
+    }
+
+    #[test]
+    fn a_block_that_was_shrunk_takes_more() {
+        for mut expected in [vec![4, 4], vec![4, 5]] {
+            let mut block = filled(expected.clone());
+            block.shrink();
+            assert_eq!(times(block.batch()), expected);
+            block.push::<u64>(at(6), 2);
+            expected.push(6);
+            assert_eq!(times(block.batch()), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_stored_comes_back_with_its_times() {
+        for expected in [vec![9, 9, 9], vec![9, 8]] {
+            let mut block = filled(expected.clone());
+            let (records, at) = block.stored::<u64>().expect("numbers can be kept");
+            let words: Vec<_> = at.iter().map(|at| at.micros()).collect();
+            assert_eq!(words, expected);
+            let numbers: Vec<_> = (0..expected.len() as u64).flat_map(u64::to_ne_bytes).collect();
+            assert_eq!(records, numbers);
+        }
+    }
+}

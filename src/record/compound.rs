@@ -11,8 +11,11 @@ use crate::key::KeyHasher;
 /// Bytes of a length or a tag, which keeps what follows it aligned.
 const WORD: usize = 8;
 
-// SAFETY: layout `len: u64 | len bytes | padding to 8`. 1. `write` fills the length and the text
-// and `size` counts them with the padding. 2. `read` takes the same length. 3. `pad`.
+// SAFETY: layout `len: u64 | len bytes | padding to 8`. 1. `write` fills the length and the text,
+// which `size` counts with the padding; that is neither written nor read. 2. `read` takes the
+// length and the bytes that were written. 3. `pad` gives multiples of 8, and `SIZE` is none. 4. the
+// padding is what the block holds there, not what `write` writes; `LAYOUT` is none. 5. `check` sees
+// that length, text and padding lie in the bytes and that the text is UTF-8; `valid` stays false.
 unsafe impl Record for String {
     type View<'a> = &'a str;
     const SIZE: Option<usize> = None;
@@ -37,7 +40,8 @@ unsafe impl Record for String {
     }
     #[inline(always)]
     unsafe fn write(view: &str, to: *mut u8) {
-        // SAFETY: the caller's conditions give room for the word and the text.
+        // SAFETY: 1. the word is aligned by the caller's 1. 2. by its 2 there is room for the word
+        // and the text, which lies elsewhere.
         unsafe {
             to.cast::<u64>().write(view.len() as u64);
             to.add(WORD).copy_from_nonoverlapping(view.as_ptr(), view.len());
@@ -45,7 +49,8 @@ unsafe impl Record for String {
     }
     #[inline(always)]
     unsafe fn read<'a>(from: *const u8) -> (&'a str, usize) {
-        // SAFETY: `write` put a length and that many bytes of valid UTF-8 there.
+        // SAFETY: 1. the word is aligned by the caller's 1. 2. `write` put a length and that many
+        // bytes of valid UTF-8 there, by its 2. 3. they stay for `'a` by its 3.
         unsafe {
             let len = from.cast::<u64>().read() as usize;
             let bytes = std::slice::from_raw_parts(from.add(WORD), len);
@@ -67,7 +72,11 @@ unsafe impl Record for String {
 }
 
 // SAFETY: layout `tag: u64 | the value when the tag is 1`, and for a fixed-size value always its
-// bytes, which are not read when the tag is 0.
+// bytes, which are neither written nor read when the tag is 0. 1. `write` fills the tag and what
+// `A` writes, and `size` counts both. 2. `read` takes the tag and then what `A` reads. 3. a word
+// and a size of `A`, both multiples of 8, fixed where `A`'s is. 4. `STORED` is some only where
+// `A`'s is; the bytes of a value that is none are what the block holds there. 5. `check` takes no
+// tag but 0 and 1 and leaves the value to `A::check`; `valid` stays false.
 unsafe impl<A: Record> Record for Option<A> {
     type View<'a> = Option<A::View<'a>>;
     const SIZE: Option<usize> = match A::SIZE {
@@ -98,7 +107,8 @@ unsafe impl<A: Record> Record for Option<A> {
     }
     #[inline(always)]
     unsafe fn write(view: Self::View<'_>, to: *mut u8) {
-        // SAFETY: the caller gives room for the tag and the value, which starts aligned.
+        // SAFETY: 1. the tag is aligned by the caller's 1, the value behind it too. 2. by its 2
+        // there is room for the tag and, when there is a value, for its size.
         unsafe {
             to.cast::<u64>().write(u64::from(view.is_some()));
             if let Some(a) = view {
@@ -108,7 +118,8 @@ unsafe impl<A: Record> Record for Option<A> {
     }
     #[inline(always)]
     unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
-        // SAFETY: `write` put a tag there, and the value when the tag is not 0.
+        // SAFETY: 1. the tag is aligned by the caller's 1, the value behind it too. 2. by its 2
+        // `write` put a tag there, and the value when the tag is not 0. 3. passed on.
         unsafe {
             if from.cast::<u64>().read() == 0 {
                 return (None, WORD + A::SIZE.unwrap_or(0));
@@ -169,8 +180,9 @@ impl<'a, A: Record> List<'a, A> {
     pub fn iter(self) -> impl Iterator<Item = A::View<'a>> {
         let mut at = self.first;
         (0..self.len).map(move |_| {
-            // SAFETY: a list is only made of what `Vec::write` wrote, one item after the other,
-            // and borrows it for `'a`.
+            // SAFETY: 1. the first item is aligned to 8, and all sizes are multiples of it. 2. a
+            // list is only made of what `A::write` wrote, `len` items one after the other. 3. it
+            // borrows them for `'a`.
             let (view, size) = unsafe { A::read(at) };
             at = at.wrapping_add(size);
             view
@@ -178,8 +190,11 @@ impl<'a, A: Record> List<'a, A> {
     }
 }
 
-// SAFETY: layout `bytes: u64 | count: u64 | items`, where `bytes` is the size of the items, each a
-// multiple of 8.
+// SAFETY: layout `bytes: u64 | count: u64 | items`, where `bytes` is the size of the items. 1.
+// `write` fills two words and copies as many bytes of items as `size` counts. 2. `read` takes the
+// same words, and the items as they were copied. 3. two words and sizes of `A`, all multiples of 8,
+// and `SIZE` is none. 4. `STORED` is some only where `A`'s is. 5. `check` has each item checked by
+// `A` and sees that they take up `bytes`; items of no size need no memory. `valid` stays false.
 unsafe impl<A: Record> Record for Vec<A> {
     type View<'a> = List<'a, A>;
     const SIZE: Option<usize> = None;
@@ -192,7 +207,8 @@ unsafe impl<A: Record> Record for Vec<A> {
         let mut words = vec![0_u64; bytes / WORD];
         let mut at = words.as_mut_ptr().cast::<u8>();
         for item in self {
-            // SAFETY: the items' sizes were summed just now, and all are multiples of 8.
+            // SAFETY: 1. the words are aligned to 8, and all sizes are multiples of it. 2. the
+            // items' sizes were summed just now, and the words are as many.
             item.lend(|view| unsafe {
                 A::write(view, at);
                 at = at.add(A::size(view));
@@ -211,7 +227,8 @@ unsafe impl<A: Record> Record for Vec<A> {
     }
     unsafe fn write(view: List<'_, A>, to: *mut u8) {
         let bytes = Self::size(view) - 2 * WORD;
-        // SAFETY: the caller gives room for two words and the items; they are copied as they lie.
+        // SAFETY: 1. the words are aligned by the caller's 1. 2. by its 2 there is room for them
+        // and the items, which are copied as they lie; the view lends them from elsewhere.
         unsafe {
             to.cast::<u64>().write(bytes as u64);
             to.add(WORD).cast::<u64>().write(view.len as u64);
@@ -219,7 +236,8 @@ unsafe impl<A: Record> Record for Vec<A> {
         }
     }
     unsafe fn read<'a>(from: *const u8) -> (List<'a, A>, usize) {
-        // SAFETY: `write` put two words there and then the items.
+        // SAFETY: 1. the words are aligned by the caller's 1. 2. by its 2 `write` put two words
+        // there and then the items. 3. the list borrows them for `'a`, for which they stay.
         unsafe {
             let bytes = from.cast::<u64>().read() as usize;
             let len = from.add(WORD).cast::<u64>().read() as usize;
@@ -263,8 +281,11 @@ macro_rules! lend_all {
 
 macro_rules! tuple {
     ($($type:ident $n:tt $name:ident $text:literal),*) => {
-        // SAFETY: the parts lie one after the other; each is a multiple of 8 long and keeps
-        // `Record`'s promises.
+        // SAFETY: the parts lie one after the other and keep `Record`'s promises. 1. each part
+        // fills its size, and `size` is their sum. 2. they are read in the order in which they
+        // were written, each where the one before ends. 3. a sum of multiples of 8, fixed where
+        // all are. 4. `STORED` is some only where all parts' are. 5. `check` has each part checked
+        // where `read` will read it; `valid` stays false.
         unsafe impl<$($type: Record),*> Record for ($($type,)*) {
             type View<'a> = ($($type::View<'a>,)*);
             const SIZE: Option<usize> = {
@@ -296,7 +317,8 @@ macro_rules! tuple {
             unsafe fn write(view: Self::View<'_>, to: *mut u8) {
                 let at = to;
                 $(
-                    // SAFETY: the caller gives room for all parts; each ends aligned.
+                    // SAFETY: 1. the first is aligned by the caller's 1, and each ends aligned.
+                    // 2. by its 2 there is room for all parts.
                     let at = unsafe {
                         $type::write(view.$n, at);
                         at.add($type::size(view.$n))
@@ -308,7 +330,8 @@ macro_rules! tuple {
             unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
                 let mut size = 0;
                 $(
-                    // SAFETY: `write` put the parts there in this order.
+                    // SAFETY: 1. the first is aligned by the caller's 1, and each ends aligned.
+                    // 2. `write` put the parts there in this order, by its 2. 3. passed on.
                     let ($name, bytes) = unsafe { $type::read(from.add(size)) };
                     size += bytes;
                 )*

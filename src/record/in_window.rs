@@ -23,7 +23,8 @@ pub struct InWindow<K, V> {
 
 type Parts<K, V> = (K, Timestamp, Timestamp, V);
 
-// SAFETY: it is written and read as the tuple of its fields, which keeps `Record`'s promises.
+// SAFETY: 1. to 3. it is written, read and measured as the tuple of its fields, which keeps
+// `Record`'s promises. 4. and 5. `STORED` and `check` are the tuple's; `valid` stays false.
 unsafe impl<K: Record, V: Record> Record for InWindow<K, V> {
     type View<'a> = InWindow<K::View<'a>, V::View<'a>>;
     const SIZE: Option<usize> = <Parts<K, V> as Record>::SIZE;
@@ -59,12 +60,12 @@ unsafe impl<K: Record, V: Record> Record for InWindow<K, V> {
     }
     #[inline(always)]
     unsafe fn write(view: Self::View<'_>, to: *mut u8) {
-        // SAFETY: the caller's conditions are those of the tuple.
+        // SAFETY: 1. and 2. passed on: the tuple asks for the same, and has the same size.
         unsafe { <Parts<K, V>>::write((view.key, view.start, view.end, view.value), to) }
     }
     #[inline(always)]
     unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
-        // SAFETY: the caller's conditions are those of the tuple.
+        // SAFETY: 1. to 3. passed on: `write` wrote the tuple.
         let ((key, start, end, value), size) = unsafe { <Parts<K, V>>::read(from) };
         (InWindow { key, start, end, value }, size)
     }

@@ -41,7 +41,10 @@ pub trait Plain: Copy + Send + Sync + 'static {
 
 // SAFETY: 1. a typed copy of `T` writes no more than `size_of::<T>() <= SIZE` bytes; the padding is
 // never read. 2. the same typed copy is read back by reference, at an address that is aligned to 8
-// and therefore to `T`. 3. `pad` gives multiples of 8.
+// and therefore to `T`. 3. `pad` gives multiples of 8, and `size` is `SIZE`. 4. `LAYOUT` is some
+// only for types of `record!`, whose fields `stored::fields` sees to fill the struct, each without
+// padding of its own. 5. `check` is the default: as many bytes as `SIZE`, and `T::valid`, which
+// `record!` makes of its fields' `valid`.
 unsafe impl<T: Plain> Record for T {
     type View<'a> = &'a T;
     const SIZE: Option<usize> = {
@@ -70,12 +73,13 @@ unsafe impl<T: Plain> Record for T {
     }
     #[inline(always)]
     unsafe fn write(view: &T, to: *mut u8) {
-        // SAFETY: the caller's conditions 1 and 2; `T` is aligned to at most 8.
+        // SAFETY: 1. aligned by the caller's 1, since `T` is to at most 8. 2. room by its 2.
         unsafe { to.cast::<T>().write(*view) }
     }
     #[inline(always)]
     unsafe fn read<'a>(from: *const u8) -> (&'a T, usize) {
-        // SAFETY: the caller's conditions 1 to 3; `write` put a `T` there.
+        // SAFETY: 1. aligned by the caller's 1, since `T` is to at most 8. 2. `write` put a `T`
+        // there, by its 2. 3. it stays as it is for `'a`, by its 3.
         (unsafe { &*from.cast::<T>() }, pad(size_of::<T>()))
     }
     fn visit(&self, to: &mut dyn Visitor) {
@@ -104,8 +108,11 @@ macro_rules! by_value {
     ($(
         $type:ty: $shape:expr, |$x:ident, $to:ident| $visit:expr, $valid:expr;
     )*) => {$(
-        // SAFETY: 1. and 3. the value is copied into `pad(size_of)` bytes. 2. it is read back from
-        // there, unaligned where the type is wider than 8 bytes.
+        // SAFETY: 1. the value is copied into `pad(size_of)` bytes, the rest is neither written
+        // nor read. 2. it is read back from there, unaligned where the type is wider than 8 bytes.
+        // 3. `pad` gives multiples of 8, and `size` is `SIZE`. 4. no type of the list has padding.
+        // 5. `check` is the default: as many bytes as `SIZE`, and `valid`, which is true for the
+        // bytes of a value.
         unsafe impl Record for $type {
             type View<'a> = $type;
             const SIZE: Option<usize> = Some(pad(size_of::<$type>()));
@@ -131,12 +138,13 @@ macro_rules! by_value {
             }
             #[inline(always)]
             unsafe fn write(view: $type, to: *mut u8) {
-                // SAFETY: the caller's condition 2.
+                // SAFETY: 1. no alignment is asked for. 2. room by the caller's 2.
                 unsafe { to.cast::<$type>().write_unaligned(view) }
             }
             #[inline(always)]
             unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
-                // SAFETY: the caller's conditions 1 to 3.
+                // SAFETY: 1. no alignment is asked for. 2. `write` put a value there, by the
+                // caller's 2. 3. it is copied, so it need not stay.
                 (unsafe { from.cast::<$type>().read_unaligned() }, pad(size_of::<$type>()))
             }
             fn visit(&self, $to: &mut dyn Visitor) {
@@ -171,7 +179,9 @@ by_value! {
     Timestamp: Type::Time, |x, to| to.time(x), any;
 }
 
-// SAFETY: as for the other types by value; the array is copied into `pad(N)` bytes.
+// SAFETY: 1. the array is copied into `pad(N)` bytes, the rest is neither written nor read. 2. it
+// is read back from there. 3. `pad` gives multiples of 8, and `size` is `SIZE`. 4. an array of
+// bytes has no padding. 5. `check` is the default, and all bytes are valid.
 unsafe impl<const N: usize> Record for [u8; N] {
     type View<'a> = [u8; N];
     const SIZE: Option<usize> = Some(pad(N));
@@ -197,12 +207,13 @@ unsafe impl<const N: usize> Record for [u8; N] {
     }
     #[inline(always)]
     unsafe fn write(view: [u8; N], to: *mut u8) {
-        // SAFETY: the caller's condition 2.
+        // SAFETY: 1. bytes are aligned anywhere. 2. room by the caller's 2.
         unsafe { to.cast::<[u8; N]>().write(view) }
     }
     #[inline(always)]
     unsafe fn read<'a>(from: *const u8) -> (Self::View<'a>, usize) {
-        // SAFETY: the caller's conditions 1 to 3.
+        // SAFETY: 1. bytes are aligned anywhere. 2. `write` put an array there, by the caller's 2.
+        // 3. it is copied, so it need not stay.
         (unsafe { from.cast::<[u8; N]>().read() }, pad(N))
     }
     fn visit(&self, to: &mut dyn Visitor) {

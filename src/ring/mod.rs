@@ -14,6 +14,7 @@
 //! Nothing here knows what a ring carries.
 
 pub mod bell;
+mod copying;
 pub mod idle;
 pub mod mesh;
 mod slots;

@@ -9,6 +9,9 @@
 //! A slot holds a value exactly while `head <= position < tail`. The slots do not know head and
 //! tail; who calls does, and promises what each function asks for.
 //!
+//! The memory begins at a cache line, so that values as large as one lie in one: a value that the
+//! producer writes never shares a line with one that the consumer reads.
+//!
 //! Under `cfg(loom)` every slot is watched by the model checker on its own, which is why a run of
 //! slots is copied one by one there.
 #![allow(unsafe_code)]
@@ -16,16 +19,54 @@
 use std::mem::MaybeUninit;
 
 #[cfg(not(loom))]
-use std::cell::UnsafeCell;
+use std::{cell::UnsafeCell, marker::PhantomData};
 
 #[cfg(loom)]
 use loom::cell::UnsafeCell;
 
+use super::copying::Copying;
+
+/// As large as the pair of lines that is fetched at once, and aligned to it, as `CachePadded`.
+#[cfg(not(loom))]
+#[repr(align(128))]
+struct Line(#[expect(dead_code)] [u8; 128]);
+
 /// A power of two of slots that may or may not hold a value.
+#[cfg(not(loom))]
 pub(super) struct Slots<T> {
-    cells: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    lines: Box<[UnsafeCell<MaybeUninit<Line>>]>,
+    capacity: usize,
+    values: PhantomData<T>,
 }
 
+/// A power of two of slots that may or may not hold a value.
+#[cfg(loom)]
+pub(super) struct Slots<T> {
+    cells: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    capacity: usize,
+}
+
+impl<T> Slots<T> {
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The slot of a position. The mask is taken in 64 bits, so that a 32-bit `usize` only ever
+    /// loses bits that the mask drops anyway.
+    #[inline(always)]
+    fn slot(&self, position: u64) -> usize {
+        (position & (self.capacity as u64 - 1)) as usize
+    }
+
+    /// How many of `count` slots lie before the end of the memory, from `position` on; the rest
+    /// is at its beginning.
+    #[inline(always)]
+    fn first_run(&self, position: u64, count: usize) -> usize {
+        count.min(self.capacity - self.slot(position))
+    }
+}
+
+#[cfg(not(loom))]
 impl<T> Slots<T> {
     /// At least `capacity` empty slots, at least two.
     ///
@@ -33,39 +74,22 @@ impl<T> Slots<T> {
     ///
     /// When the next power of two, or its size in bytes, is beyond the address space.
     pub(super) fn new(capacity: usize) -> Self {
+        const { assert!(align_of::<T>() <= align_of::<Line>(), "values are aligned to 128 bytes") };
         let capacity = capacity.max(2).next_power_of_two();
-        let cells = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
-        Self { cells }
+        let bytes = capacity.checked_mul(size_of::<T>()).expect("a ring fits the address space");
+        let count = bytes.div_ceil(size_of::<Line>());
+        let lines = (0..count).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
+        Self { lines, capacity, values: PhantomData }
     }
 
-    pub(super) fn capacity(&self) -> usize {
-        self.cells.len()
-    }
-
-    /// The slot of a position. The mask is taken in 64 bits, so that a 32-bit `usize` only ever
-    /// loses bits that the mask drops anyway.
-    #[inline(always)]
-    fn slot(&self, position: u64) -> usize {
-        (position & (self.cells.len() as u64 - 1)) as usize
-    }
-
-    /// How many of `count` slots lie before the end of the memory, from `position` on; the rest
-    /// is at its beginning.
-    #[inline(always)]
-    fn first_run(&self, position: u64, count: usize) -> usize {
-        count.min(self.cells.len() - self.slot(position))
-    }
-}
-
-#[cfg(not(loom))]
-impl<T> Slots<T> {
     /// Where the value of `position` lies. The pointer may be used up to the end of the memory.
     #[inline(always)]
     fn address(&self, position: u64) -> *mut T {
-        let slot = self.slot(position);
-        // SAFETY: 1. `slot` is less than the number of cells (masked), so the pointer stays inside
-        // the allocation. The cast is sound because UnsafeCell and MaybeUninit are transparent.
-        unsafe { UnsafeCell::raw_get(self.cells.as_ptr().add(slot)).cast() }
+        let first = UnsafeCell::raw_get(self.lines.as_ptr()).cast::<T>();
+        // SAFETY: 1. the offset, in bytes, is no more than the size of the allocation: `slot` is
+        // less than the capacity (masked), and the lines are as large as so many `T`. 2. it fits
+        // an `isize`, as every allocation does, and stays within this one.
+        unsafe { first.add(self.slot(position)) }
     }
 
     /// Puts a value into an empty slot.
@@ -76,7 +100,9 @@ impl<T> Slots<T> {
     /// 2. No other thread touches it during the call, and the last one that did happened before.
     #[inline(always)]
     pub(super) unsafe fn write(&self, position: u64, value: T) {
-        // SAFETY: the address is valid and aligned; exclusive by 2; nothing is overwritten by 1.
+        // SAFETY: 1. `address` is valid for writes: it lies in the memory, which is in cells, and
+        // by the caller's 2 nobody else touches it; nothing is lost by the caller's 1. 2. it is
+        // aligned: the lines are to 128, `T` to no more, and a slot is a multiple of its size.
         unsafe { self.address(position).write(value) }
     }
 
@@ -88,7 +114,9 @@ impl<T> Slots<T> {
     /// 2. No other thread touches it during the call, and the one that wrote it happened before.
     #[inline(always)]
     pub(super) unsafe fn read(&self, position: u64) -> T {
-        // SAFETY: initialised and moved out once by 1; exclusive by 2.
+        // SAFETY: 1. `address` is valid for reads: it lies in the memory, exclusive by the
+        // caller's 2. 2. it is aligned, as in `write`. 3. it holds a value of type `T`, which by
+        // the caller's 1 is moved out once.
         unsafe { self.address(position).read() }
     }
 
@@ -99,17 +127,22 @@ impl<T> Slots<T> {
     /// 1. `values` is no longer than the capacity, and none of the slots holds a value.
     /// 2. As for [`write`](Self::write), for each of the slots.
     #[inline]
-    pub(super) unsafe fn write_run(&self, position: u64, values: &[T])
+    pub(super) unsafe fn write_run(&self, position: u64, values: &[T], copying: &mut Copying)
     where
         T: Copy,
     {
+        if let [value] = values {
+            // SAFETY: passed on, 1 and 2: there is one slot.
+            return unsafe { self.write(position, *value) };
+        }
         let (first, second) = values.split_at(self.first_run(position, values.len()));
-        // SAFETY: the first run ends at the end of the memory at the latest, the second begins at
-        // its beginning and does not reach `position` by 1; exclusive by 2. `values` is no part of
-        // the memory, since no reference into it is ever given out.
+        // SAFETY: 1. both sources are slices. 2. the first run ends at the end of the memory at
+        // the latest, the second begins at its beginning and does not reach `position` by the
+        // caller's 1; both are the caller's alone by 2. 3. aligned, as in `write`. 4. `values` is
+        // no part of the memory, since no reference into it is ever given out.
         unsafe {
-            copy(first.as_ptr(), self.address(position), first.len());
-            copy(second.as_ptr(), self.address(0), second.len());
+            copying.copy(first.as_ptr(), self.address(position), first.len());
+            copying.copy(second.as_ptr(), self.address(0), second.len());
         }
     }
 
@@ -124,27 +157,34 @@ impl<T> Slots<T> {
     where
         T: Copy,
     {
+        if let [value] = values {
+            // SAFETY: passed on, 1 and 2: there is one slot; `T` is Copy, so it may be read again.
+            value.write(unsafe { self.read(position) });
+            return;
+        }
         let (first, second) = values.split_at_mut(self.first_run(position, values.len()));
-        // SAFETY: as in `write_run`, in the other direction.
+        // SAFETY: 1. the first run ends at the end of the memory at the latest, the second begins
+        // at its beginning; all hold values by the caller's 1 and are the caller's alone by 2.
+        // 2. both destinations are slices. 3. aligned, as in `write`. 4. `values` is no part of
+        // the memory, as in `write_run`.
         unsafe {
-            copy(self.address(position), first.as_mut_ptr().cast(), first.len());
-            copy(self.address(0), second.as_mut_ptr().cast(), second.len());
+            self.address(position).copy_to_nonoverlapping(first.as_mut_ptr().cast(), first.len());
+            self.address(0).copy_to_nonoverlapping(second.as_mut_ptr().cast(), second.len());
         }
     }
 }
 
-/// # Safety
-///
-/// As for [`std::ptr::copy_nonoverlapping`].
-#[cfg(not(loom))]
-#[inline(always)]
-unsafe fn copy<T: Copy>(from: *const T, to: *mut T, count: usize) {
-    // SAFETY: passed on.
-    unsafe { std::ptr::copy_nonoverlapping(from, to, count) }
-}
-
 #[cfg(loom)]
 impl<T> Slots<T> {
+    pub(super) fn new(capacity: usize) -> Self {
+        let capacity = capacity.max(2).next_power_of_two();
+        let cells = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
+        Self { cells, capacity }
+    }
+
+    /// # Safety
+    ///
+    /// As outside the models.
     pub(super) unsafe fn write(&self, position: u64, value: T) {
         self.cells[self.slot(position)].with_mut(|slot| {
             // SAFETY: passed on; loom checks that the access is exclusive.
@@ -152,6 +192,9 @@ impl<T> Slots<T> {
         });
     }
 
+    /// # Safety
+    ///
+    /// As outside the models.
     pub(super) unsafe fn read(&self, position: u64) -> T {
         // Mutable access, because a value that is moved out must not be shared either.
         self.cells[self.slot(position)].with_mut(|slot| {
@@ -160,7 +203,10 @@ impl<T> Slots<T> {
         })
     }
 
-    pub(super) unsafe fn write_run(&self, position: u64, values: &[T])
+    /// # Safety
+    ///
+    /// As outside the models.
+    pub(super) unsafe fn write_run(&self, position: u64, values: &[T], _: &mut Copying)
     where
         T: Copy,
     {
@@ -171,6 +217,9 @@ impl<T> Slots<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As outside the models.
     pub(super) unsafe fn read_run(&self, position: u64, values: &mut [MaybeUninit<T>])
     where
         T: Copy,

@@ -43,6 +43,7 @@ use loom::sync::{
 
 use crossbeam_utils::CachePadded;
 
+use super::copying::Copying;
 use super::slots::Slots;
 
 /// What the two sides share. Head and tail have cache lines of their own; the rest is read only,
@@ -96,7 +97,8 @@ pub fn ring<T: Send>(capacity: usize) -> (Producer<T>, Consumer<T>) {
         producer_gone: AtomicBool::new(false),
         consumer_gone: AtomicBool::new(false),
     });
-    let producer = Producer { shared: Arc::clone(&shared), tail: 0, head_seen: 0 };
+    let producer =
+        Producer { shared: Arc::clone(&shared), tail: 0, head_seen: 0, copying: Copying::new() };
     (producer, Consumer { shared, head: 0, tail_seen: 0 })
 }
 
@@ -111,6 +113,7 @@ pub struct Producer<T> {
     tail: u64,
     /// The last that was seen of head; never beyond it.
     head_seen: u64,
+    copying: Copying,
 }
 
 impl<T> Producer<T> {
@@ -147,7 +150,8 @@ impl<T> Producer<T> {
         let count = self.room_for(values.len()).min(values.len());
         if count > 0 {
             // SAFETY: there is room for `count` from `tail` on, which is the producer's alone.
-            unsafe { self.shared.slots.write_run(self.tail, &values[..count]) };
+            let slots = &self.shared.slots;
+            unsafe { slots.write_run(self.tail, &values[..count], &mut self.copying) };
             self.publish(count);
         }
         count

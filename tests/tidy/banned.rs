@@ -11,6 +11,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/record/in_window.rs",
     "src/record/mod.rs",
     "src/record/native.rs",
+    "src/ring/copying.rs",
     "src/ring/slots.rs",
     "src/ring/spsc.rs",
     "src/ring/spsc_models.rs",
