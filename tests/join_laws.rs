@@ -178,9 +178,8 @@ fn incremental(events: &[Event], splits: usize) {
 fn windows(events: &[Event], splits: usize) {
     let rows = windowed(&on_time(events, splits, in_open_window(10)), 10, 10);
     check!(full: rows, events, splits, .window(Tumbling::of(10.micros())));
-    // Nothing is promised of a record that is late for some of its windows only.
-    let events = &punctual(events, splits);
-    let rows = windowed(&on_time(events, splits, not_behind), 10, 4);
+    // A record must be on time for all of its windows, the first of which ends at its step's end.
+    let rows = windowed(&on_time(events, splits, in_open_window(4)), 10, 4);
     check!(full: rows, events, splits, .window(Sliding::of(10.micros(), 4.micros())));
 }
 
@@ -198,8 +197,7 @@ fn semi(events: &[Event], splits: usize) {
     };
     let sides = on_time(events, splits, in_open_window(10));
     check(events, Sliding::of(10.micros(), 10.micros()), sides, 10);
-    let events = &punctual(events, splits);
-    let sides = on_time(events, splits, not_behind);
+    let sides = on_time(events, splits, in_open_window(4));
     check(events, Sliding::of(10.micros(), 4.micros()), sides, 4);
 }
 

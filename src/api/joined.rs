@@ -27,7 +27,7 @@ pub use how::{AsOf, Between, Ever, How, Mutual, Offset, SameWindow, SeenInWindow
 /// | | which meet | when a row leaves | its event time | late is |
 /// |---|---|---|---|---|
 /// | – | all | when both are there; alone: at the end | the later one's | nothing |
-/// | [`window`](Joined::window) | those of a window | at the window's end | the window's last microsecond | what came after the end of all its windows |
+/// | [`window`](Joined::window) | those of a window | at the window's end | the window's last microsecond | what came after the end of the first of its windows |
 /// | [`between`](Joined::between) | those whose times are near | when both are there; alone: when none can come any more | the later one's; alone: the last time at which another could have come, or its own if that is later | what is older than the watermark |
 /// | [`as_of`](Joined::as_of) | a left one with the newest right one at its time | when that time is over | the left one's | what is older than the watermark |
 ///

@@ -119,7 +119,7 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
     }
 
     /// Calls the timer closure for this key after so much time on the machine's clock, exact to
-    /// some 10 ms; at the end of the input at once. A job that is stopped does not call it.
+    /// some 40 ms; at the end of the input at once. A job that is stopped does not call it.
     pub fn timer_after(&mut self, delay: Duration) {
         let now = Instant::now();
         let at = now.checked_add(delay).unwrap_or(now + Duration::from_secs(u32::MAX.into()));

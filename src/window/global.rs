@@ -15,10 +15,10 @@ use crate::time::{Timestamp, Watermark};
 /// When a window without end gives results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// After every so many records of a key, in the order of arrival.
+    /// After every so many records of a key, in the order of arrival; 0 is taken as 1.
     EveryN(u64),
     /// When the watermark passes a multiple of so many microseconds, for every key with records
-    /// since: what is older than that multiple.
+    /// since: what is older than that multiple. Less than 1 is taken as 1.
     Every(i64),
     /// When the stream has ended.
     AtEnd,
@@ -27,7 +27,7 @@ pub enum Trigger {
 impl Trigger {
     /// After every `n` records of a key, at least one.
     pub fn every_n(n: u64) -> Trigger {
-        Trigger::EveryN(n.max(1))
+        Trigger::EveryN(n)
     }
 
     /// At every multiple of a span of event time, at least a microsecond. It needs an aggregate
@@ -72,6 +72,11 @@ pub struct Global {
 impl Global {
     /// The window and when it gives results.
     pub fn trigger(trigger: Trigger) -> Global {
+        let trigger = match trigger {
+            Trigger::EveryN(n) => Trigger::EveryN(n.max(1)),
+            Trigger::Every(us) => Trigger::Every(us.max(1)),
+            Trigger::AtEnd => Trigger::AtEnd,
+        };
         Global { trigger }
     }
 

@@ -17,7 +17,8 @@ type PaneSides<L, S> = Sides<Few<L>, S>;
 type PaneOf<K, L, S> = Table<K, PaneSides<L, S>>;
 
 /// The rule for [`Punctual`](crate::operator::Punctual): a record is late once its split's
-/// watermark has reached the end of the last of its windows.
+/// watermark has reached the end of the first of its windows. So each pair of records on time is
+/// in all windows that hold both, whatever the batches.
 pub fn in_open_window(
     spec: WindowSpec,
 ) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
@@ -27,7 +28,7 @@ pub fn in_open_window(
         if at < from || at >= to {
             from = spec.pane_of(at);
             to = us(from, spec.pane);
-            late_from = spec.last_end(from);
+            late_from = spec.first_end(from);
         }
         (mark < late_from).then_some(at)
     }
