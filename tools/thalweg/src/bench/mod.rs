@@ -22,6 +22,7 @@ use thalweg::sys::probe;
 
 use self::input::Recording;
 use self::interrupt::Interrupt;
+use self::known::KNOWN;
 use self::nexmark::{QUERIES, Query};
 use self::run::Setup;
 use self::suite::{End, Suite};
@@ -45,7 +46,7 @@ pub fn nexmark(args: &Nexmark) -> anyhow::Result<ExitCode> {
     let Some(input) = Recording::make(args.events.get(), args.runs.get(), &setup)? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    let suite = Suite { setup, input, runs: args.runs.get() };
+    let suite = Suite { setup, input, known: KNOWN, runs: args.runs.get() };
     let mut report = suite.report();
     let end = suite.run(&chosen(&args.query), &mut report, |report| {
         args.output.as_ref().map_or(Ok(()), |path| report.write(args.format, Some(path)))
