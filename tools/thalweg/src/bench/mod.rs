@@ -40,7 +40,9 @@ const INTERRUPTED: u8 = 130;
 /// cannot run here, too little memory for the events.
 pub fn nexmark(args: &Nexmark) -> anyhow::Result<ExitCode> {
     check_output(args.output.as_deref())?;
-    let executor = thalweg::runtime::Executor::from(args.executor).choose()?;
+    let executor = thalweg::runtime::Executor::from(args.executor)
+        .choose()
+        .context("try --executor threads, or leave --executor out")?;
     let shards = args.shards.map_or_else(probe::cores, usize::from);
     let setup = Setup { shards, executor, interrupt: Interrupt::on_ctrl_c()? };
     let Some(input) = Recording::make(args.events.get(), args.runs.get(), &setup)? else {
