@@ -58,6 +58,28 @@ fn minute(text: &str) -> Timestamp {
 }
 
 #[test]
+fn programs_take_a_number_of_shards() {
+    use clap::Parser;
+    macro_rules! check {
+        ($($example:ident $($input:literal)?;)*) => {$(
+            let args = [stringify!($example), $($input,)? "--shards", "3"];
+            assert_eq!($example::Options::parse_from(args).shards, 3);
+            let plain = $example::Options::parse_from([stringify!($example)]);
+            assert_eq!(plain.shards, thalweg::sys::probe::cores());
+            assert!($example::Options::try_parse_from([stringify!($example), "--shards", "x"]).is_err());
+        )*};
+    }
+    check! {
+        word_count "README.md";
+        hot_auctions "bids.jsonl";
+        flights_delay "flights.csv";
+        flights_routes "flights.csv";
+        custom_source "1000";
+        custom_operator;
+    }
+}
+
+#[test]
 fn words_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("text");
