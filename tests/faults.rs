@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use thalweg::error::Kind;
-use thalweg::operator::{Feed, Progress, Sink, Source, Split, Writer};
+use thalweg::operator::{Feed, OnBadRecord, Progress, Sink, Source, Split, Writer};
 use thalweg::prelude::*;
 
 /// How a job ended; fails when it does not end.
@@ -150,6 +150,98 @@ fn a_job_without_source_or_sink_is_refused_with_a_remedy() {
     let _ = job.source(Counter::to(1));
     refused(job, ".sink(");
     refused(Job::new("many").shards(1_000), "from 1 to 256");
+}
+
+/// How a job ended that may already fail when it is to start; with what it says.
+fn error_of(shards: usize, executor: Executor, program: &dyn Fn(&Job)) -> Error {
+    let job = Job::new("faulty").shards(shards).executor(executor);
+    program(&job);
+    match job.start() {
+        Ok(running) => ended(running).unwrap_err(),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn files_that_are_not_there_or_cannot_be_written_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("file"), "not a directory\n").unwrap();
+    let check = |program: &dyn Fn(&Job), kind: Kind, wanted: &[&str]| {
+        each_way(|shards, executor| {
+            let error = error_of(shards, executor, program);
+            assert_eq!(error.kind(), kind, "{error}");
+            let text = error.to_string();
+            assert!(text.starts_with("job faulty: "), "{text}");
+            for wanted in wanted {
+                assert!(text.contains(wanted), "{wanted} in {text}");
+            }
+        });
+    };
+    let (missing, pattern) = (path("missing.csv"), path("*.csv"));
+    let read = |path: &str| {
+        let path = path.to_owned();
+        move |job: &Job| job.source(Files::csv::<Row>(path.clone())).sink(Discard)
+    };
+    check(&read(&missing), Kind::Io, &["source ", &missing, "No such file"]);
+    check(&read(&pattern), Kind::Io, &["source ", &pattern, "no file matches"]);
+    let write = |path: String| {
+        move |job: &Job| job.source(Counter::to(10)).sink(Files::to_lines(path.clone()))
+    };
+    check(&write(path("file")), Kind::Io, &["sink ", &path("file"), "File exists"]);
+    check(&write(path("file/in")), Kind::Io, &["sink ", &path("file/in"), "Not a directory"]);
+    // Not even root can make a directory there.
+    check(&write("/proc/thalweg".into()), Kind::Io, &["sink ", "/proc/thalweg", "No such file"]);
+}
+
+record! {
+    #[derive(Eq, PartialOrd, Ord)]
+    struct Row { n: u64, price: u64 }
+}
+
+#[test]
+fn bad_rows_end_the_job_or_are_counted_or_go_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rows.csv").to_str().unwrap().to_owned();
+    let line = |n: u64| if n % 100 == 50 { format!("{n},x\n") } else { format!("{n},{n}\n") };
+    let text: String = (2..=1_000).map(line).collect();
+    std::fs::write(&path, format!("n,price\n{text}")).unwrap();
+    let rows = |on_bad| Files::csv::<Row>(path.clone()).splits_per_file(5).on_bad_record(on_bad);
+    let good: Vec<Row> =
+        (2..=1_000).filter(|n| n % 100 != 50).map(|n| Row { n, price: n }).collect();
+    each_way(|shards, executor| {
+        let program = |job: &Job| job.source(rows(OnBadRecord::Fail)).sink(Discard);
+        let error = error_of(shards, executor, &program);
+        let text = error.to_string();
+        let wanted = ": field price: expected a whole number, 0 or more, found \"x\"";
+        assert!(text.contains(&path) && text.contains(wanted), "{text}");
+        let (_, line) = text.split_once("rows.csv line ").unwrap();
+        let line: u64 = line.split_once(':').unwrap().0.parse().unwrap();
+        assert_eq!(line % 100, 50, "{text}");
+        assert_eq!(error.kind(), Kind::Data);
+
+        for side in [false, true] {
+            let job = Job::new("lenient").shards(shards).executor(executor);
+            let ((kept, results), (aside, diverted)) = (Collect::new(), Collect::new());
+            if side {
+                let (rows, bad) = job.source_with_bad(rows(OnBadRecord::SideStream));
+                rows.sink(kept);
+                bad.sink(aside);
+            } else {
+                job.source(rows(OnBadRecord::Skip)).sink(kept);
+            }
+            let report = ended(job.start().unwrap()).unwrap();
+            // A row that goes aside is handed on, too.
+            let read = good.len() as u64 + if side { 10 } else { 0 };
+            assert_eq!((report.bad(), report.records_read()), (10, read));
+            assert_eq!(results.sorted(), good);
+            if side {
+                let bad = diverted.sorted_by_key(|bad| bad.line);
+                assert!(bad.iter().map(|bad| bad.line).eq((0..10).map(|i| i * 100 + 50)));
+                assert!(bad.iter().all(|bad| bad.text == format!("{},x", bad.line)));
+            }
+        }
+    });
 }
 
 #[test]
