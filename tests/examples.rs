@@ -62,11 +62,13 @@ fn programs_take_a_number_of_shards() {
     use clap::Parser;
     macro_rules! check {
         ($($example:ident $($input:literal)?;)*) => {$(
-            let args = [stringify!($example), $($input,)? "--shards", "3"];
-            assert_eq!($example::Options::parse_from(args).shards, 3);
-            let plain = $example::Options::parse_from([stringify!($example)]);
-            assert_eq!(plain.shards, thalweg::sys::probe::cores());
-            assert!($example::Options::try_parse_from([stringify!($example), "--shards", "x"]).is_err());
+            let options = |args: &[&str]| {
+                let args = [stringify!($example)].iter().chain(args);
+                $example::Options::try_parse_from(args)
+            };
+            assert_eq!(options(&[$($input,)? "--shards", "3"]).unwrap().shards, 3);
+            assert_eq!(options(&[]).unwrap().shards, thalweg::sys::probe::cores());
+            assert!(options(&["--shards", "x"]).is_err());
         )*};
     }
     check! {

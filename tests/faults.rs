@@ -72,27 +72,48 @@ impl Split<u64> for FaultySplit {
     }
 }
 
-/// A sink that takes some records and then fails, or takes its time for each.
-struct Bad(Option<Duration>);
+/// A sink that fails at some point, or takes its time for each record.
+#[derive(Clone, Copy, PartialEq)]
+enum Bad {
+    Opens,
+    Writes,
+    Flushes,
+    Finishes,
+    Slow(Duration),
+}
+
+impl Bad {
+    fn fail_at(self, point: Bad) -> Result {
+        let full = || Err(Error::new(Kind::Io, "the disk is full"));
+        if self == point { full() } else { Ok(()) }
+    }
+}
 
 impl Sink<u64> for Bad {
     type Writer = Bad;
     fn name(&self) -> String {
         "bad".into()
     }
-    fn open(&mut self, _: usize, _: usize) -> Result<Bad> {
-        Ok(Bad(self.0))
+    fn open(&mut self, shard: usize, shards: usize) -> Result<Bad> {
+        if shard + 1 == shards {
+            self.fail_at(Bad::Opens)?;
+        }
+        Ok(*self)
     }
 }
 
 impl Writer<u64> for Bad {
     fn write(&mut self, _: Timestamp, record: u64) -> Result {
-        match self.0 {
-            Some(pause) => std::thread::sleep(pause),
-            None if record > 5_000 => return Err(Error::new(Kind::Io, "the disk is full")),
-            None => {}
+        if let Bad::Slow(pause) = self {
+            std::thread::sleep(*pause);
         }
-        Ok(())
+        if record > 5_000 { self.fail_at(Bad::Writes) } else { Ok(()) }
+    }
+    fn flush(&mut self) -> Result {
+        self.fail_at(Bad::Flushes)
+    }
+    fn finish(&mut self) -> Result {
+        self.fail_at(Bad::Finishes)
     }
 }
 
@@ -128,6 +149,22 @@ fn a_panic_in_a_closure_names_operator_and_shard() {
         job.source(Counter::to(10_000)).sink(sink);
     });
     fails(&["source faulty: panicked: no more"], |job| job.source(Faulty::Panics).sink(Discard));
+    for timer in [false, true] {
+        fails(&["seen: panicked: no state"], |job| {
+            job.source(Counter::to(10_000))
+                .event_time(at, 0.seconds())
+                .key_by(|n| n % 5)
+                .named("seen")
+                .process::<u64, u64>(
+                    move |_, n, ctx| {
+                        assert!(timer || n != 7_001, "no state");
+                        ctx.timer_at(at(n + 10));
+                    },
+                    move |_, when, _| assert!(when < at(5_000), "no state"),
+                )
+                .sink(Discard);
+        });
+    }
 }
 
 #[test]
@@ -135,7 +172,14 @@ fn errors_of_sources_and_sinks_end_the_job() {
     fails(&["source faulty: split ", ": the line went dead"], |job| {
         job.source(Faulty::Fails).sink(Discard);
     });
-    fails(&["sink bad: the disk is full"], |job| job.source(Counter::to(10_000)).sink(Bad(None)));
+    for point in [Bad::Writes, Bad::Flushes, Bad::Finishes] {
+        fails(&["sink bad: the disk is full"], |job| job.source(Counter::to(10_000)).sink(point));
+    }
+    each_way(|shards, executor| {
+        let program = |job: &Job| job.source(Counter::to(10)).sink(Bad::Opens);
+        let error = error_of(shards, executor, &program).to_string();
+        assert_eq!(error, "job faulty: sink bad: the disk is full");
+    });
 }
 
 #[test]
@@ -301,7 +345,7 @@ fn resident_kb() -> u64 {
 #[test]
 fn a_slow_sink_holds_the_sources_back() {
     let job = Job::new("slow").shards(16);
-    job.source(Counter::endless()).rebalance().sink(Bad(Some(10.micros())));
+    job.source(Counter::endless()).rebalance().sink(Bad::Slow(10.micros()));
     let running = job.start().unwrap();
     assert!(!running.wait_for(500.millis()));
     let (before, read) = (resident_kb(), running.metrics().records_read());
@@ -367,8 +411,10 @@ const CHILD: &str = "THALWEG_TEST_OUTPUT";
 fn child_of_ctrl_c() {
     let Ok(directory) = std::env::var(CHILD) else { return };
     let job = Job::new("child").shards(2).stop_on_ctrl_c();
-    job.source(Counter::endless().rate(10_000.0)).sink(Files::to_lines(directory));
-    job.run().unwrap();
+    job.source(Counter::endless().rate(10_000.0)).sink(Files::to_lines(&directory));
+    let read = job.run().unwrap().records_read();
+    // The program goes on behind the job, with all that was read in the files.
+    std::fs::write(directory + ".read", read.to_string()).unwrap();
 }
 
 /// Whether every file of a directory holds something.
@@ -408,8 +454,12 @@ fn ctrl_c_ends_a_job_cleanly() {
         }
     };
     assert!(asked && status.success(), "asked: {asked}, {status}");
+    let mut lines = 0;
     for file in std::fs::read_dir(&output).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         assert!(text.ends_with('\n') && text.lines().count() > 10);
+        lines += text.lines().count();
     }
+    let read = std::fs::read_to_string(directory.path().join("out.read")).unwrap();
+    assert_eq!(read, lines.to_string());
 }
