@@ -58,6 +58,30 @@ fn minute(text: &str) -> Timestamp {
 }
 
 #[test]
+fn programs_take_a_number_of_shards() {
+    use clap::Parser;
+    macro_rules! check {
+        ($($example:ident $($input:literal)?;)*) => {$(
+            let options = |args: &[&str]| {
+                let args = [stringify!($example)].iter().chain(args);
+                $example::Options::try_parse_from(args)
+            };
+            assert_eq!(options(&[$($input,)? "--shards", "3"]).unwrap().shards, 3);
+            assert_eq!(options(&[]).unwrap().shards, thalweg::sys::probe::cores());
+            assert!(options(&["--shards", "x"]).is_err());
+        )*};
+    }
+    check! {
+        word_count "README.md";
+        hot_auctions "bids.jsonl";
+        flights_delay "flights.csv";
+        flights_routes "flights.csv";
+        custom_source "1000";
+        custom_operator;
+    }
+}
+
+#[test]
 fn words_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("text");

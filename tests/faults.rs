@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use thalweg::error::Kind;
-use thalweg::operator::{Feed, Progress, Sink, Source, Split, Writer};
+use thalweg::operator::{Feed, OnBadRecord, Progress, Sink, Source, Split, Writer};
 use thalweg::prelude::*;
 
 /// How a job ended; fails when it does not end.
@@ -72,27 +72,48 @@ impl Split<u64> for FaultySplit {
     }
 }
 
-/// A sink that takes some records and then fails, or takes its time for each.
-struct Bad(Option<Duration>);
+/// A sink that fails at some point, or takes its time for each record.
+#[derive(Clone, Copy, PartialEq)]
+enum Bad {
+    Opens,
+    Writes,
+    Flushes,
+    Finishes,
+    Slow(Duration),
+}
+
+impl Bad {
+    fn fail_at(self, point: Bad) -> Result {
+        let full = || Err(Error::new(Kind::Io, "the disk is full"));
+        if self == point { full() } else { Ok(()) }
+    }
+}
 
 impl Sink<u64> for Bad {
     type Writer = Bad;
     fn name(&self) -> String {
         "bad".into()
     }
-    fn open(&mut self, _: usize, _: usize) -> Result<Bad> {
-        Ok(Bad(self.0))
+    fn open(&mut self, shard: usize, shards: usize) -> Result<Bad> {
+        if shard + 1 == shards {
+            self.fail_at(Bad::Opens)?;
+        }
+        Ok(*self)
     }
 }
 
 impl Writer<u64> for Bad {
     fn write(&mut self, _: Timestamp, record: u64) -> Result {
-        match self.0 {
-            Some(pause) => std::thread::sleep(pause),
-            None if record > 5_000 => return Err(Error::new(Kind::Io, "the disk is full")),
-            None => {}
+        if let Bad::Slow(pause) = self {
+            std::thread::sleep(*pause);
         }
-        Ok(())
+        if record > 5_000 { self.fail_at(Bad::Writes) } else { Ok(()) }
+    }
+    fn flush(&mut self) -> Result {
+        self.fail_at(Bad::Flushes)
+    }
+    fn finish(&mut self) -> Result {
+        self.fail_at(Bad::Finishes)
     }
 }
 
@@ -128,6 +149,22 @@ fn a_panic_in_a_closure_names_operator_and_shard() {
         job.source(Counter::to(10_000)).sink(sink);
     });
     fails(&["source faulty: panicked: no more"], |job| job.source(Faulty::Panics).sink(Discard));
+    for timer in [false, true] {
+        fails(&["seen: panicked: no state"], |job| {
+            job.source(Counter::to(10_000))
+                .event_time(at, 0.seconds())
+                .key_by(|n| n % 5)
+                .named("seen")
+                .process::<u64, u64>(
+                    move |_, n, ctx| {
+                        assert!(timer || n != 7_001, "no state");
+                        ctx.timer_at(at(n + 10));
+                    },
+                    move |_, when, _| assert!(when < at(5_000), "no state"),
+                )
+                .sink(Discard);
+        });
+    }
 }
 
 #[test]
@@ -135,7 +172,14 @@ fn errors_of_sources_and_sinks_end_the_job() {
     fails(&["source faulty: split ", ": the line went dead"], |job| {
         job.source(Faulty::Fails).sink(Discard);
     });
-    fails(&["sink bad: the disk is full"], |job| job.source(Counter::to(10_000)).sink(Bad(None)));
+    for point in [Bad::Writes, Bad::Flushes, Bad::Finishes] {
+        fails(&["sink bad: the disk is full"], |job| job.source(Counter::to(10_000)).sink(point));
+    }
+    each_way(|shards, executor| {
+        let program = |job: &Job| job.source(Counter::to(10)).sink(Bad::Opens);
+        let error = error_of(shards, executor, &program).to_string();
+        assert_eq!(error, "job faulty: sink bad: the disk is full");
+    });
 }
 
 #[test]
@@ -150,6 +194,98 @@ fn a_job_without_source_or_sink_is_refused_with_a_remedy() {
     let _ = job.source(Counter::to(1));
     refused(job, ".sink(");
     refused(Job::new("many").shards(1_000), "from 1 to 256");
+}
+
+/// How a job ended that may already fail when it is to start; with what it says.
+fn error_of(shards: usize, executor: Executor, program: &dyn Fn(&Job)) -> Error {
+    let job = Job::new("faulty").shards(shards).executor(executor);
+    program(&job);
+    match job.start() {
+        Ok(running) => ended(running).unwrap_err(),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn files_that_are_not_there_or_cannot_be_written_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("file"), "not a directory\n").unwrap();
+    let check = |program: &dyn Fn(&Job), kind: Kind, wanted: &[&str]| {
+        each_way(|shards, executor| {
+            let error = error_of(shards, executor, program);
+            assert_eq!(error.kind(), kind, "{error}");
+            let text = error.to_string();
+            assert!(text.starts_with("job faulty: "), "{text}");
+            for wanted in wanted {
+                assert!(text.contains(wanted), "{wanted} in {text}");
+            }
+        });
+    };
+    let (missing, pattern) = (path("missing.csv"), path("*.csv"));
+    let read = |path: &str| {
+        let path = path.to_owned();
+        move |job: &Job| job.source(Files::csv::<Row>(path.clone())).sink(Discard)
+    };
+    check(&read(&missing), Kind::Io, &["source ", &missing, "No such file"]);
+    check(&read(&pattern), Kind::Io, &["source ", &pattern, "no file matches"]);
+    let write = |path: String| {
+        move |job: &Job| job.source(Counter::to(10)).sink(Files::to_lines(path.clone()))
+    };
+    check(&write(path("file")), Kind::Io, &["sink ", &path("file"), "File exists"]);
+    check(&write(path("file/in")), Kind::Io, &["sink ", &path("file/in"), "Not a directory"]);
+    // Not even root can make a directory there.
+    check(&write("/proc/thalweg".into()), Kind::Io, &["sink ", "/proc/thalweg", "No such file"]);
+}
+
+record! {
+    #[derive(Eq, PartialOrd, Ord)]
+    struct Row { n: u64, price: u64 }
+}
+
+#[test]
+fn bad_rows_end_the_job_or_are_counted_or_go_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rows.csv").to_str().unwrap().to_owned();
+    let line = |n: u64| if n % 100 == 50 { format!("{n},x\n") } else { format!("{n},{n}\n") };
+    let text: String = (2..=1_000).map(line).collect();
+    std::fs::write(&path, format!("n,price\n{text}")).unwrap();
+    let rows = |on_bad| Files::csv::<Row>(path.clone()).splits_per_file(5).on_bad_record(on_bad);
+    let good: Vec<Row> =
+        (2..=1_000).filter(|n| n % 100 != 50).map(|n| Row { n, price: n }).collect();
+    each_way(|shards, executor| {
+        let program = |job: &Job| job.source(rows(OnBadRecord::Fail)).sink(Discard);
+        let error = error_of(shards, executor, &program);
+        let text = error.to_string();
+        let wanted = ": field price: expected a whole number, 0 or more, found \"x\"";
+        assert!(text.contains(&path) && text.contains(wanted), "{text}");
+        let (_, line) = text.split_once("rows.csv line ").unwrap();
+        let line: u64 = line.split_once(':').unwrap().0.parse().unwrap();
+        assert_eq!(line % 100, 50, "{text}");
+        assert_eq!(error.kind(), Kind::Data);
+
+        for side in [false, true] {
+            let job = Job::new("lenient").shards(shards).executor(executor);
+            let ((kept, results), (aside, diverted)) = (Collect::new(), Collect::new());
+            if side {
+                let (rows, bad) = job.source_with_bad(rows(OnBadRecord::SideStream));
+                rows.sink(kept);
+                bad.sink(aside);
+            } else {
+                job.source(rows(OnBadRecord::Skip)).sink(kept);
+            }
+            let report = ended(job.start().unwrap()).unwrap();
+            // A row that goes aside is handed on, too.
+            let read = good.len() as u64 + if side { 10 } else { 0 };
+            assert_eq!((report.bad(), report.records_read()), (10, read));
+            assert_eq!(results.sorted(), good);
+            if side {
+                let bad = diverted.sorted_by_key(|bad| bad.line);
+                assert!(bad.iter().map(|bad| bad.line).eq((0..10).map(|i| i * 100 + 50)));
+                assert!(bad.iter().all(|bad| bad.text == format!("{},x", bad.line)));
+            }
+        }
+    });
 }
 
 #[test]
@@ -209,7 +345,7 @@ fn resident_kb() -> u64 {
 #[test]
 fn a_slow_sink_holds_the_sources_back() {
     let job = Job::new("slow").shards(16);
-    job.source(Counter::endless()).rebalance().sink(Bad(Some(10.micros())));
+    job.source(Counter::endless()).rebalance().sink(Bad::Slow(10.micros()));
     let running = job.start().unwrap();
     assert!(!running.wait_for(500.millis()));
     let (before, read) = (resident_kb(), running.metrics().records_read());
@@ -275,8 +411,10 @@ const CHILD: &str = "THALWEG_TEST_OUTPUT";
 fn child_of_ctrl_c() {
     let Ok(directory) = std::env::var(CHILD) else { return };
     let job = Job::new("child").shards(2).stop_on_ctrl_c();
-    job.source(Counter::endless().rate(10_000.0)).sink(Files::to_lines(directory));
-    job.run().unwrap();
+    job.source(Counter::endless().rate(10_000.0)).sink(Files::to_lines(&directory));
+    let read = job.run().unwrap().records_read();
+    // The program goes on behind the job, with all that was read in the files.
+    std::fs::write(directory + ".read", read.to_string()).unwrap();
 }
 
 /// Whether every file of a directory holds something.
@@ -316,8 +454,12 @@ fn ctrl_c_ends_a_job_cleanly() {
         }
     };
     assert!(asked && status.success(), "asked: {asked}, {status}");
+    let mut lines = 0;
     for file in std::fs::read_dir(&output).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         assert!(text.ends_with('\n') && text.lines().count() > 10);
+        lines += text.lines().count();
     }
+    let read = std::fs::read_to_string(directory.path().join("out.read")).unwrap();
+    assert_eq!(read, lines.to_string());
 }

@@ -1,7 +1,9 @@
 //! An operator of one's own: it turns readings into the spans in which a sensor was too hot.
 //! `thalweg::testing::verify` checks it, see `tests/examples.rs`.
 
+use clap::Parser;
 use thalweg::prelude::*;
+use thalweg::sys::probe::cores;
 
 record! {
     /// What a sensor measured.
@@ -28,13 +30,22 @@ record! {
     }
 }
 
+/// The spans in which a sensor was too hot.
+#[derive(Parser)]
+pub struct Options {
+    /// How many shards; as many as there are cores when left out.
+    #[arg(long, default_value_t = cores())]
+    pub shards: usize,
+}
+
 fn main() -> Result {
+    let options = Options::parse();
     let wave = |i: u32| Reading {
         sensor: i % 3,
         celsius: 60.0 + 30.0 * (i as f32 / 20.0).sin(),
         at: Timestamp::from_millis(i64::from(i) * 500),
     };
-    let job = Job::new("heat");
+    let job = Job::new("heat").shards(options.shards);
     heats(job.source(Memory::of((0..600).map(wave)).splits(1)), 80.0).sink(Stdout::csv());
     job.run()?;
     Ok(())

@@ -1,8 +1,10 @@
 //! A source of one's own, the prime numbers, and a look at their last digits:
 //! `cargo run --example custom_source -- 1000000`.
 
+use clap::Parser;
 use thalweg::operator::{Feed, Progress, Source, Split};
 use thalweg::prelude::*;
+use thalweg::sys::probe::cores;
 
 /// The prime numbers below a bound. It is cut into pieces so that all shards search.
 pub struct Primes {
@@ -46,10 +48,21 @@ fn is_prime(n: u64) -> bool {
     n > 1 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
 }
 
+/// How many primes end in each digit.
+#[derive(Parser)]
+pub struct Options {
+    /// Where the search ends.
+    #[arg(default_value_t = 1_000_000)]
+    pub below: u64,
+    /// How many shards; as many as there are cores when left out.
+    #[arg(long, default_value_t = cores())]
+    pub shards: usize,
+}
+
 fn main() -> Result {
-    let below = std::env::args().nth(1).and_then(|below| below.parse().ok()).unwrap_or(1_000_000);
-    let job = Job::new("last-digits");
-    last_digits(&job, below).sink(Stdout::csv());
+    let options = Options::parse();
+    let job = Job::new("last-digits").shards(options.shards);
+    last_digits(&job, options.below).sink(Stdout::csv());
     job.run()?;
     Ok(())
 }

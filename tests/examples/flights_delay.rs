@@ -4,7 +4,9 @@
 //! An hour is complete when a flight leaves that was to leave two hours after its end. Flights
 //! that are more than two hours behind come too late for their hour; the last line counts them.
 
+use clap::Parser;
 use thalweg::prelude::*;
+use thalweg::sys::probe::cores;
 
 record! {
     /// A flight that has left. The file has more columns; those that are not named are skipped.
@@ -32,10 +34,21 @@ record! {
     }
 }
 
+/// The average delay of each airport in each hour.
+#[derive(Parser)]
+pub struct Options {
+    /// Flights in the order in which they left, as CSV.
+    #[arg(default_value = "tests/data/flights.csv.gz")]
+    pub path: String,
+    /// How many shards; as many as there are cores when left out.
+    #[arg(long, default_value_t = cores())]
+    pub shards: usize,
+}
+
 fn main() -> Result {
-    let path = std::env::args().nth(1).unwrap_or_else(|| "tests/data/flights.csv.gz".into());
-    let job = Job::new("flights-delay");
-    flights_delay(&job, &path).sink(Stdout::csv());
+    let options = Options::parse();
+    let job = Job::new("flights-delay").shards(options.shards);
+    flights_delay(&job, &options.path).sink(Stdout::csv());
     let report = job.run()?;
     eprintln!("{} of {} flights came too late", report.late(), report.records_read());
     Ok(())

@@ -3,7 +3,9 @@
 //! Two windows in a row: the first counts the flights of each route, the second takes the counts
 //! of a day together and keeps the greatest.
 
+use clap::Parser;
 use thalweg::prelude::*;
+use thalweg::sys::probe::cores;
 
 record! {
     /// A flight that has left.
@@ -27,10 +29,21 @@ record! {
     }
 }
 
+/// The busiest routes of each day.
+#[derive(Parser)]
+pub struct Options {
+    /// Flights in the order in which they left, as CSV.
+    #[arg(default_value = "tests/data/flights.csv.gz")]
+    pub path: String,
+    /// How many shards; as many as there are cores when left out.
+    #[arg(long, default_value_t = cores())]
+    pub shards: usize,
+}
+
 fn main() -> Result {
-    let path = std::env::args().nth(1).unwrap_or_else(|| "tests/data/flights.csv.gz".into());
-    let job = Job::new("flights-routes");
-    flights_routes(&job, &path).sink(Stdout::json());
+    let options = Options::parse();
+    let job = Job::new("flights-routes").shards(options.shards);
+    flights_routes(&job, &options.path).sink(Stdout::json());
     job.run()?;
     Ok(())
 }

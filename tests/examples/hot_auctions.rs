@@ -1,7 +1,9 @@
 //! Bids and highest price of every auction in every minute:
 //! `cargo run --example hot_auctions -- 'bids/*.jsonl'`.
 
+use clap::Parser;
 use thalweg::prelude::*;
+use thalweg::sys::probe::cores;
 
 record! {
     /// An offer, as a line of JSON: `{"auction": 7, "price": 120, "at": "2001-01-01T00:00:03Z"}`.
@@ -15,10 +17,21 @@ record! {
     }
 }
 
+/// Bids and highest price of every auction in every minute.
+#[derive(Parser)]
+pub struct Options {
+    /// Files of bids, one a line; may be a pattern.
+    #[arg(default_value = "tests/data/bids.jsonl")]
+    pub bids: String,
+    /// How many shards; as many as there are cores when left out.
+    #[arg(long, default_value_t = cores())]
+    pub shards: usize,
+}
+
 fn main() -> Result {
-    let bids = std::env::args().nth(1).unwrap_or_else(|| "tests/data/bids.jsonl".into());
-    let job = Job::new("hot-auctions").stop_on_ctrl_c();
-    hot_auctions(&job, &bids).sink(Stdout::csv());
+    let options = Options::parse();
+    let job = Job::new("hot-auctions").shards(options.shards).stop_on_ctrl_c();
+    hot_auctions(&job, &options.bids).sink(Stdout::csv());
     job.run()?;
     Ok(())
 }

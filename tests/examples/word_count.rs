@@ -1,11 +1,24 @@
 //! Counts the words of a text file: `cargo run --example word_count -- README.md`.
 
+use clap::Parser;
 use thalweg::prelude::*;
+use thalweg::sys::probe::cores;
+
+/// Counts the words of a text file.
+#[derive(Parser)]
+pub struct Options {
+    /// A text file.
+    #[arg(default_value = "README.md")]
+    pub path: String,
+    /// How many shards; as many as there are cores when left out.
+    #[arg(long, default_value_t = cores())]
+    pub shards: usize,
+}
 
 fn main() -> Result {
-    let path = std::env::args().nth(1).unwrap_or_else(|| "README.md".into());
-    let job = Job::new("word-count");
-    word_count(&job, &path).sink(Stdout::csv());
+    let options = Options::parse();
+    let job = Job::new("word-count").shards(options.shards);
+    word_count(&job, &options.path).sink(Stdout::csv());
     job.run()?;
     Ok(())
 }

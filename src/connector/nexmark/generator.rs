@@ -73,24 +73,42 @@ const CHANNELS: u32 = 10_000;
 /// The pages of the hot channels, and the other channels with theirs.
 struct Pages {
     hot: Vec<String>,
-    cold: Vec<(String, String)>,
+    /// Channel, page, channel, page, one after the other: a bid for any of them then costs one
+    /// access to memory that is not in the cache, not one for each string.
+    cold: String,
+    /// Where in `cold` each channel begins and where its page does; then the end.
+    starts: Vec<(u32, u32)>,
 }
 
-static PAGES: LazyLock<Pages> = LazyLock::new(|| {
-    let cold = |number: u32| {
-        let mut url = page(number.into());
-        if seeded(number.into()).gen_range(0..10) > 0 {
-            let id = i64::from(number.reverse_bits().cast_signed()).abs();
-            url.push_str(&format!("&channel_id={id}"));
+impl Pages {
+    fn new() -> Pages {
+        let (mut cold, mut starts) = (String::new(), Vec::new());
+        for number in 0..CHANNELS {
+            let channel = cold.len() as u32;
+            cold.push_str(&format!("channel-{number}"));
+            starts.push((channel, cold.len() as u32));
+            cold.push_str(&page(number.into()));
+            if seeded(number.into()).gen_range(0..10) > 0 {
+                let id = i64::from(number.reverse_bits().cast_signed()).abs();
+                cold.push_str(&format!("&channel_id={id}"));
+            }
         }
-        (format!("channel-{number}"), url)
-    };
-    Pages {
-        hot: (0..HOT_CHANNELS.len() as u64).map(page).collect(),
-        cold: (0..CHANNELS).map(cold).collect(),
+        starts.push((cold.len() as u32, cold.len() as u32));
+        Pages { hot: (0..HOT_CHANNELS.len() as u64).map(page).collect(), cold, starts }
     }
-});
 
+    /// A channel that is not hot, and its page.
+    #[inline]
+    fn cold(&self, number: usize) -> (&str, &str) {
+        let ((channel, page), (end, _)) = (self.starts[number], self.starts[number + 1]);
+        let text = |from: u32, to: u32| &self.cold[from as usize..to as usize];
+        (text(channel, page), text(page, end))
+    }
+}
+
+static PAGES: LazyLock<Pages> = LazyLock::new(Pages::new);
+
+#[inline]
 fn seeded(seed: u64) -> SmallRng {
     SmallRng::seed_from_u64(seed)
 }
@@ -113,6 +131,7 @@ fn page(seed: u64) -> String {
 pub(super) struct Generator {
     base_time: Timestamp,
     pages: &'static Pages,
+    draw: Draw,
     person: Event,
     auction: Event,
     bid: Event,
@@ -124,6 +143,7 @@ impl Generator {
         Generator {
             base_time,
             pages: &PAGES,
+            draw: Draw { rng: seeded(0), room: [0; AUCTION_BYTES] },
             person: Event::Person(Person::blank()),
             auction: Event::Auction(Auction::blank()),
             bid: Event::Bid(Bid::blank()),
@@ -141,10 +161,12 @@ impl Generator {
         } else {
             &mut self.bid
         };
+        let draw = &mut self.draw;
+        draw.rng = seeded(number);
         match event {
-            Event::Person(person) => person.fill(number, at),
-            Event::Auction(auction) => auction.fill(number, at),
-            Event::Bid(bid) => bid.fill(number, at, pages),
+            Event::Person(person) => person.fill(number, at, draw),
+            Event::Auction(auction) => auction.fill(number, at, draw),
+            Event::Bid(bid) => bid.fill(number, at, draw, pages),
         }
         event
     }
@@ -152,7 +174,14 @@ impl Generator {
 
 /// Milliseconds from event 0 to this one, in the precision of the crate.
 fn elapsed_ms(number: u64) -> u64 {
-    ((number as f32 * DELAY_US) / 1000.0).round() as u64
+    rounded((number as f32 * DELAY_US) / 1000.0)
+}
+
+/// The whole number next to one that is not negative, the upper one of two: `f32::round` without
+/// the call that it is for processors of the first 64 bits. In `f64` the sum is exact.
+#[inline]
+fn rounded(value: f32) -> u64 {
+    (f64::from(value) + 0.5) as u64
 }
 
 /// The person that registered last, counted from 0: each epoch begins with one.
@@ -179,28 +208,38 @@ fn some_auction(number: u64, rng: &mut SmallRng) -> u64 {
 }
 
 fn price(rng: &mut SmallRng) -> u64 {
-    (10.0_f32.powf(rng.r#gen::<f32>() * 6.0) * 100.0).round() as u64
+    rounded(10.0_f32.powf(rng.r#gen::<f32>() * 6.0) * 100.0)
 }
 
 fn choose<'a>(from: &[&'a str], rng: &mut SmallRng) -> &'a str {
     from.choose(rng).copied().unwrap_or_default()
 }
 
-/// Appends so many random letters.
-fn letters(to: &mut String, count: usize, rng: &mut SmallRng) {
-    let mut buffer = [0; AUCTION_BYTES];
-    let bytes = &mut buffer[..count];
-    bytes.iter_mut().for_each(|byte| *byte = rng.gen_range(b'a'..=b'z'));
-    to.push_str(std::str::from_utf8(bytes).unwrap_or_default());
+/// The random numbers of an event, and room for its letters.
+struct Draw {
+    rng: SmallRng,
+    room: [u8; AUCTION_BYTES],
 }
 
-/// Replaces `to` with letters that bring a record of `used` bytes to about `wanted`.
-fn extra(to: &mut String, used: usize, wanted: usize, rng: &mut SmallRng) {
-    to.clear();
-    let missing = wanted - used;
-    let spread = (missing + 2) / 5;
-    let count = missing - spread + rng.gen_range(0..2 * spread);
-    letters(to, count, rng);
+impl Draw {
+    /// Appends so many random letters.
+    fn letters(&mut self, to: &mut String, count: usize) {
+        // A copy lives in registers.
+        let mut rng = self.rng.clone();
+        let letters = &mut self.room[..count];
+        letters.iter_mut().for_each(|letter| *letter = rng.gen_range(b'a'..=b'z'));
+        self.rng = rng;
+        to.push_str(std::str::from_utf8(letters).unwrap_or_default());
+    }
+
+    /// Replaces `to` with letters that bring a record of `used` bytes to about `wanted`.
+    fn extra(&mut self, to: &mut String, used: usize, wanted: usize) {
+        to.clear();
+        let missing = wanted - used;
+        let spread = (missing + 2) / 5;
+        let count = missing - spread + self.rng.gen_range(0..2 * spread);
+        self.letters(to, count);
+    }
 }
 
 fn replace(to: &mut String, by: &str) {
@@ -223,32 +262,31 @@ impl Person {
         }
     }
 
-    fn fill(&mut self, number: u64, at: Timestamp) {
-        let rng = &mut seeded(number);
+    fn fill(&mut self, number: u64, at: Timestamp, draw: &mut Draw) {
         self.id = last_person(number) + FIRST_PERSON;
         self.date_time = at;
-        replace(&mut self.name, choose(&FIRST_NAMES, rng));
+        replace(&mut self.name, choose(&FIRST_NAMES, &mut draw.rng));
         self.name.push(' ');
-        self.name.push_str(choose(&LAST_NAMES, rng));
+        self.name.push_str(choose(&LAST_NAMES, &mut draw.rng));
         self.email_address.clear();
-        letters(&mut self.email_address, 7, rng);
+        draw.letters(&mut self.email_address, 7);
         self.email_address.push('@');
-        letters(&mut self.email_address, 5, rng);
+        draw.letters(&mut self.email_address, 5);
         self.email_address.push_str(".com");
         self.credit_card.clear();
-        let mut group = || rng.gen_range(0..10_000_i32);
+        let mut group = || draw.rng.gen_range(0..10_000_i32);
         let (a, b, c, d) = (group(), group(), group(), group());
         // Writing to a string can't fail.
         let _ = write!(self.credit_card, "{a:04} {b:04} {c:04} {d:04}");
-        replace(&mut self.city, choose(&CITIES, rng));
-        replace(&mut self.state, choose(&STATES, rng));
+        replace(&mut self.city, choose(&CITIES, &mut draw.rng));
+        replace(&mut self.state, choose(&STATES, &mut draw.rng));
         let used = 8
             + self.name.len()
             + self.email_address.len()
             + self.credit_card.len()
             + self.city.len()
             + self.state.len();
-        extra(&mut self.extra, used, PERSON_BYTES, rng);
+        draw.extra(&mut self.extra, used, PERSON_BYTES);
     }
 }
 
@@ -269,27 +307,26 @@ impl Auction {
         }
     }
 
-    fn fill(&mut self, number: u64, at: Timestamp) {
-        let rng = &mut seeded(number);
+    fn fill(&mut self, number: u64, at: Timestamp, draw: &mut Draw) {
         self.id = last_auction(number) + FIRST_AUCTION;
         self.date_time = at;
         self.item_name.clear();
-        letters(&mut self.item_name, 20, rng);
+        draw.letters(&mut self.item_name, 20);
         self.description.clear();
-        letters(&mut self.description, 100, rng);
-        self.initial_bid = price(rng);
-        self.reserve = self.initial_bid + price(rng);
+        draw.letters(&mut self.description, 100);
+        self.initial_bid = price(&mut draw.rng);
+        self.reserve = self.initial_bid + price(&mut draw.rng);
         let horizon = elapsed_ms(number + OPEN_AUCTIONS * EPOCH / AUCTIONS) - elapsed_ms(number);
-        self.expires = at + (1 + rng.gen_range(0..(horizon * 2).max(1))).millis();
+        self.expires = at + (1 + draw.rng.gen_range(0..(horizon * 2).max(1))).millis();
         self.seller = FIRST_PERSON
-            + if rng.gen_range(0..COLD_SELLER) > 0 {
+            + if draw.rng.gen_range(0..COLD_SELLER) > 0 {
                 last_person(number) / HOT * HOT
             } else {
-                some_person(number, rng)
+                some_person(number, &mut draw.rng)
             };
-        self.category = FIRST_CATEGORY + rng.gen_range(0..CATEGORIES) as u64;
+        self.category = FIRST_CATEGORY + draw.rng.gen_range(0..CATEGORIES) as u64;
         let used = 8 + self.item_name.len() + self.description.len() + 5 * 8;
-        extra(&mut self.extra, used, AUCTION_BYTES, rng);
+        draw.extra(&mut self.extra, used, AUCTION_BYTES);
     }
 }
 
@@ -307,33 +344,31 @@ impl Bid {
         }
     }
 
-    fn fill(&mut self, number: u64, at: Timestamp, pages: &Pages) {
-        let rng = &mut seeded(number);
+    fn fill(&mut self, number: u64, at: Timestamp, draw: &mut Draw, pages: &Pages) {
         self.date_time = at;
         self.auction = FIRST_AUCTION
-            + if rng.gen_range(0..COLD_AUCTION) > 0 {
+            + if draw.rng.gen_range(0..COLD_AUCTION) > 0 {
                 last_auction(number) / HOT * HOT
             } else {
-                some_auction(number, rng)
+                some_auction(number, &mut draw.rng)
             };
         self.bidder = FIRST_PERSON
-            + if rng.gen_range(0..COLD_BIDDER) > 0 {
+            + if draw.rng.gen_range(0..COLD_BIDDER) > 0 {
                 // The second person of the batch, so that hot bidders are no hot sellers.
                 last_person(number) / HOT * HOT + 1
             } else {
-                some_person(number, rng)
+                some_person(number, &mut draw.rng)
             };
-        self.price = price(rng);
-        let (channel, url) = if rng.gen_range(0..COLD_CHANNEL) > 0 {
-            let index = rng.gen_range(0..HOT_CHANNELS.len());
-            (HOT_CHANNELS[index], &pages.hot[index])
+        self.price = price(&mut draw.rng);
+        let (channel, url) = if draw.rng.gen_range(0..COLD_CHANNEL) > 0 {
+            let index = draw.rng.gen_range(0..HOT_CHANNELS.len());
+            (HOT_CHANNELS[index], pages.hot[index].as_str())
         } else {
-            let (channel, url) = &pages.cold[rng.gen_range(0..CHANNELS) as usize];
-            (channel.as_str(), url)
+            pages.cold(draw.rng.gen_range(0..CHANNELS) as usize)
         };
         replace(&mut self.channel, channel);
         replace(&mut self.url, url);
-        extra(&mut self.extra, 4 * 8, BID_BYTES, rng);
+        draw.extra(&mut self.extra, 4 * 8, BID_BYTES);
     }
 }
 

@@ -190,3 +190,34 @@ fn ctrl_c_ends_with_the_results_so_far() {
     assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("q0,")), "{text}");
     assert!(!text.contains("q22,"), "{text}");
 }
+
+#[test]
+fn ctrl_c_ends_the_making_of_the_events() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_thalweg"))
+        .args(["bench", "nexmark", "--events", "8M"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let first = lines.next().expect("a line").expect("UTF-8");
+    assert_eq!(first, "making 8,000,000 events …");
+    let id = Pid::from_raw(i32::try_from(child.id()).expect("an id"));
+    kill(id, Signal::SIGINT).expect("sent");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(130), ""));
+    assert_eq!(lines.count(), 0, "the events were not made to the end");
+}
+
+/// Passes where io_uring works, too: the switch is the machine's, not the test's.
+#[test]
+fn an_executor_that_cannot_run_is_refused_with_one_that_can() {
+    let works = thalweg::sys::probe::io_uring();
+    let output = thalweg(&short(&["--runs", "1", "--executor", "glommio"]));
+    let text = stderr(&output);
+    assert_eq!(output.status.success(), works.is_ok(), "{text}");
+    if let Err(why) = works {
+        assert!(text.contains(&why) && text.contains("--executor threads"), "{text}");
+        assert_eq!((output.status.code(), text.lines().count()), (Some(1), 1), "{text}");
+    }
+}

@@ -22,6 +22,7 @@ use thalweg::sys::probe;
 
 use self::input::Recording;
 use self::interrupt::Interrupt;
+use self::known::KNOWN;
 use self::nexmark::{QUERIES, Query};
 use self::run::Setup;
 use self::suite::{End, Suite};
@@ -39,13 +40,15 @@ const INTERRUPTED: u8 = 130;
 /// cannot run here, too little memory for the events.
 pub fn nexmark(args: &Nexmark) -> anyhow::Result<ExitCode> {
     check_output(args.output.as_deref())?;
-    let executor = thalweg::runtime::Executor::from(args.executor).choose()?;
+    let executor = thalweg::runtime::Executor::from(args.executor)
+        .choose()
+        .context("try --executor threads, or leave --executor out")?;
     let shards = args.shards.map_or_else(probe::cores, usize::from);
     let setup = Setup { shards, executor, interrupt: Interrupt::on_ctrl_c()? };
     let Some(input) = Recording::make(args.events.get(), args.runs.get(), &setup)? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    let suite = Suite { setup, input, runs: args.runs.get() };
+    let suite = Suite { setup, input, known: KNOWN, runs: args.runs.get() };
     let mut report = suite.report();
     let end = suite.run(&chosen(&args.query), &mut report, |report| {
         args.output.as_ref().map_or(Ok(()), |path| report.write(args.format, Some(path)))

@@ -33,12 +33,12 @@ pub(super) struct Label<'a> {
 }
 
 impl Setup {
-    /// Builds a job that reads so many events and runs it to its end; what it cost, from its start
+    /// Builds a job that reads so many records and runs it to its end; what it cost, from its start
     /// to the end of its last thread. `None` if it was interrupted.
     pub(super) fn run(
         &self,
         label: Label<'_>,
-        events: u64,
+        records: u64,
         build: impl FnOnce(&Job),
     ) -> anyhow::Result<Option<Usage>> {
         if self.interrupt.came() {
@@ -48,8 +48,9 @@ impl Setup {
         build(&job);
         let read = Arc::new(AtomicU64::new(0));
         let shown = Arc::clone(&read);
-        let progress =
-            Progress::start(label.name, label.run, label.runs, events, move || shown.load(Relaxed));
+        let progress = Progress::start(label.name, label.run, label.runs, records, move || {
+            shown.load(Relaxed)
+        });
         let meter = Meter::start();
         let running = job.start()?;
         while !running.wait_for(LOOK) {
@@ -65,7 +66,7 @@ impl Setup {
             return Ok(None);
         }
         let read = report.records_read();
-        ensure!(read == events, "read {read} of {events} events");
+        ensure!(read == records, "read {read} of {records} records");
         ensure!(report.late() == 0, "{} records came too late", report.late());
         ensure!(report.bad() == 0, "{} records could not be read", report.bad());
         Ok(Some(usage))

@@ -5,7 +5,7 @@ use std::iter;
 use anyhow::Context;
 
 use super::input::Recording;
-use super::known;
+use super::known::Known;
 use super::machine::Machine;
 use super::nexmark::{Check, Digest, Input, Query};
 use super::report::{Report, Row, Times, grouped};
@@ -16,6 +16,7 @@ use super::stats::{Summary, Usage};
 pub(super) struct Suite {
     pub(super) setup: Setup,
     pub(super) input: Recording,
+    pub(super) known: Known,
     /// Measured runs of a query, after one to warm up.
     pub(super) runs: u32,
 }
@@ -89,7 +90,8 @@ impl Suite {
         let input = Input { events: self.input.events.clone(), folder: folder.path().to_owned() };
         let digest = Digest::default();
         let label = Label { name: query.name, run, runs: self.runs };
-        let usage = setup.run(label, self.input.facts.events, |job| {
+        let records = self.input.facts.events + query.beside;
+        let usage = setup.run(label, records, |job| {
             (query.build)(job, &input, digest.clone());
         })?;
         let result = Outcome { rows: digest.rows(), digest: digest.hash() };
@@ -139,7 +141,7 @@ impl<'a> Measured<'a> {
     /// The known result, or else that of one shard. `None` if it was interrupted.
     fn expected(&self, first: Outcome) -> anyhow::Result<Option<Expected>> {
         let events = self.suite.input.facts.events;
-        if let Some((rows, digest)) = known::result(self.query.name, events) {
+        if let Some((rows, digest)) = self.suite.known.result(self.query.name, events) {
             let result = Outcome { rows, digest };
             return Ok(Some(Expected { result, of: "known" }));
         }

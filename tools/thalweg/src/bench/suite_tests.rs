@@ -7,6 +7,7 @@ use thalweg::prelude::*;
 
 use super::input::Recording;
 use super::interrupt::Interrupt;
+use super::known::{KNOWN, Known};
 use super::nexmark::{Check, Digest, Input, QUERIES, Query};
 use super::report::Report;
 use super::run::Setup;
@@ -18,11 +19,11 @@ fn suite(shards: usize) -> Suite {
     let interrupt = Interrupt::default();
     let setup = Setup { shards, executor: Executor::Threads, interrupt };
     let input = Recording::make(EVENTS, 1, &setup).expect("made").expect("not interrupted");
-    Suite { setup, input, runs: 2 }
+    Suite { setup, input, known: KNOWN, runs: 2 }
 }
 
 fn query(name: &'static str, build: fn(&Job, &Input, Digest)) -> Query {
-    Query { name, title: "A test", build, check: Check::Digest }
+    Query { name, title: "A test", build, check: Check::Digest, beside: 0 }
 }
 
 fn good(job: &Job, input: &Input, rows: Digest) {
@@ -61,6 +62,34 @@ fn a_result_that_changes_from_run_to_run_is_wrong() {
     assert!(error.starts_with("run 1 gave 5,000 rows with digest "), "{error}");
     assert!(!row.digest_ok && row.times.is_some());
     assert!(report.rows[1].digest_ok);
+}
+
+#[test]
+fn a_result_other_than_the_known_one_is_wrong() {
+    let (_, report) = run(&suite(1), &[query("good", good)]);
+    let row = &report.rows[0];
+    let digest = row.digest.as_ref().expect("a digest");
+    let digest = u64::from_str_radix(digest, 16).expect("hexadecimal");
+    let known = |rows, digest| -> Known {
+        Known { events: EVENTS, results: Vec::leak(vec![("good", rows, digest)]) }
+    };
+    for (known, right) in [
+        (known(row.rows_out, digest), true),
+        (known(row.rows_out, digest + 1), false),
+        (known(row.rows_out + 1, digest), false),
+        (Known { events: EVENTS + 1, ..known(0, 0) }, true),
+    ] {
+        let suite = Suite { known, ..suite(2) };
+        let (_, report) = run(&suite, &[query("good", good), query("other", good)]);
+        let expected = if right { vec![] } else { vec!["good"] };
+        assert_eq!(report.failed(), expected, "{known:?}");
+        let row = &report.rows[0];
+        assert_eq!(row.digest_ok, right);
+        if let Some(error) = &row.error {
+            assert!(error.starts_with("the run to warm up gave 4,600 rows with "), "{error}");
+            assert!(error.contains(", known 4,60"), "{error}");
+        }
+    }
 }
 
 #[test]
@@ -108,6 +137,15 @@ fn counts_must_add_up() {
     let error = row.error.as_deref().expect("an error");
     assert!(error.contains("counted ") && error.ends_with(" instead of 5,000"), "{error}");
     assert_eq!(row.digest, None);
+}
+
+#[test]
+fn records_left_out_are_a_failure() {
+    let queries = [Query { beside: 1, ..query("more", good) }, query("good", good)];
+    let (_, report) = run(&suite(2), &queries);
+    assert_eq!(report.failed(), ["more"]);
+    let error = report.rows[0].error.as_deref();
+    assert_eq!(error, Some("read 5000 of 5001 records"));
 }
 
 #[test]

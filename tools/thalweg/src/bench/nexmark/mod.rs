@@ -67,26 +67,29 @@ pub struct Query {
     pub build: fn(&Job, &Input, Digest),
     /// How its result is checked.
     pub check: Check,
+    /// How many records it reads besides the events.
+    pub beside: u64,
 }
 
-macro_rules! check {
-    () => {
-        Check::Digest
+macro_rules! either {
+    ($default:expr,) => {
+        $default
     };
-    ($check:expr) => {
-        $check
+    ($default:expr, $value:expr) => {
+        $value
     };
 }
 
 macro_rules! queries {
-    ($($name:ident: $title:literal $(check $check:expr)?,)*) => {
+    ($($name:ident: $title:literal $(check($check:expr))? $(beside($beside:expr))?,)*) => {
         /// All queries, in their order.
         pub const QUERIES: &[Query] = &[$(
             Query {
                 name: stringify!($name),
                 title: $title,
                 build: $name::$name,
-                check: check!($($check)?),
+                check: either!(Check::Digest, $($check)?),
+                beside: either!(0, $($beside)?),
             },
         )*];
     };
@@ -105,8 +108,8 @@ queries! {
     q9: "Winning bids",
     q10: "Log to file system",
     q11: "User sessions",
-    q12: "Processing time windows" check Check::Counts(q12::bids_in),
-    q13: "Bounded side input join",
+    q12: "Processing time windows" check(Check::Counts(q12::bids_in)),
+    q13: "Bounded side input join" beside(q13::SIDE),
     q14: "Calculation",
     q15: "Bidding statistics",
     q16: "Channel statistics",

@@ -26,8 +26,15 @@ pub(super) fn q18(job: &Job, input: &Input, rows: Digest) {
         })
         .key_by(|(auction, bidder, ..)| (auction, bidder))
         .window(always())
+        // Most bidders have few bids for an auction: to merge what each shard has found would cost
+        // more than to bring the bids together.
         .aggregate(|bids| {
-            bids.max_by(|(_, _, price, _, _, at, extra)| (at, price, extra.to_owned()))
+            bids.fold_alone::<Row, _>(|last, bid| {
+                let (_, _, price, _, _, at, extra) = bid;
+                if (at, price, extra) > (last.5, last.2, last.6.as_str()) {
+                    *last = Row::own(bid);
+                }
+            })
         })
         .flat_map(|last, out: &mut Emit<'_, Row>| out.push(last.value))
         .sink(rows);

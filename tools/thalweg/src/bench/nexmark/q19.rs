@@ -26,7 +26,16 @@ pub(super) fn q19(job: &Job, input: &Input, rows: Digest) {
         })
         .key_by(|(auction, _)| auction)
         .window(always())
-        .aggregate(|bids| bids.top_n(10, |(_, bid)| Bid::own(bid)))
+        .aggregate(|bids| {
+            bids.fold_alone::<Vec<Bid>, _>(|top, (_, bid)| {
+                let higher = |other: &Bid| other.lend(|other| other > bid);
+                let at = top.partition_point(higher);
+                if at < 10 {
+                    top.truncate(9);
+                    top.insert(at, Bid::own(bid));
+                }
+            })
+        })
         .flat_map(|top, out: &mut Emit<'_, Row>| {
             for (rank, bid) in (1..).zip(top.value.iter()) {
                 out.push((top.key, rank, bid));

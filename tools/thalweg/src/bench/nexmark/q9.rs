@@ -3,73 +3,59 @@
 
 use std::cmp::Reverse;
 
-use thalweg::connector::nexmark::{ArchivedEvent, Auction, Bid, Event};
+use thalweg::connector::nexmark::{Auction, Event};
 use thalweg::prelude::*;
 
 use super::{Digest, Input, LINGER, timed};
 
 record! {
-    /// What is known of an auction.
+    /// What is known of an auction. Its bids may come before it, and long after its end.
     #[derive(Default)]
-    struct Open { auction: Option<Auction>, best: Option<Bid>, early: Vec<Bid>, closed: bool }
+    struct Known { auction: Option<Auction>, bids: Vec<Offer> }
 }
 
+/// Of a bid: auction, bidder, price, time, extra.
+type Offer = (u64, u64, u64, Timestamp, String);
 /// Id, item, description, initial bid, reserve, time, expires, seller.
 type Item = (u64, String, String, u64, u64, Timestamp, Timestamp, u64);
-/// The auction with category and extra; auction, bidder, price, time and extra of the bid.
-type Row = (Item, (u64, String), (u64, u64, u64, Timestamp, String));
+/// The auction with category and extra, and the bid.
+type Row = (Item, (u64, String), Offer);
 
 pub(super) fn q9(job: &Job, input: &Input, rows: Digest) {
     timed(job, input)
         .filter(|event| event.person().is_none())
-        .key_by(|event| match &**event {
-            ArchivedEvent::Bid(bid) => bid.auction.to_native(),
-            ArchivedEvent::Auction(auction) => auction.id.to_native(),
-            ArchivedEvent::Person(person) => person.id.to_native(),
+        .key_by(|event| match (event.auction(), event.bid()) {
+            (Some(auction), _) => auction.id.to_native(),
+            (_, bid) => bid.map_or(0, |bid| bid.auction.to_native()),
         })
-        .process::<Open, Row>(
-            |open, event, ctx| match event.own() {
-                Event::Auction(auction) => {
+        .process::<Known, Row>(
+            |known, event, ctx| {
+                if let Some(bid) = event.bid() {
+                    let (at, extra) = (bid.date_time.to_native(), bid.extra.as_str().to_owned());
+                    if known.bids.is_empty() {
+                        // No auction lasts that long: it has ended before it is forgotten.
+                        ctx.timer_at(at + LINGER);
+                    }
+                    known.bids.push((*ctx.key(), bid.bidder.into(), bid.price.into(), at, extra));
+                } else if let Event::Auction(auction) = event.own() {
                     ctx.timer_at(auction.expires + 1.micros());
-                    open.auction = Some(auction);
-                    std::mem::take(&mut open.early).into_iter().for_each(|bid| open.offer(bid));
+                    known.auction = Some(auction);
                 }
-                Event::Bid(bid) => open.offer(bid),
-                Event::Person(_) => {}
             },
-            |open, at, ctx| {
-                if open.closed {
-                    return ctx.clear();
-                }
-                if let (Some(auction), Some(bid)) = (open.auction.take(), open.best.take()) {
-                    ctx.give(&row(auction, bid));
-                }
-                open.closed = true;
-                ctx.timer_at(at + LINGER);
+            |known, _, ctx| {
+                let auction = known.auction.take();
+                auction.and_then(|a| won(a, &mut known.bids)).iter().for_each(|row| ctx.give(row));
+                ctx.clear();
             },
         )
         .sink(rows);
 }
 
-impl Open {
-    /// Takes a bid; one that came before its auction waits for it.
-    fn offer(&mut self, bid: Bid) {
-        let rank = |bid: &Bid| (bid.price, Reverse(bid.date_time), Reverse(bid.bidder));
-        match &self.auction {
-            _ if self.closed => {}
-            None => self.early.push(bid),
-            Some(auction) => {
-                let open = auction.date_time <= bid.date_time && bid.date_time <= auction.expires;
-                if open && self.best.as_ref().is_none_or(|best| rank(best) < rank(&bid)) {
-                    self.best = Some(bid);
-                }
-            }
-        }
-    }
-}
-
-fn row(a: Auction, b: Bid) -> Row {
-    let Auction { id, item_name, description, initial_bid, reserve, date_time, .. } = a;
-    let item = (id, item_name, description, initial_bid, reserve, date_time, a.expires, a.seller);
-    (item, (a.category, a.extra), (b.auction, b.bidder, b.price, b.date_time, b.extra))
+fn won(a: Auction, bids: &mut Vec<Offer>) -> Option<Row> {
+    let within = |bid: &Offer| (a.date_time..=a.expires).contains(&bid.3);
+    let rank = |&(_, bidder, price, at, _): &Offer| (price, Reverse(at), Reverse(bidder));
+    let winner = bids.drain(..).filter(within).max_by_key(rank)?;
+    let (id, name, about, price) = (a.id, a.item_name, a.description, (a.initial_bid, a.reserve));
+    let item = (id, name, about, price.0, price.1, a.date_time, a.expires, a.seller);
+    Some((item, (a.category, a.extra), winner))
 }
