@@ -149,8 +149,9 @@ impl<T> Producer<T> {
     {
         let count = self.room_for(values.len()).min(values.len());
         if count > 0 {
-            // SAFETY: there is room for `count` from `tail` on, which is the producer's alone.
             let slots = &self.shared.slots;
+            // SAFETY: 1. there is room for `count` slots from `tail` on, so they hold no value. 2.
+            // they are the producer's alone until it publishes them.
             unsafe { slots.write_run(self.tail, &values[..count], &mut self.copying) };
             self.publish(count);
         }

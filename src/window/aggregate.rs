@@ -311,10 +311,11 @@ where
             // The shard that sent it was idle, and the others did not wait for it.
             match self.spec.place(pane, closed) {
                 Place::From(end) => at = at.max(end),
-                Place::Late | Place::Nowhere => {
+                Place::Late => {
                     out.counters().late.add(1);
                     return Ok(());
                 }
+                Place::Nowhere => return Ok(()),
             }
         }
         if at > pane {
