@@ -61,7 +61,7 @@ impl Error {
     /// An error of the operating system while doing `what`.
     pub fn io(what: impl fmt::Display, cause: &std::io::Error) -> Error {
         use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-        let mut error = Error::new(Kind::Io, format!("{what}: {cause}"));
+        let mut error = Error::new(Kind::Io, format!("{what}: {cause}{}", advice(cause.kind())));
         let retry = matches!(cause.kind(), Interrupted | TimedOut | WouldBlock);
         Arc::make_mut(&mut error.0).retry = retry;
         error
@@ -91,6 +91,23 @@ impl Error {
     /// Whether the same thing may succeed when it is done again.
     pub fn retry(&self) -> bool {
         self.0.retry
+    }
+}
+
+/// What can be done about a failure of input or output.
+fn advice(kind: std::io::ErrorKind) -> &'static str {
+    use std::io::ErrorKind::{
+        AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, QuotaExceeded,
+        ReadOnlyFilesystem, StorageFull,
+    };
+    match kind {
+        NotFound => "; check the path",
+        PermissionDenied => "; allow it to this user or choose another path",
+        ReadOnlyFilesystem => "; choose a path that can be written",
+        AlreadyExists | NotADirectory => "; something else is in the way, choose another path",
+        IsADirectory => "; name a file in it",
+        StorageFull | QuotaExceeded => "; make room there or choose another path",
+        _ => "",
     }
 }
 

@@ -95,7 +95,8 @@ pub(in crate::connector) fn matching(pattern: &str) -> Result<Vec<PathBuf>> {
         }
     }
     if files.is_empty() {
-        return Err(Error::new(Kind::Io, format_args!("no file matches {pattern}")));
+        let what = format_args!("no file matches {pattern}; check the path and its wildcards");
+        return Err(Error::new(Kind::Io, what));
     }
     Ok(files)
 }
