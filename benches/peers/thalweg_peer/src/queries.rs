@@ -163,9 +163,9 @@ type SumView<'a> = <InWindow<u64, (u64, u64)> as Record>::View<'a>;
 /// The auctions with most bids in each sliding window.
 pub fn q5(events: Stream<Event>, to: Digested) {
     events
-        .filter_map(bid)
-        .event_time(|bid| time(bid.date_time), 0.seconds())
-        .key_by(|bid| bid.auction)
+        .filter_map(|event| bid(event).map(|bid| (bid.auction, bid.date_time)))
+        .event_time(|(_, at)| time(at), 0.seconds())
+        .key_by(|(auction, _)| auction)
         .window(Sliding::of(HOP_SIZE.millis(), HOP_SLIDE.millis()))
         .aggregate(|bids| bids.count())
         .window(Tumbling::of(HOP_SLIDE.millis()))
