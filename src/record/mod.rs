@@ -45,7 +45,8 @@ pub(crate) const fn pad(bytes: usize) -> usize {
 /// fixed-size types of your own, through [`Plain`].
 ///
 /// # Safety
-/// 1. [`write`](Record::write) initialises exactly [`size`](Record::size) bytes and no more.
+/// 1. [`write`](Record::write) touches no more than [`size`](Record::size) bytes and initialises
+///    all of them that `read` looks at.
 /// 2. [`read`](Record::read) of what `write` wrote gives an equal view and that same size.
 /// 3. `size` is a multiple of 8, and equals [`SIZE`](Record::SIZE) where that is some.
 /// 4. [`LAYOUT`](Record::LAYOUT) and [`STORED`](Record::STORED) are some only where no byte of the
