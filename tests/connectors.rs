@@ -230,3 +230,36 @@ fn a_callback_is_told_the_shard_and_the_time() {
     calls.sort_unstable();
     assert_eq!(calls, (0..6).map(|n| (n, n as usize % 2, n as i64)).collect::<Vec<_>>());
 }
+
+#[test]
+fn no_sink_writes_over_what_is_being_read_or_written() {
+    let refused = |job: Job, directory: &Path| {
+        let message = job.run().unwrap_err().to_string();
+        let file = directory.join("part-0.");
+        assert!(message.contains(file.to_str().unwrap()), "{message}");
+        assert!(message.contains("is being read or written; write to another"), "{message}");
+    };
+    for shards in [1, 2] {
+        let directory = tempfile::tempdir().unwrap();
+        let [csv, log, two] = ["csv", "log", "two"].map(|name| directory.path().join(name));
+        let job = |name| Job::new(name).shards(shards);
+        let write = job("write");
+        write.source(Memory::of(bids(100))).sink(Files::to_csv(&csv));
+        write.source(Memory::of(bids(100))).sink(RecordLog::write(&log));
+        write.run().unwrap();
+        let read_csv = || Files::csv::<Bid>(path(&csv, "*.csv"));
+        let read_log = || RecordLog::read::<Bid>(path(&log, "*.tlog"));
+        let (in_csv, in_log) = (digest(1, read_csv()), digest(1, read_log()));
+        let again = job("again");
+        again.source(read_csv()).sink(Files::to_csv(&csv));
+        refused(again, &csv);
+        let again = job("again");
+        again.source(read_log()).sink(RecordLog::write(&log));
+        refused(again, &log);
+        assert_eq!((digest(1, read_csv()), digest(1, read_log())), (in_csv, in_log));
+        let both = job("both");
+        both.source(Memory::of(bids(1))).sink(Files::to_csv(&two));
+        both.source(Memory::of(bids(1))).sink(Files::to_csv(&two));
+        refused(both, &two);
+    }
+}

@@ -404,6 +404,13 @@ fn an_idle_job_uses_no_measurable_time() {
 }
 
 const CHILD: &str = "THALWEG_TEST_OUTPUT";
+/// Set when the child is not to end after its job.
+const STAYS: &str = "THALWEG_TEST_STAYS";
+
+fn interrupt(child: &std::process::Child) {
+    let kill = format!("kill -INT {}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+}
 
 /// Not a test: the job of the next one's child process.
 #[test]
@@ -415,6 +422,9 @@ fn child_of_ctrl_c() {
     let read = job.run().unwrap().records_read();
     // The program goes on behind the job, with all that was read in the files.
     std::fs::write(directory + ".read", read.to_string()).unwrap();
+    if std::env::var(STAYS).is_ok() {
+        std::thread::sleep(60.seconds());
+    }
 }
 
 /// Whether every file of a directory holds something.
@@ -447,10 +457,7 @@ fn ctrl_c_ends_a_job_cleanly() {
         std::thread::sleep(300.millis());
         if !asked && has_written(&output) {
             asked = true;
-            let kill = format!("kill -INT {}", child.id());
-            assert!(
-                std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success()
-            );
+            interrupt(&child);
         }
     };
     assert!(asked && status.success(), "asked: {asked}, {status}");
@@ -462,4 +469,31 @@ fn ctrl_c_ends_a_job_cleanly() {
     }
     let read = std::fs::read_to_string(directory.path().join("out.read")).unwrap();
     assert_eq!(read, lines.to_string());
+}
+
+#[test]
+fn ctrl_c_after_the_job_ends_the_process() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("out");
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "child_of_ctrl_c"])
+        .env(CHILD, &output)
+        .env(STAYS, "yes")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let wait_for = |what: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + 30.seconds();
+        while !what() {
+            assert!(Instant::now() < deadline, "the child hangs");
+            std::thread::sleep(50.millis());
+        }
+    };
+    wait_for(&|| has_written(&output));
+    interrupt(&child);
+    wait_for(&|| directory.path().join("out.read").exists());
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
 }

@@ -85,6 +85,10 @@ impl Shared {
         self.stop.store(true, SeqCst);
         self.bells.ring_all();
     }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
 }
 
 /// The counters of one operator on all shards.
@@ -212,6 +216,7 @@ impl Running {
             shards: self.shards,
             executor: self.executor,
             elapsed: self.started.elapsed(),
+            stopped: self.shared.is_stopped(),
             operators: self.watched.iter().map(operator).collect(),
         }
     }

@@ -30,6 +30,9 @@ pub struct Report {
     pub executor: Executor,
     /// Time since the start.
     pub elapsed: Duration,
+    /// Whether it was asked to stop: its sources may have had more, and windows that were open
+    /// have given no result.
+    pub stopped: bool,
     /// Every operator, in the order of the program. One that exchanges records stands here twice:
     /// as sender and as receiver.
     pub operators: Vec<OperatorReport>,

@@ -12,7 +12,7 @@ pub use decode::{Csv, Decode, Decoded, Json, Lines};
 pub use sink::FileSink;
 pub use source::FileSource;
 
-pub(super) use sink::PartFile;
+pub(super) use sink::{PartFile, hold};
 pub(super) use source::matching;
 
 use crate::format::FromText;

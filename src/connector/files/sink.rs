@@ -1,6 +1,6 @@
 //! Files that shards write.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,8 @@ use crate::record::Record;
 use super::decode::Csv;
 
 /// A sink into a directory, which is made if need be: shard 3 writes `part-3.csv`, and so on.
-/// Files of an earlier run are written over. Made by [`Files`](super::Files).
+/// Files of an earlier run are written over, unless they are being read or written. Made by
+/// [`Files`](super::Files).
 ///
 /// The files are synced when the stream ends; until then a reader sees whole rows.
 #[derive(Debug)]
@@ -72,11 +73,29 @@ impl PartFile {
             refuse_leftovers(directory, shards, extension)?;
         }
         let path = directory.join(format!("part-{shard}.{extension}"));
-        match File::create(&path) {
-            Ok(file) => Ok(PartFile { path, file }),
-            Err(cause) => Err(failed(path.display(), &cause)),
+        let failed = |cause| failed(path.display(), &cause);
+        let file = File::options().write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(failed)?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let path = path.display();
+            let what = format!("{path} is being read or written; write to another directory");
+            return Err(Error::new(Kind::Io, what));
         }
+        file.set_len(0).map_err(failed)?;
+        Ok(PartFile { path, file })
     }
+}
+
+/// Keeps sinks of this and of other jobs from writing over a file as long as what this gives
+/// lives; a file that is being written can be read all the same. None where files can't be locked.
+pub(in crate::connector) fn hold(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    file.try_lock_shared().ok().map(|()| file)
+}
+
+/// Whether sinks name their files so.
+pub(super) fn is_part(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"part-"))
 }
 
 /// Files of an earlier run on more shards would be taken for results of this one.

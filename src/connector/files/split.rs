@@ -1,10 +1,12 @@
 //! A file, or a piece of one, being read.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::path::PathBuf;
 
 use super::decode::{Decode, Decoded};
 use super::rows::{Found, Rows, count_lines};
+use super::sink::{hold, is_part};
 use crate::error::{Error, Result};
 use crate::limits::{LINE_BYTES, SOURCE_RECORDS};
 use crate::operator::{Feed, Progress, Split};
@@ -12,6 +14,9 @@ use crate::operator::{Feed, Progress, Split};
 /// The rows of `path` that start at `from` or later and before `to`.
 pub(super) struct FileSplit<D> {
     path: PathBuf,
+    /// Keeps a sink, of this job perhaps, from writing over the file before it is read.
+    #[expect(dead_code, reason = "it is the lock that counts")]
+    held: Option<File>,
     from: u64,
     to: u64,
     decode: D,
@@ -22,7 +27,8 @@ pub(super) struct FileSplit<D> {
 
 impl<D: Decode> FileSplit<D> {
     pub fn new(path: PathBuf, from: u64, to: u64, decode: D) -> FileSplit<D> {
-        FileSplit { path, from, to, decode, rows: None, lines_before: None }
+        let held = if is_part(&path) { hold(&path) } else { None };
+        FileSplit { path, held, from, to, decode, rows: None, lines_before: None }
     }
 
     fn open(&mut self) -> Result<Rows> {

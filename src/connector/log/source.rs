@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use super::{FRAME_HEAD_BYTES, HEAD_BYTES, MAGIC, VERSION, frame_head, head};
-use crate::connector::files::matching;
+use crate::connector::files::{hold, matching};
 use crate::error::{Error, Kind, Result};
 use crate::operator::{Feed, OnBadRecord, Progress, Source, Split};
 use crate::record::{Batch, Record};
@@ -53,6 +53,9 @@ impl<R: Record> Source for LogSource<R> {
 struct LogSplit<R> {
     path: PathBuf,
     map: Map,
+    /// Keeps a sink from cutting the file, which is mapped, under the reader.
+    #[expect(dead_code, reason = "it is the lock that counts")]
+    held: Option<File>,
     /// Where the next frame starts.
     place: usize,
     frames: u64,
@@ -64,7 +67,8 @@ impl<R: Record> LogSplit<R> {
         let failed = |cause| Error::io(format_args!("reading {}", path.display()), &cause);
         let map = File::open(&path).and_then(|file| Map::of(&file)).map_err(failed)?;
         let place = check_head::<R>(&map, &path)?;
-        Ok(LogSplit { path, map, place, frames: 0, record: PhantomData })
+        let held = hold(&path);
+        Ok(LogSplit { path, map, held, place, frames: 0, record: PhantomData })
     }
 
     fn error(&self, what: &str) -> Error {

@@ -10,7 +10,7 @@ use super::machine::Machine;
 use super::nexmark::{Check, Digest, Input, Query};
 use super::report::{Report, Row, Times, grouped};
 use super::run::{Label, Setup};
-use super::stats::{Summary, Usage};
+use super::stats::{Summary, Usage, resident_mib};
 
 /// How the queries are measured.
 pub(super) struct Suite {
@@ -106,6 +106,9 @@ struct Measured<'a> {
     /// Of the run to warm up, until another came.
     last: Option<Outcome>,
     usages: Vec<Usage>,
+    /// Memory that was resident before its first run: the events, and what the allocator keeps of
+    /// earlier queries.
+    before_mib: Option<f64>,
     /// The first wrong result.
     wrong: Option<String>,
     /// What ended a run.
@@ -116,7 +119,8 @@ impl<'a> Measured<'a> {
     /// Runs a query until its runs are done, one fails, or Ctrl-C comes.
     fn of(suite: &'a Suite, query: &'a Query) -> Self {
         let (last, usages, wrong, error) = (None, Vec::new(), None, None);
-        let mut measured = Self { suite, query, last, usages, wrong, error };
+        let before_mib = resident_mib();
+        let mut measured = Self { suite, query, last, usages, before_mib, wrong, error };
         if let Err(error) = measured.runs() {
             measured.error = Some(format!("{error:#}"));
         }
@@ -189,7 +193,7 @@ impl<'a> Measured<'a> {
         });
         let total = Usage::total(usages);
         let peak_mib = total.and_then(|total| total.peak_mib());
-        let before = suite.input.resident_mib;
+        let before = self.before_mib;
         let digest = self.last.filter(|_| matches!(query.check, Check::Digest));
         Some(Row {
             query: query.name.to_owned(),
