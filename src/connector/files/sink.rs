@@ -81,7 +81,9 @@ impl PartFile {
             let what = format!("{path} is being read or written; write to another directory");
             return Err(Error::new(Kind::Io, what));
         }
-        file.set_len(0).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_file() {
+            file.set_len(0).map_err(failed)?;
+        }
         Ok(PartFile { path, file })
     }
 }
