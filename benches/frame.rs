@@ -76,7 +76,7 @@ fn transfer<F: Send>(
 }
 
 /// Looks at all records of a block and empties it: how many, and the sum of what was seen.
-fn look_through<R: Record>(block: &mut Block, look: impl Fn(R::View<'_>) -> u64) -> (u64, u64) {
+fn look_through<R: Record>(block: &mut Block<R>, look: impl Fn(R::View<'_>) -> u64) -> (u64, u64) {
     let records = block.batch().records::<R>();
     let (count, mut sum) = (records.len() as u64, 0_u64);
     for (_, view) in records {
@@ -88,17 +88,17 @@ fn look_through<R: Record>(block: &mut Block, look: impl Fn(R::View<'_>) -> u64)
 
 /// Frames of records that `give` pushes into a block, by their number.
 fn made<R: Record>(
-    mut give: impl FnMut(&mut Block, u64) -> bool + Send,
+    mut give: impl FnMut(&mut Block<R>, u64) -> bool + Send,
     look: impl Fn(R::View<'_>) -> u64 + Sync,
 ) -> (Duration, u64) {
-    let fill = |block: &mut Box<Block>, from: u64| {
+    let fill = |block: &mut Box<Block<R>>, from: u64| {
         let mut next = from;
         while next < RECORDS && !give(block, next) {
             next += 1;
         }
         block.len() as u64
     };
-    let fresh = || Box::new(Block::new::<R>());
+    let fresh = || Box::new(Block::new());
     transfer(fresh, fill, |block| look_through::<R>(block, &look))
 }
 
@@ -107,18 +107,18 @@ fn copied<R: Record>(
     of: impl Fn(u64) -> R,
     look: impl Fn(R::View<'_>) -> u64 + Sync,
 ) -> (Duration, u64) {
-    let mut kept = Block::new::<R>();
+    let mut kept = Block::<R>::new();
     for number in 0..per_frame(&of(0)) as u64 {
-        of(number).lend(|view| kept.push::<R>(Timestamp::MIN, view));
+        of(number).lend(|view| kept.push(Timestamp::MIN, view));
     }
-    let fill = |block: &mut Box<Block>, from: u64| {
+    let fill = |block: &mut Box<Block<R>>, from: u64| {
         let count = (RECORDS - from).min(kept.len() as u64);
         for (at, view) in kept.batch().records::<R>().take(count as usize) {
-            block.push::<R>(at, view);
+            block.push(at, view);
         }
         count
     };
-    let fresh = || Box::new(Block::new::<R>());
+    let fresh = || Box::new(Block::new());
     transfer(fresh, fill, |block| look_through::<R>(block, &look))
 }
 
@@ -163,8 +163,8 @@ fn look_over<T>(values: &mut Vec<T>, look: impl Fn(&T) -> u64) -> (u64, u64) {
 
 /// How many records like this one fill a frame.
 fn per_frame<R: Record>(record: &R) -> usize {
-    let mut block = Block::new::<R>();
-    while !record.lend(|view| block.push::<R>(Timestamp::MIN, view)) {}
+    let mut block = Block::<R>::new();
+    while !record.lend(|view| block.push(Timestamp::MIN, view)) {}
     block.len()
 }
 
@@ -196,11 +196,11 @@ fn lines_owned() -> (Duration, u64) {
 /// The text is copied into a record that is used again, and that is archived into the frame.
 fn lines_archived() -> (Duration, u64) {
     let mut kept = line(0);
-    let give = move |block: &mut Block, number| {
+    let give = move |block: &mut Block<Line>, number| {
         kept.number = number % 64;
         kept.text.clear();
         kept.text.push_str(TEXT);
-        kept.lend(|view| block.push::<Line>(Timestamp::MIN, view))
+        kept.lend(|view| block.push(Timestamp::MIN, view))
     };
     made::<Line>(give, look_at_line)
 }
@@ -211,8 +211,8 @@ fn lines_copied() -> (Duration, u64) {
 
 /// A tuple is written by its view, without rkyv: the text goes into the frame at once.
 fn pairs_by_view() -> (Duration, u64) {
-    let give = |block: &mut Block, number: u64| {
-        block.push::<(u64, String)>(Timestamp::MIN, (number % 64, TEXT))
+    let give = |block: &mut Block<(u64, String)>, number: u64| {
+        block.push(Timestamp::MIN, (number % 64, TEXT))
     };
     made::<(u64, String)>(give, look_at_pair)
 }
@@ -227,14 +227,14 @@ fn fours_pushed() -> (Duration, u64) {
 
 /// Each with an event time of its own.
 fn fours_timed() -> (Duration, u64) {
-    let give = |block: &mut Block, number: u64| {
-        block.push::<Four>(Timestamp::from_micros(number as i64), &four(number))
+    let give = |block: &mut Block<Four>, number: u64| {
+        block.push(Timestamp::from_micros(number as i64), &four(number))
     };
     made::<Four>(give, look_at_four)
 }
 
 fn fours_made() -> (Duration, u64) {
-    let give = |block: &mut Block, number| block.push::<Four>(Timestamp::MIN, &four(number));
+    let give = |block: &mut Block<Four>, number| block.push(Timestamp::MIN, &four(number));
     made::<Four>(give, look_at_four)
 }
 

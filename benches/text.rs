@@ -78,21 +78,20 @@ fn formats<R: FromText>(criterion: &mut Criterion, name: &str, make: impl Fn(u64
 }
 
 /// Records as they lie in frames.
-fn framed<R: Record>(records: &[R]) -> Vec<Block> {
-    let mut blocks = vec![Block::new::<R>()];
+fn framed<R: Record>(records: &[R]) -> Vec<Block<R>> {
+    let mut blocks = vec![Block::new()];
     for record in records {
-        let full = blocks
-            .last_mut()
-            .map(|block| record.lend(|view| block.push::<R>(Timestamp::MIN, view)));
+        let full =
+            blocks.last_mut().map(|block| record.lend(|view| block.push(Timestamp::MIN, view)));
         if full == Some(true) {
-            blocks.push(Block::new::<R>());
+            blocks.push(Block::new());
         }
     }
     blocks
 }
 
 /// As a sink does it: from views.
-fn write_all<R: Record>(encoder: &mut impl Encoder<R>, blocks: &[Block]) {
+fn write_all<R: Record>(encoder: &mut impl Encoder<R>, blocks: &[Block<R>]) {
     encoder.clear();
     for block in blocks {
         block.batch().records::<R>().for_each(|(_, view)| encoder.push(view));

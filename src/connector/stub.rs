@@ -47,7 +47,7 @@ pub fn poll<R: Record>(
     policy: OnBadRecord,
     taken: &mut Taken<R>,
 ) -> Result<Progress> {
-    let (mut block, mut bad) = (Block::new::<R>(), 0);
+    let (mut block, mut bad) = (Block::new(), 0);
     let mut keep = Keep(taken);
     let mut feed = Feed::new(number as u32, &mut block, &mut bad, policy, &mut keep);
     let progress = split.poll(&mut feed).and_then(|progress| feed.flush().map(|()| progress));

@@ -21,7 +21,7 @@ pub struct AsOfJoin<J: Joint> {
     tolerance: i64,
     table: Table<J::Key, Versions<J::Right>>,
     /// Left records that wait for the watermark.
-    waiting: Timers<(J::Key, J::Left), Timestamp>,
+    waiting: Timers<(J::Key, J::Left)>,
     sweep: Sweep,
     out: Emitter<J::Out>,
 }
@@ -44,7 +44,7 @@ impl<J: Joint> AsOfJoin<J> {
     }
 
     /// Gives the row of a left record.
-    fn row(&mut self, timer: Timer<(J::Key, J::Left), Timestamp>, out: &mut Output<'_>) -> Result {
+    fn row(&mut self, timer: Timer<(J::Key, J::Left)>, out: &mut Output<'_>) -> Result {
         let Timer { at, hash, key: (key, left), .. } = timer;
         let oldest = self.oldest(at);
         let versions = self.table.get(hash, |other| *other == key);

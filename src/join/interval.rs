@@ -9,7 +9,7 @@ use crate::time::{Timestamp, Watermark};
 
 /// Keys and times of records that were alone when they came, by the last time at which another
 /// can meet them.
-type Waiting<K> = Timers<(K, Timestamp), Timestamp>;
+type Waiting<K> = Timers<(K, Timestamp)>;
 
 /// Joins a left record with the right records of its key whose event time lies between two bounds
 /// around its own, both inclusive. A row leaves as soon as both are there, with the later one's
@@ -168,7 +168,7 @@ fn wake<R: Record, B: KeyOf<R>>(
     record: R::View<'_>,
     at: Timestamp,
     last: Timestamp,
-) -> Timer<(B::Key, Timestamp), Timestamp> {
+) -> Timer<(B::Key, Timestamp)> {
     let part = by.part(record);
     Timer { at: last, hash: B::hash(&part), life: 0, key: (B::own(part), at) }
 }

@@ -34,14 +34,13 @@ impl<'a, R: Record> Emit<'a, R> {
 #[derive(Debug)]
 pub struct Emitter<R> {
     port: usize,
-    block: Block,
-    record: std::marker::PhantomData<fn() -> R>,
+    block: Block<R>,
 }
 
 impl<R: Record> Emitter<R> {
     /// An emitter for an output port.
     pub fn new(port: usize) -> Self {
-        Emitter { port, block: Block::new::<R>(), record: std::marker::PhantomData }
+        Emitter { port, block: Block::new() }
     }
 
     /// Puts a record; a full block is handed on at once.
@@ -50,7 +49,7 @@ impl<R: Record> Emitter<R> {
     /// What the operators behind fail with.
     #[inline(always)]
     pub fn push(&mut self, at: Timestamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
-        if self.block.push::<R>(at, record) {
+        if self.block.push(at, record) {
             return self.flush(out);
         }
         Ok(())

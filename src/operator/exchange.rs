@@ -89,9 +89,9 @@ impl Lane {
         went
     }
 
-    fn empty<R: Record>(&mut self) -> Box<Block> {
+    fn empty<R: Record>(&mut self) -> Box<Block<R>> {
         let home = self.home.pop().and_then(|payload| payload.into_any().downcast().ok());
-        home.unwrap_or_else(|| Box::new(Block::new::<R>()))
+        home.unwrap_or_default()
     }
 }
 
@@ -99,21 +99,20 @@ impl Lane {
 pub struct Exchange<R, P> {
     partition: P,
     #[expect(clippy::vec_box, reason = "a block is moved into a frame as it is, boxed")]
-    blocks: Vec<Box<Block>>,
+    blocks: Vec<Box<Block<R>>>,
     lanes: Vec<Lane>,
     bells: Bells,
     watermark: Watermark,
     /// Whether a lane has packets that found no room.
     waits: bool,
-    record: std::marker::PhantomData<fn() -> R>,
 }
 
 impl<R: Record, P: Partition<R>> Exchange<R, P> {
     /// Sends into these lanes, one a shard.
     pub fn new(partition: P, lanes: Vec<Lane>, bells: Bells) -> Self {
-        let blocks = lanes.iter().map(|_| Box::new(Block::new::<R>())).collect();
-        let (watermark, record) = (Timestamp::MIN, std::marker::PhantomData);
-        Exchange { partition, blocks, lanes, bells, watermark, waits: false, record }
+        let blocks = lanes.iter().map(|_| Box::default()).collect();
+        let watermark = Timestamp::MIN;
+        Exchange { partition, blocks, lanes, bells, watermark, waits: false }
     }
 
     #[cold]
@@ -208,7 +207,7 @@ impl<R: Record, P: Partition<R>> Stage<R> for Exchange<R, P> {
         let Exchange { partition, blocks, .. } = self;
         let mut full = None;
         partition.shards(blocks.len(), record, |shard| {
-            if blocks[shard].push::<R>(stamp.at, record) {
+            if blocks[shard].push(stamp.at, record) {
                 full = Some(shard);
             }
         });

@@ -41,14 +41,16 @@ pub struct Context<'a, K, O: Record> {
 /// What the calls for all keys share.
 struct Around<K, O> {
     watermark: Watermark,
-    results: Block,
+    results: Block<O>,
     full: bool,
-    timers: Timers<K, Timestamp>,
-    alarms: Timers<K, Instant>,
+    timers: Timers<K>,
+    /// Timers by processing time.
+    alarms: Timers<K>,
+    /// The machine's clock when the operator was made, and since when.
+    begun: (Timestamp, Instant),
     lives: u64,
     /// Timers that were set by timers since the watermark reached its end.
     last: u64,
-    out: PhantomData<fn() -> O>,
 }
 
 impl<'a, K: Key, O: Record> Context<'a, K, O> {
@@ -87,7 +89,7 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
     /// for the operators behind.
     #[inline(always)]
     pub fn emit_at(&mut self, at: Timestamp, record: O::View<'_>) {
-        self.around.full |= self.around.results.push::<O>(at, record);
+        self.around.full |= self.around.results.push(at, record);
     }
 
     /// Emits an owned record.
@@ -121,8 +123,7 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
     /// Calls the timer closure for this key after so much time on the machine's clock, exact to
     /// some 40 ms; at the end of the input at once. A job that is stopped does not call it.
     pub fn timer_after(&mut self, delay: Duration) {
-        let now = Instant::now();
-        let at = now.checked_add(delay).unwrap_or(now + Duration::from_secs(u32::MAX.into()));
+        let at = self.around.now() + delay;
         let (hash, life, key) = (self.hash, *self.life, self.key.clone());
         self.around.alarms.set(Timer { at, hash, life, key });
     }
@@ -143,17 +144,22 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
 impl<K: Key, O: Record> Around<K, O> {
     fn new() -> Self {
         let (timers, alarms) = (Timers::new(), Timers::new());
-        let (watermark, results) = (Timestamp::MIN, Block::new::<O>());
+        let (watermark, results) = (Timestamp::MIN, Block::new());
         Around {
             watermark,
             results,
             full: false,
             timers,
             alarms,
+            begun: (Timestamp::now(), Instant::now()),
             lives: 0,
             last: 0,
-            out: PhantomData,
         }
+    }
+
+    /// The machine's clock, without what it was set back or forth meanwhile.
+    fn now(&self) -> Timestamp {
+        self.begun.0 + self.begun.1.elapsed()
     }
 
     fn new_life(&mut self) -> u64 {
@@ -202,7 +208,7 @@ where
     }
 
     /// Calls the timer closure unless the life of the key that set the timer is over.
-    fn fire<T>(&mut self, timer: &Timer<B::Key, T>, clock: Clock, time: Timestamp, at: Timestamp) {
+    fn fire(&mut self, timer: &Timer<B::Key>, clock: Clock, time: Timestamp, at: Timestamp) {
         let Timer { hash, key, .. } = timer;
         let Some((state, set, life)) = self.table.get_mut(*hash, |other| other == key) else {
             return;
@@ -247,9 +253,8 @@ where
 
     /// Fires the processing-time timers that are due, or all; true when there was one.
     fn fire_alarms(&mut self, all: bool, out: &mut Output<'_>) -> Result<bool> {
-        let now = Instant::now();
         let mut due: Vec<_> = Vec::new();
-        let until = if all { now + Duration::from_secs(u32::MAX.into()) } else { now };
+        let until = if all { Timestamp::MAX } else { self.around.now() };
         while let Some(timer) = self.around.alarms.pop_due(until) {
             due.push(timer);
         }

@@ -109,27 +109,25 @@ pub trait Downstream {
 }
 
 /// Where a [`Split`] puts its records during one poll.
-pub struct Feed<'a, R> {
+pub struct Feed<'a, R: Record> {
     split: u32,
     room: usize,
-    block: &'a mut Block,
+    block: &'a mut Block<R>,
     bad: &'a mut u64,
     policy: OnBadRecord,
     to: &'a mut dyn Downstream,
-    record: std::marker::PhantomData<R>,
 }
 
 impl<'a, R: Record> Feed<'a, R> {
-    /// A feed for one poll of split number `split`. `block` must be one of `R`; `bad` counts.
+    /// A feed for one poll of split number `split`. `bad` counts.
     pub fn new(
         split: u32,
-        block: &'a mut Block,
+        block: &'a mut Block<R>,
         bad: &'a mut u64,
         policy: OnBadRecord,
         to: &'a mut dyn Downstream,
     ) -> Feed<'a, R> {
-        let record = std::marker::PhantomData;
-        Feed { split, room: SOURCE_RECORDS, block, bad, policy, to, record }
+        Feed { split, room: SOURCE_RECORDS, block, bad, policy, to }
     }
 
     /// How many more records this poll should feed; feeding more is allowed, but delays others.
@@ -153,7 +151,7 @@ impl<'a, R: Record> Feed<'a, R> {
     #[inline]
     pub fn push_at(&mut self, at: Timestamp, view: R::View<'_>) -> Result {
         self.room = self.room.saturating_sub(1);
-        if self.block.push::<R>(at, view) {
+        if self.block.push(at, view) {
             return self.flush();
         }
         Ok(())
@@ -210,8 +208,8 @@ impl<'a, R: Record> Feed<'a, R> {
             OnBadRecord::SideStream => {
                 let (origin, error) = (origin.to_owned(), error.to_owned());
                 let row = BadRecord { origin, line, error, text: text[..cut].to_owned() };
-                let mut block = Block::new::<BadRecord>();
-                row.lend(|row| block.push::<BadRecord>(Timestamp::MIN, row));
+                let mut block = Block::<BadRecord>::new();
+                row.lend(|row| block.push(Timestamp::MIN, row));
                 self.to.take(1, &block.batch())
             }
         }

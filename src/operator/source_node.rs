@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 pub struct SourceNode<R: Record> {
     splits: Vec<Reader<R>>,
     policy: OnBadRecord,
-    block: Block,
+    block: Block<R>,
     next: usize,
     /// Batches since what is held back was last sent.
     unsent: u32,
@@ -36,7 +36,7 @@ impl<R: Record> SourceNode<R> {
         let reader =
             |(number, split)| Reader { number, split, state: SplitState::Active, silent: None };
         let splits = splits.into_iter().map(reader).collect();
-        let block = Block::new::<R>();
+        let block = Block::new();
         SourceNode {
             splits,
             policy,

@@ -16,8 +16,8 @@ use crate::time::Timestamp;
 /// times: | time   | time   | time   | …       8 bytes each; none while all have the same
 /// ```
 #[derive(Debug)]
-pub struct Block {
-    record: TypeId,
+pub struct Block<R> {
+    record: PhantomData<fn() -> R>,
     /// Zeroed words; for records of a fixed size at least `room` of them fit.
     bytes: Vec<u64>,
     /// Bytes of the records; kept up only when their size is not fixed.
@@ -35,12 +35,18 @@ pub struct Block {
     records_max: usize,
 }
 
-impl Block {
-    /// An empty block for records of type `R`; its memory is taken when the first record comes.
-    pub fn new<R: Record>() -> Block {
+impl<R: Record> Default for Block<R> {
+    fn default() -> Self {
+        Block::new()
+    }
+}
+
+impl<R: Record> Block<R> {
+    /// An empty block; its memory is taken when the first record comes.
+    pub fn new() -> Block<R> {
         let size = R::SIZE.unwrap_or(8).max(8);
         Block {
-            record: TypeId::of::<R>(),
+            record: PhantomData,
             bytes: Vec::new(),
             used: 0,
             size: R::SIZE.unwrap_or(0),
@@ -54,16 +60,12 @@ impl Block {
 
     /// Appends a record; true when the block is now full and wants to leave. A full block takes
     /// more records all the same, it grows.
-    ///
-    /// # Panics
-    /// When the block was made for another type.
     #[inline(always)]
-    pub fn push<R: Record>(&mut self, at: Timestamp, view: R::View<'_>) -> bool {
-        assert!(self.record == TypeId::of::<R>(), "a block holds records of one type");
+    pub fn push(&mut self, at: Timestamp, view: R::View<'_>) -> bool {
         let (size, len) = (R::size(view), self.len);
         let fits = R::SIZE.is_some() || self.used + size <= self.bytes.len() * 8;
         if len == self.room || !fits {
-            self.grow(size, R::SIZE.is_some());
+            self.grow(size);
         }
         match self.times.get_mut(len) {
             Some(time) => *time = at,
@@ -94,7 +96,8 @@ impl Block {
     /// Makes room for one more record of this size, and for as many as fill the block.
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, size: usize, fixed: bool) {
+    fn grow(&mut self, size: usize) {
+        let fixed = R::SIZE.is_some();
         if self.len == self.room {
             self.room = self.records_max.max(self.len + self.len / 4 + 1);
             if !self.times.is_empty() {
@@ -150,7 +153,7 @@ impl Block {
     pub fn memory(&self) -> usize {
         self.bytes.capacity() * size_of::<u64>()
             + self.times.capacity() * size_of::<Timestamp>()
-            + size_of::<Block>()
+            + size_of::<Self>()
     }
 
     /// Gives back the memory that no record uses: for blocks that are kept.
@@ -171,11 +174,9 @@ impl Block {
     }
 
     /// The records' encodings and their event times, for keeping outside the process; none when
-    /// the type can't be kept ([`Record::STORED`]) or the block holds another.
-    pub fn stored<R: Record>(&mut self) -> Option<(&[u8], &[Timestamp])> {
-        if R::STORED.is_none() || self.record != TypeId::of::<R>() {
-            return None;
-        }
+    /// the type can't be kept ([`Record::STORED`]).
+    pub fn stored(&mut self) -> Option<(&[u8], &[Timestamp])> {
+        R::STORED?;
         self.spread();
         let used = self.bytes();
         // SAFETY: 1. `used` bytes lie within the words, which are borrowed as long as the slice.
@@ -190,7 +191,7 @@ impl Block {
     pub fn batch(&self) -> Batch<'_> {
         let each = self.times.get(..self.len).filter(|times| !times.is_empty());
         Batch {
-            record: self.record,
+            record: TypeId::of::<R>(),
             first: self.bytes.as_ptr().cast(),
             len: self.len,
             times: each.map_or(Times::Same(&self.time), Times::Each),
@@ -380,10 +381,10 @@ mod tests {
         Timestamp::from_micros(us)
     }
 
-    fn filled(times: impl IntoIterator<Item = i64>) -> Block {
-        let mut block = Block::new::<u64>();
+    fn filled(times: impl IntoIterator<Item = i64>) -> Block<u64> {
+        let mut block = Block::new();
         for (number, us) in times.into_iter().enumerate() {
-            block.push::<u64>(at(us), number as u64);
+            block.push(at(us), number as u64);
         }
         block
     }
@@ -415,7 +416,7 @@ mod tests {
             block.clear();
             assert_eq!((block.len(), block.bytes()), (0, 0));
             for (number, us) in second.iter().enumerate() {
-                block.push::<u64>(at(*us), number as u64);
+                block.push(at(*us), number as u64);
             }
             assert_eq!(times(block.batch()), second);
         }
@@ -427,7 +428,7 @@ mod tests {
             let mut block = filled(expected.clone());
             block.shrink();
             assert_eq!(times(block.batch()), expected);
-            block.push::<u64>(at(6), 2);
+            block.push(at(6), 2);
             expected.push(6);
             assert_eq!(times(block.batch()), expected);
         }
@@ -437,7 +438,7 @@ mod tests {
     fn what_is_stored_comes_back_with_its_times() {
         for expected in [vec![9, 9, 9], vec![9, 8]] {
             let mut block = filled(expected.clone());
-            let (records, at) = block.stored::<u64>().expect("numbers can be kept");
+            let (records, at) = block.stored().expect("numbers can be kept");
             let words: Vec<_> = at.iter().map(|at| at.micros()).collect();
             assert_eq!(words, expected);
             let numbers: Vec<_> = (0..expected.len() as u64).flat_map(u64::to_ne_bytes).collect();

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
-use super::{Batch, Block};
+use super::{Batch, Block, Record};
 use crate::time::Watermark;
 
 /// What a frame holds. The mesh, inboxes and outboxes know no more of it than this, so that other
@@ -17,7 +17,7 @@ pub trait Payload: Send {
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }
 
-impl Payload for Block {
+impl<R: Record> Payload for Block<R> {
     fn batch(&self) -> Batch<'_> {
         Block::batch(self)
     }

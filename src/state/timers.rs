@@ -3,11 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use crate::time::Timestamp;
+
 /// A wake-up of a key.
 #[derive(Clone, Debug)]
-pub struct Timer<K, T> {
+pub struct Timer<K> {
     /// When.
-    pub at: T,
+    pub at: Timestamp,
     /// The key's hash.
     pub hash: u64,
     /// Which life of the key set it: a key that is forgotten and comes again has another.
@@ -16,86 +18,130 @@ pub struct Timer<K, T> {
     pub key: K,
 }
 
-/// The timers of all keys of a table: a binary heap by time and, for equal times, by the key's
-/// hash, so that the order in which keys came makes no difference. Equal timers of one life come
-/// out one after the other.
+/// The timers of all keys of a table, in the order of time and, for equal times, of the key's hash,
+/// so that the order in which keys came makes no difference. Equal timers of one life come out one
+/// after the other.
+///
+/// Most timers are due soon after they were set, a batch of records later. Those never see the
+/// heap: they are sorted together, which costs less than sifting each of them in and out.
 ///
 /// A timer is not taken out when its key is forgotten; whoever takes it out when it is due sees
 /// that the key's life is over.
 ///
 /// ```
 /// use thalweg::state::{Timer, Timers};
+/// use thalweg::time::Timestamp;
 ///
+/// let ms = Timestamp::from_millis;
 /// let mut timers = Timers::new();
-/// for (at, key) in [(20, "b"), (10, "a"), (30, "c")] {
+/// for (at, key) in [(ms(20), "b"), (ms(10), "a"), (ms(30), "c")] {
 ///     timers.set(Timer { at, hash: 0, life: 0, key });
 /// }
-/// assert_eq!(timers.pop_due(20).map(|timer| timer.key), Some("a"));
-/// assert_eq!(timers.pop_due(20).map(|timer| timer.key), Some("b"));
-/// assert!(timers.pop_due(20).is_none());
+/// assert_eq!(timers.pop_due(ms(20)).map(|timer| timer.key), Some("a"));
+/// assert_eq!(timers.pop_due(ms(20)).map(|timer| timer.key), Some("b"));
+/// assert!(timers.pop_due(ms(20)).is_none());
 /// ```
 #[derive(Clone, Debug)]
-pub struct Timers<K, T> {
-    heap: BinaryHeap<Queued<K, T>>,
+pub struct Timers<K> {
+    /// Set since the last look, in no order.
+    fresh: Vec<Timer<K>>,
+    /// Due at the last look, the last one first.
+    due: Vec<Timer<K>>,
+    later: BinaryHeap<Queued<K>>,
 }
 
-impl<K, T: Copy + Ord> Default for Timers<K, T> {
+impl<K> Default for Timers<K> {
     fn default() -> Self {
         Timers::new()
     }
 }
 
-impl<K, T: Copy + Ord> Timers<K, T> {
+impl<K> Timers<K> {
     /// No timers.
     pub fn new() -> Self {
-        Timers { heap: BinaryHeap::new() }
+        Timers { fresh: Vec::new(), due: Vec::new(), later: BinaryHeap::new() }
     }
 
     /// How many wait, those of forgotten keys included.
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.fresh.len() + self.due.len() + self.later.len()
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.len() == 0
     }
 
-    /// Adds one; O(log n), in time order O(1).
-    pub fn set(&mut self, timer: Timer<K, T>) {
-        self.heap.push(Queued(timer));
+    /// Adds one; O(1).
+    pub fn set(&mut self, timer: Timer<K>) {
+        self.fresh.push(timer);
     }
 
-    /// Takes out the first one if it is due at `now`.
-    pub fn pop_due(&mut self, now: T) -> Option<Timer<K, T>> {
-        if self.heap.peek()?.0.at > now {
+    /// Takes out the first one if it is due at `now`; O(log n) each.
+    pub fn pop_due(&mut self, now: Timestamp) -> Option<Timer<K>> {
+        if !self.fresh.is_empty() {
+            self.sort(now);
+        }
+        let sooner = match (self.due.last(), self.later.peek()) {
+            (Some(due), Some(Queued(later))) => due.order() <= later.order(),
+            (due, _) => due.is_some(),
+        };
+        if sooner {
+            return if self.due.last()?.at <= now { self.due.pop() } else { None };
+        }
+        if self.later.peek()?.0.at > now {
             return None;
         }
-        self.heap.pop().map(|queued| queued.0)
+        self.later.pop().map(|queued| queued.0)
+    }
+
+    /// Puts the fresh timers where they belong.
+    fn sort(&mut self, now: Timestamp) {
+        // While some that are due wait, a timer that was set by one of them may have to go between
+        // them: the heap takes it.
+        let first = self.due.is_empty();
+        for timer in self.fresh.drain(..) {
+            if first && timer.at <= now {
+                self.due.push(timer);
+            } else {
+                self.later.push(Queued(timer));
+            }
+        }
+        if first {
+            self.due.sort_unstable_by(|a, b| b.order().cmp(&a.order()));
+        }
+    }
+}
+
+impl<K> Timer<K> {
+    /// Time and hash are compared as one number: without a branch for each.
+    #[inline(always)]
+    fn order(&self) -> (i128, u64) {
+        let at_and_hash = i128::from(self.at.micros()) << 64 | i128::from(self.hash);
+        (at_and_hash, self.life)
     }
 }
 
 /// A timer in the order of a heap that gives the greatest first.
 #[derive(Clone, Debug)]
-struct Queued<K, T>(Timer<K, T>);
+struct Queued<K>(Timer<K>);
 
-impl<K, T: Copy + Ord> Ord for Queued<K, T> {
+impl<K> Ord for Queued<K> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let order = |timer: &Timer<K, T>| (timer.at, timer.hash, timer.life);
-        order(&other.0).cmp(&order(&self.0))
+        other.0.order().cmp(&self.0.order())
     }
 }
 
-impl<K, T: Copy + Ord> PartialOrd for Queued<K, T> {
+impl<K> PartialOrd for Queued<K> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<K, T: Copy + Ord> PartialEq for Queued<K, T> {
+impl<K> PartialEq for Queued<K> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl<K, T: Copy + Ord> Eq for Queued<K, T> {}
+impl<K> Eq for Queued<K> {}

@@ -8,25 +8,25 @@ use crate::time::Timestamp;
 
 /// The panes that have not been closed; few at any time.
 pub struct Panes<K, V> {
-    /// Places of the open panes' tables by their start, oldest first.
-    open: VecDeque<(Timestamp, usize)>,
-    tables: Vec<Table<K, V>>,
-    /// Places of tables that no pane uses.
-    spare: Vec<usize>,
+    /// The tables of the open panes by their start, oldest first; the current one's is elsewhere.
+    open: VecDeque<(Timestamp, Table<K, V>)>,
+    /// Emptied tables, to be used again.
+    spare: Vec<Table<K, V>>,
     /// Length of a pane, microseconds.
     length: i64,
     offset: i64,
-    /// The current pane: its start, its length (0: there is none) and its table's place.
+    /// The current pane: its start and its length, 0 when there is none.
     from: i64,
     span: u64,
-    place: usize,
+    /// Its table, here so that a record finds it without a detour.
+    table: Table<K, V>,
 }
 
 impl<K: Key, V> Panes<K, V> {
     /// Panes of so many microseconds, aligned to `offset`.
     pub fn new(length: i64, offset: i64) -> Self {
-        let (open, tables, spare) = (VecDeque::new(), Vec::new(), Vec::new());
-        Panes { open, tables, spare, length, offset, from: 0, span: 0, place: 0 }
+        let (open, spare, table) = (VecDeque::new(), Vec::new(), Table::default());
+        Panes { open, spare, length, offset, from: 0, span: 0, table }
     }
 
     /// Whether the current pane holds this time.
@@ -38,7 +38,7 @@ impl<K: Key, V> Panes<K, V> {
     /// The table of the current pane. There must be one.
     #[inline(always)]
     pub fn current(&mut self) -> &mut Table<K, V> {
-        &mut self.tables[self.place]
+        &mut self.table
     }
 
     /// The table of the pane that holds a time, which becomes the current one.
@@ -54,26 +54,31 @@ impl<K: Key, V> Panes<K, V> {
     #[cold]
     #[inline(never)]
     pub fn enter(&mut self, at: Timestamp) {
+        self.leave();
         let from = at.align_down(self.length, self.offset);
         let to = from.micros().saturating_add(self.length);
         (self.from, self.span) = (from.micros(), from.micros().abs_diff(to));
-        let index = self.open.partition_point(|(start, _)| *start < from);
-        self.place = match self.open.get(index) {
-            Some((start, place)) if *start == from => *place,
+        let index = self.place(from);
+        match self.open.get_mut(index) {
+            Some((start, table)) if *start == from => std::mem::swap(table, &mut self.table),
             _ => {
-                let place = self.spare.pop().unwrap_or_else(|| {
-                    self.tables.push(Table::default());
-                    self.tables.len() - 1
-                });
-                self.open.insert(index, (from, place));
-                place
+                self.table = self.spare.pop().unwrap_or_default();
+                self.open.insert(index, (from, Table::default()));
             }
-        };
+        }
     }
 
     /// No pane is the current one any more.
     pub fn leave(&mut self) {
-        self.span = 0;
+        if std::mem::take(&mut self.span) > 0 {
+            let index = self.place(Timestamp::from_micros(self.from));
+            self.open[index].1 = std::mem::take(&mut self.table);
+        }
+    }
+
+    /// The place of the pane with this start, or where it would be.
+    fn place(&self, from: Timestamp) -> usize {
+        self.open.partition_point(|(start, _)| *start < from)
     }
 
     /// Takes out the oldest pane if it starts before a time.
@@ -82,9 +87,7 @@ impl<K: Key, V> Panes<K, V> {
             return None;
         }
         self.leave();
-        let (start, place) = self.open.pop_front()?;
-        self.spare.push(place);
-        Some((start, std::mem::take(&mut self.tables[place])))
+        self.open.pop_front()
     }
 
     /// The start of the oldest open pane.
@@ -92,15 +95,9 @@ impl<K: Key, V> Panes<K, V> {
         self.open.front().map(|(start, _)| *start)
     }
 
-    /// Gives an emptied table back to be used again.
+    /// Gives a table back to be emptied and used again.
     pub fn recycle(&mut self, mut table: Table<K, V>) {
         table.clear();
-        match self.spare.last() {
-            Some(place) => self.tables[*place] = table,
-            None => {
-                self.spare.push(self.tables.len());
-                self.tables.push(table);
-            }
-        }
+        self.spare.push(table);
     }
 }

@@ -23,38 +23,41 @@ impl LogSink {
 }
 
 impl<R: Record> Sink<R> for LogSink {
-    type Writer = LogWriter;
+    type Writer = LogWriter<R>;
 
     fn name(&self) -> String {
         format!("log in {}", self.directory.display())
     }
 
-    fn open(&mut self, shard: usize, shards: usize) -> Result<LogWriter> {
+    fn open(&mut self, shard: usize, shards: usize) -> Result<LogWriter<R>> {
         let head = head::<R>()?;
         let mut file = PartFile::create(&self.directory, shard, shards, EXTENSION)?;
         file.write(&head)?;
         let place = head.len() as u64;
-        Ok(LogWriter { file, place, block: Block::new::<R>(), frame: Vec::new() })
+        Ok(LogWriter { file, place, block: Block::new(), frame: Vec::new() })
     }
 }
 
 /// Writes the log of one shard.
 #[derive(Debug)]
-pub struct LogWriter {
+pub struct LogWriter<R> {
     file: PartFile,
     /// Bytes of the file so far.
     place: u64,
-    block: Block,
+    block: Block<R>,
     frame: Vec<u8>,
 }
 
-impl LogWriter {
-    fn write_frame<R: Record>(&mut self) -> Result {
+impl<R: Record> LogWriter<R> {
+    fn write_frame(&mut self) -> Result {
         if self.block.is_empty() {
             return Ok(());
         }
-        let Some((records, times)) = self.block.stored::<R>() else {
-            return Err(Error::new(Kind::Internal, "a log was opened for another type"));
+        let Some((records, times)) = self.block.stored() else {
+            return Err(Error::new(
+                Kind::Internal,
+                "a log was opened for a type that can't be kept",
+            ));
         };
         let frame = &mut self.frame;
         frame.clear();
@@ -71,20 +74,20 @@ impl LogWriter {
     }
 }
 
-impl<R: Record> Writer<R> for LogWriter {
+impl<R: Record> Writer<R> for LogWriter<R> {
     fn write(&mut self, at: Timestamp, record: R::View<'_>) -> Result {
-        if self.block.push::<R>(at, record) {
-            return self.write_frame::<R>();
+        if self.block.push(at, record) {
+            return self.write_frame();
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result {
-        self.write_frame::<R>()
+        self.write_frame()
     }
 
     fn finish(&mut self) -> Result {
-        self.write_frame::<R>()?;
+        self.write_frame()?;
         self.file.finish()
     }
 }

@@ -26,7 +26,7 @@ use crate::record::{Block, Record};
 pub struct Recorded(Arc<[Blocks]>);
 
 /// What one split gives, frame by frame.
-type Blocks = Arc<[Block]>;
+type Blocks = Arc<[Block<Event>]>;
 
 impl Recorded {
     /// Makes all events of these readers.
@@ -60,7 +60,7 @@ impl Recorded {
         self.blocks().map(|block| block.memory() as u64).sum()
     }
 
-    fn blocks(&self) -> impl Iterator<Item = &Block> {
+    fn blocks(&self) -> impl Iterator<Item = &Block<Event>> {
         self.0.iter().flat_map(|blocks| blocks.iter())
     }
 }
@@ -68,14 +68,14 @@ impl Recorded {
 /// All events of a reader, due or not, in blocks that never outgrow the size of a frame.
 fn encode(mut reader: Reader) -> Blocks {
     let mut blocks = Vec::new();
-    let mut block = Block::new::<Event>();
+    let mut block = Block::new();
     while let Some(event) = reader.take(reader.end) {
         event.lend(|view| {
             if !block.is_empty() && block.bytes() + Event::size(view) > FRAME_BYTES {
                 block.shrink();
-                blocks.push(std::mem::replace(&mut block, Block::new::<Event>()));
+                blocks.push(std::mem::replace(&mut block, Block::new()));
             }
-            block.push::<Event>(view.date_time(), view);
+            block.push(view.date_time(), view);
         });
     }
     block.shrink();
@@ -150,7 +150,7 @@ mod tests {
 
     fn drained(mut split: Box<dyn Split<Event>>) -> Kept {
         let (mut kept, mut bad) = (Kept::default(), 0);
-        let mut block = Block::new::<Event>();
+        let mut block = Block::new();
         loop {
             let mut feed = Feed::new(0, &mut block, &mut bad, OnBadRecord::Fail, &mut kept);
             let progress = split.poll(&mut feed).unwrap();

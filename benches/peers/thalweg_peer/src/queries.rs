@@ -78,19 +78,55 @@ record! {
     struct Open {
         from: Timestamp,
         to: Timestamp,
+        /// 0: it has not been opened yet, or is closed already.
         category: u64,
         /// 0: no bid yet.
         max: u64,
-        /// Bids that came before the auction.
+        /// Bids that came before the auction, or after its end.
         early: Vec<(Timestamp, u64)>,
     }
 }
 
+type Ctx<'a> = Context<'a, u64, (u64, u64)>;
+
 impl Open {
     fn bid(&mut self, at: Timestamp, price: u64) {
-        if self.from <= at && at <= self.to {
-            self.max = self.max.max(price);
+        let counts = (self.from <= at) & (at <= self.to);
+        self.max = self.max.max(if counts { price } else { 0 });
+    }
+
+    /// The auction, or a bid before it. Apart from the bids on open auctions, which are most.
+    #[cold]
+    fn begin(&mut self, step: &Move, ctx: &mut Ctx<'_>) {
+        if step.category > 0 {
+            self.from = ctx.time();
+            self.to = ctx.time() + u64::from(step.length_ms).millis();
+            self.category = u64::from(step.category);
+            for (at, price) in std::mem::take(&mut self.early) {
+                self.bid(at, price);
+            }
+            ctx.timer_at(self.to + 1.micros());
+        } else {
+            if self.early.is_empty() {
+                ctx.timer_at(ctx.time() + 1.millis());
+            }
+            self.early.push((ctx.time(), step.price));
         }
+    }
+
+    fn end(&mut self, at: Timestamp, ctx: &mut Ctx<'_>) {
+        if self.category > 0 && at <= self.to {
+            return;
+        }
+        // A bid that shares its millisecond with the auction may have come before it.
+        self.early.retain(|(bid, _)| *bid + 1.millis() > at);
+        if let Some((bid, _)) = self.early.first() {
+            return ctx.timer_at(*bid + 1.millis());
+        }
+        if self.max > 0 {
+            ctx.emit((self.category, self.max));
+        }
+        ctx.clear();
     }
 }
 
@@ -114,38 +150,11 @@ pub fn q4(events: Stream<Event>, to: Digested) {
         .filter_map(step)
         .key_by(|step| step.auction)
         .process::<Open, (u64, u64)>(
-            |open, step, ctx| {
-                if step.category > 0 {
-                    open.from = ctx.time();
-                    open.to = ctx.time() + u64::from(step.length_ms).millis();
-                    open.category = u64::from(step.category);
-                    for (at, price) in std::mem::take(&mut open.early) {
-                        open.bid(at, price);
-                    }
-                    ctx.timer_at(open.to + 1.micros());
-                } else if open.category > 0 {
-                    open.bid(ctx.time(), step.price);
-                } else {
-                    if open.early.is_empty() {
-                        ctx.timer_at(ctx.time() + 1.millis());
-                    }
-                    open.early.push((ctx.time(), step.price));
-                }
+            |open, step, ctx| match open.category {
+                0 => open.begin(step, ctx),
+                _ => open.bid(ctx.time(), step.price),
             },
-            |open, at, ctx| {
-                if open.category > 0 && at <= open.to {
-                    return;
-                }
-                // A bid that shares its millisecond with the auction may have come before it.
-                open.early.retain(|(bid, _)| *bid + 1.millis() > at);
-                if let Some((bid, _)) = open.early.first() {
-                    return ctx.timer_at(*bid + 1.millis());
-                }
-                if open.max > 0 {
-                    ctx.emit((open.category, open.max));
-                }
-                ctx.clear();
-            },
+            Open::end,
         )
         .key_by(|(category, _)| category)
         .window(Tumbling::of(FOREVER))
