@@ -2,7 +2,7 @@
 
 use super::keyed::ToOwner;
 use super::{Keyed, Stream, local, sending};
-use crate::operator::{Chain, Context, Exchange, Identity, KeyOf, Process, Punctual, Stamp};
+use crate::operator::{Chain, Context, Exchange, Identity, KeyOf, Late, Process, Punctual, Stamp};
 use crate::plan::Flow;
 use crate::record::Record;
 use crate::time::Timestamp;
@@ -80,9 +80,13 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         let receiver = local(Identity::new(), move |_| Ok(behind()));
         let (send, alone) = if on_time {
             let send = sending(chain.clone(), move |lanes, bells| {
-                Punctual::new(Exchange::new(owner.clone(), lanes, bells), not_late)
+                let exchange = Exchange::new(owner.clone(), lanes, bells);
+                Punctual::sending(exchange, not_late, Late::<R>::new(None))
             });
-            (send, local(chain, move |_| Ok(Punctual::new(stage(), not_late))))
+            (
+                send,
+                local(chain, move |_| Ok(Punctual::new(stage(), not_late, Late::<R>::new(None)))),
+            )
         } else {
             let send = sending(chain.clone(), move |lanes, bells| {
                 Exchange::new(owner.clone(), lanes, bells)

@@ -135,7 +135,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
         let chain = stream.chain.clone();
         let flow = windows.flow(Work { chain, by, aggregate, lateness, early, side });
         let origin = stream.step("window", flow);
-        let late = Origin { port: LATE_PORT, sender: true, ..origin };
+        let late = Origin { port: LATE_PORT, sender: Some(0), ..origin };
         (Stream::at(&stream.plan, origin), late)
     }
 }

@@ -17,21 +17,25 @@ pub struct Origin {
     pub step: usize,
     /// Its output port.
     pub port: usize,
-    /// Whether it leaves from the sending end of the step's first input, on the shard that read
-    /// the record, before anything is exchanged. Without an exchange both ends are one operator.
-    pub sender: bool,
+    /// The input whose sending end it leaves from, on the shard that read the record, before
+    /// anything is exchanged. Without an exchange all ends are one operator.
+    pub sender: Option<usize>,
 }
 
 /// The nodes that a step's output leaves.
 #[derive(Clone, Copy)]
 struct Exit {
     operator: usize,
+    /// That of the first input, the others' follow; the operator where nothing is exchanged.
     sender: usize,
 }
 
 impl Exit {
     fn of(&self, origin: Origin) -> usize {
-        if origin.sender { self.sender } else { self.operator }
+        match origin.sender {
+            Some(input) if self.sender < self.operator => self.sender + input,
+            _ => self.operator,
+        }
     }
 }
 
@@ -99,7 +103,7 @@ impl Plan {
     /// Adds a step; gives its first output port.
     pub fn add(&mut self, step: Step) -> Origin {
         self.steps.push(step);
-        Origin { step: self.steps.len() - 1, port: 0, sender: false }
+        Origin { step: self.steps.len() - 1, port: 0, sender: None }
     }
 
     /// Adds a step that ends a stream.

@@ -7,12 +7,12 @@
 use super::closing::Closing;
 use super::each::Each;
 use super::global::Totals;
-use super::results::Late;
+use super::results::LATE_PORT;
 use super::spec::us;
 use super::{Again, Panes, Place, WindowSpec};
 use crate::error::Result;
 use crate::key;
-use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Progress, Seat, Stage, Stamp};
+use crate::operator::{Aggregate, KeyOf, Late, Lifecycle, Output, Progress, Seat, Stage, Stamp};
 use crate::record::{Key, Record};
 use crate::time::{Timestamp, Watermark};
 
@@ -47,7 +47,7 @@ where
     fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64, side: bool) -> Self {
         let panes = Panes::new(spec.pane, spec.offset);
         let (late_from, told) = (Timestamp::MIN, Timestamp::MIN);
-        let (tardy, late) = (Vec::new(), Late::new(side));
+        let (tardy, late) = (Vec::new(), Late::new(side.then_some(LATE_PORT)));
         Filling { by, aggregate, spec, lateness, panes, late_from, told, tardy, late }
     }
 
@@ -154,7 +154,7 @@ where
         self.to.open(seat)
     }
     fn end(&mut self, out: &mut Output<'_>) -> Result {
-        self.filling.late.flush(out)
+        self.filling.late.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.filling.told = at;
@@ -364,7 +364,7 @@ where
     A: Aggregate<R>,
 {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
-        self.filling.late.flush(out)
+        self.filling.late.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.filling.told = at;
