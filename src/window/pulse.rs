@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::error::Result;
+use crate::operator::{Output, Progress};
+
 /// Says when; the clock is only looked at where someone asked for it.
 pub(super) struct Pulse {
     every: Duration,
@@ -16,9 +19,18 @@ impl Pulse {
         Pulse { every, next: None, runs: !every.is_zero() }
     }
 
-    /// Whether it may be due some time.
-    pub fn runs(&self) -> bool {
-        self.runs
+    /// Acts when it is due and lets what that gave leave: what an operator does when it is polled.
+    pub fn poll(
+        &mut self,
+        out: &mut Output<'_>,
+        act: impl FnOnce(&mut Output<'_>) -> Result,
+    ) -> Result<Progress> {
+        if self.is_due() {
+            act(out)?;
+            out.flush()?;
+            return Ok(Progress::Busy);
+        }
+        Ok(if self.runs { Progress::Idle } else { Progress::Done })
     }
 
     /// Whether it is due now; the first time so long after this was first asked.
@@ -33,6 +45,11 @@ impl Pulse {
             self.runs = self.next.is_some();
         }
         due
+    }
+
+    /// Whether it may be due some time.
+    pub fn runs(&self) -> bool {
+        self.runs
     }
 
     /// The stream has ended.
