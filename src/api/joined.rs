@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::keyed::ToOwner;
+use super::keyed::{TO_OWNER, ToOwner};
 use super::{Keyed, Stream, local2, refuse, sending};
 use crate::error::{Error, Kind};
 use crate::join::Of;
@@ -12,7 +12,7 @@ use crate::operator::{
     Chain, Exchange, FullOuter, Identity, Inner, KeyOf, Late, LateOfBoth, LeftOuter, Pairing,
     Punctual,
 };
-use crate::plan::{Flow, Origin, Plan, Step};
+use crate::plan::{Flow, Input, Origin, Plan, Step};
 use crate::record::Record;
 use crate::window::{LATE_PORT, Paned};
 
@@ -191,7 +191,10 @@ where
             return refused(&plan, name, error);
         }
         let port = move |side: usize| wanted.then_some(LATE_PORT + side);
-        let inputs = vec![left.stream.from, right.stream.from];
+        let inputs = vec![
+            Input::through(left.stream.from, &left.stream.chain),
+            Input::through(right.stream.from, &right.stream.chain),
+        ];
         let (left_by, right_by) = (left.by.clone(), right.by.clone());
         let chains = (left.stream.chain.clone(), right.stream.chain.clone());
         let rule = how.clone().rule();
@@ -203,12 +206,12 @@ where
         });
         let receiver = local2((Identity::new(), Identity::new()), move |_| Ok(stage()));
         let on_time = rule.clone();
-        let send_left = sending(left.stream.chain, move |lanes, bells| {
+        let send_left = sending(left.stream.chain, TO_OWNER, move |lanes, bells| {
             let owner = ToOwner::new(left.by.clone());
             let exchange = Exchange::<L, _>::new(owner, lanes, bells);
             Punctual::sending(exchange, on_time.clone(), Late::<L>::new(port(0)))
         });
-        let send_right = sending(right.stream.chain, move |lanes, bells| {
+        let send_right = sending(right.stream.chain, TO_OWNER, move |lanes, bells| {
             let owner = ToOwner::new(right.by.clone());
             let exchange = Exchange::<R, _>::new(owner, lanes, bells);
             Punctual::sending(exchange, rule.clone(), Late::<R>::new(port(1)))

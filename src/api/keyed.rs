@@ -36,6 +36,11 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     }
 }
 
+/// How an explanation says that records go to the owners of their keys,
+pub(crate) const TO_OWNER: &str = "by the key's hash";
+/// and that partial results do.
+pub(crate) const PARTIAL: &str = "partial results, by the key's hash";
+
 /// Sends a record to the shard that owns its key.
 pub(crate) struct ToOwner<R, B> {
     by: B,

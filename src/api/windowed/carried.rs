@@ -1,7 +1,7 @@
 //! How each kind of window is carried out: what runs where the records are read, what at the
 //! owner of the key.
 
-use super::super::keyed::{OfRecord, ToOwner};
+use super::super::keyed::{OfRecord, PARTIAL, TO_OWNER, ToOwner};
 use super::super::{local, sending};
 use crate::error::{Error, Kind, Result};
 use crate::key;
@@ -68,7 +68,7 @@ where
     let receiver = local(Identity::new(), move |_| {
         Ok(Merging::<R, B::Key, A>::new(aggregate.clone(), spec, again))
     });
-    let send = sending(chain, move |lanes, bells| {
+    let send = sending(chain, PARTIAL, move |lanes, bells| {
         let (by, aggregate) = parts.clone();
         let owner = ByKey(|(key, _, _): PartialView<'_, R, B, A>| key::hash(&B::Key::own(key)));
         let exchange = Exchange::new(owner, lanes, bells);
@@ -109,7 +109,7 @@ where
     let alone =
         local(chain.clone(), move |_| Ok(Gate::<R, _>::new(rule, lateness, side, alone()?, false)));
     let receiver = local(Identity::<(Timestamp, R)>::new(), move |_| make());
-    let send = sending(chain, move |lanes, bells| {
+    let send = sending(chain, TO_OWNER, move |lanes, bells| {
         let exchange = Exchange::<(Timestamp, R), _>::new(to.clone(), lanes, bells);
         Gate::<R, _>::new(rule, lateness, side, exchange, true)
     });
