@@ -203,3 +203,48 @@ fn shards_that_are_ahead_at_different_bounds_do_not_wait_for_each_other_for_ever
     // Every number came twice on either side.
     assert_eq!(results.lock().unwrap().len(), 4 * 4_000);
 }
+
+#[test]
+fn a_job_says_what_it_does() {
+    let explained = |shards: usize| {
+        let job = Job::new("hot").shards(shards);
+        let at = |n: u64| Timestamp::from_millis(n as i64);
+        let numbers = job.source(Counter::to(9)).event_time(at, 0.seconds());
+        let left = numbers.clone().filter(|n| n % 2 == 0).key_by(|n| n);
+        let right = numbers.map(|n| n + 1).inspect(|_| ()).key_by(|n| n);
+        let windows = left.join(right).window(Tumbling::of(1.seconds()));
+        let (rows, _, late) = windows.inner_with_late(|l, r| l + r);
+        let rows = rows.named("all").union(late.filter_map(Some));
+        rows.window(Tumbling::of(1.seconds())).aggregate(|ns| ns.count()).gather().sink(Discard);
+        job.explain().to_string()
+    };
+    let text = |shards: &str, exchanges: [&str; 3]| {
+        let [owner, part, gather] = exchanges;
+        let lines = [
+            format!("job hot, {shards}"),
+            "#0 source counter to 9".into(),
+            "#1 window join".into(),
+            format!("   #0 → event_time → filter{owner}"),
+            format!("   #0 → event_time → map → inspect{owner}"),
+            "#2 all".into(),
+            "   #1".into(),
+            "   #1, output 2 → filter_map".into(),
+            "#3 window".into(),
+            format!("   #2{part}"),
+            "#4 gather".into(),
+            format!("   #3{gather}"),
+            "#5 sink discard".into(),
+            "   #4".into(),
+        ];
+        lines.join("\n")
+    };
+    assert_eq!(explained(1), text("1 shard", [""; 3]));
+    let exchanges = [
+        " → exchange (by the key's hash)",
+        " → exchange (partial results, by the key's hash)",
+        " → exchange (to shard 0)",
+    ];
+    for shards in [2, 4, 8] {
+        assert_eq!(explained(shards), text(&format!("{shards} shards"), exchanges));
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
 use thalweg::prelude::*;
 use thalweg::testing::Verify;
 
@@ -109,8 +109,8 @@ fn windowed(sides: &[Vec<Counted>; 2], size: i64, step: i64) -> Vec<(u64, u64, i
 }
 
 /// The rule by which a record is late for windows of this size, one after the other.
-fn in_open_window(size: i64) -> impl Fn(i64, i64) -> Option<i64> {
-    move |at, mark| (mark < (at.div_euclid(size) + 1) * size).then_some(at)
+fn in_open_window(size: i64, lateness: i64) -> impl Fn(i64, i64) -> Option<i64> {
+    move |at, mark| (mark < (at.div_euclid(size) + 1) * size + lateness).then_some(at)
 }
 
 fn counted(rows: impl IntoIterator<Item = (u64, u64, i64)>) -> Vec<Row> {
@@ -175,15 +175,37 @@ fn incremental(events: &[Event], splits: usize) {
     check!(full: rows, events, splits,);
 }
 
-fn windows(events: &[Event], splits: usize) {
-    let rows = windowed(&on_time(events, splits, in_open_window(10)), 10, 10);
-    check!(full: rows, events, splits, .window(Tumbling::of(10.micros())));
+fn windows(events: &[Event], splits: usize, lateness: i64) {
+    let late = lateness.unsigned_abs().micros();
+    let rows = windowed(&on_time(events, splits, in_open_window(10, lateness)), 10, 10);
+    check!(full: rows, events, splits, .window(Tumbling::of(10.micros())).allowed_lateness(late));
     // A record must be on time for all of its windows, the first of which ends at its step's end.
-    let rows = windowed(&on_time(events, splits, in_open_window(4)), 10, 4);
-    check!(full: rows, events, splits, .window(Sliding::of(10.micros(), 4.micros())));
+    let rows = windowed(&on_time(events, splits, in_open_window(4, lateness)), 10, 4);
+    let sliding = Sliding::of(10.micros(), 4.micros());
+    check!(full: rows, events, splits, .window(sliding).allowed_lateness(late));
 }
 
-fn semi(events: &[Event], splits: usize) {
+/// What comes too late for a window join leaves on the side stream of its side.
+fn too_late(events: &[Event], splits: usize, lateness: i64) {
+    let late = lateness.unsigned_abs().micros();
+    let in_time = in_open_window(10, lateness);
+    let rule = |at, mark| if in_time(at, mark).is_some() { None } else { Some(at) };
+    let sides = (0_u64..).zip(on_time(events, splits, rule));
+    let all = sides.flat_map(|(side, late)| late.into_iter().map(move |e| (side, e.id, e.at)));
+    let mut expected: Vec<_> = all.collect();
+    expected.sort_unstable();
+    let mut got = Verify::of(events.to_vec()).splits(splits).run(|events| {
+        let windows = join!(events).window(Tumbling::of(10.micros())).allowed_lateness(late);
+        let (_, left, right) = windows.full_with_late(|l, r| (id(l), id(r)));
+        let left = left.map(|event| (0_u64, event.id, event.at.micros()));
+        left.union(right.map(|event| (1_u64, event.id, event.at.micros())))
+    });
+    got.sort_unstable();
+    assert_eq!(got, expected);
+}
+
+fn semi(events: &[Event], splits: usize, lateness: i64) {
+    let late = lateness.unsigned_abs().micros();
     let check = |events: &[Event], windows: Sliding, sides: [Vec<Counted>; 2], step: i64| {
         let [left, right] = sides;
         let mut rows = Vec::new();
@@ -192,12 +214,14 @@ fn semi(events: &[Event], splits: usize) {
             let seen = |l: &&Counted| right.iter().filter(holds).any(|r| r.key == l.key);
             rows.extend(left.iter().filter(holds).filter(seen).map(|l| (l.id, 0, end - 1)));
         }
-        let got = run(events, splits, |e| join!(e).window(windows).semi(|l| (l.id, 0)));
+        let got = run(events, splits, |e| {
+            join!(e).window(windows).allowed_lateness(late).semi(|l| (l.id, 0))
+        });
         assert_eq!(got, counted(rows));
     };
-    let sides = on_time(events, splits, in_open_window(10));
+    let sides = on_time(events, splits, in_open_window(10, lateness));
     check(events, Sliding::of(10.micros(), 10.micros()), sides, 10);
-    let sides = on_time(events, splits, in_open_window(4));
+    let sides = on_time(events, splits, in_open_window(4, lateness));
     check(events, Sliding::of(10.micros(), 4.micros()), sides, 4);
 }
 
@@ -264,8 +288,10 @@ fn with_empty_sides(check: impl Fn(&[Event])) {
 #[test]
 fn empty_sides() {
     with_empty_sides(|events| incremental(events, 3));
-    with_empty_sides(|events| windows(events, 3));
-    with_empty_sides(|events| semi(events, 3));
+    with_empty_sides(|events| windows(events, 3, 0));
+    with_empty_sides(|events| windows(events, 3, 30));
+    with_empty_sides(|events| semi(events, 3, 30));
+    with_empty_sides(|events| too_late(events, 3, 30));
     with_empty_sides(|events| intervals(events, 3, -3, 6));
     with_empty_sides(|events| versions(events, 3, 9));
     with_empty_sides(|events| tables(events, 3));
@@ -283,8 +309,10 @@ fn records_at_the_watermark_still_meet() {
 #[test]
 fn what_is_drawn_has_late_records_and_lonely_ones() {
     let all = hostile();
-    let [left, right] = on_time(&all, 3, in_open_window(10));
+    let [left, right] = on_time(&all, 3, in_open_window(10, 30));
     assert!(left.len() + right.len() < all.len());
+    let [fewer, _] = on_time(&all, 3, in_open_window(10, 0));
+    assert!(fewer.len() < left.len());
     let sides = on_time(&all, 3, not_behind);
     let rows = counted(nested(&sides, |l, r| (l.at - r.at).abs() < 4, [&|at| at, &|at| at]));
     let has = |is: &dyn Fn(&Row) -> bool| rows.iter().any(is);
@@ -312,9 +340,14 @@ proptest! {
     }
 
     #[test]
-    fn window_joins(events in events(), splits in 1_usize..4) {
-        windows(&events, splits);
-        semi(&events, splits);
+    fn window_joins(
+        events in events(),
+        splits in 1_usize..4,
+        lateness in prop_oneof![Just(0_i64), 1_i64..15],
+    ) {
+        windows(&events, splits, lateness);
+        semi(&events, splits, lateness);
+        too_late(&events, splits, lateness);
     }
 
     #[test]

@@ -341,6 +341,23 @@ proptest! {
     }
 
     #[test]
+    fn early_results_by_the_clock_change_no_last_result(
+        cut in cuts(),
+        (size, slide) in (1..40_i64, 1..20_i64),
+        late in prop_oneof![Just(0), 0..40_i64],
+    ) {
+        let oracle = Oracle::of(&cut, late, sliding(size, slide));
+        check!(&cut, &oracle, keyed => keyed
+            .window(Sliding::of(span(size), span(slide)))
+            .early_after(1.micros())
+            .allowed_lateness(span(late)));
+        check_alone!(&cut, &oracle, keyed => keyed
+            .window(Sliding::of(span(size), span(slide)))
+            .early_after(1.micros())
+            .allowed_lateness(span(late)));
+    }
+
+    #[test]
     fn count_windows_of_one_split(cut in cuts(), (size, slide) in (1..8_u64, 1..8_u64)) {
         let cut = Cut { splits: 1, ..cut };
         let mut expected = Vec::new();
@@ -501,6 +518,38 @@ impl Split<u64> for QuietSplit {
         let over = self.1.elapsed() > Duration::from_secs(2);
         Ok(if over { Progress::Done } else { Progress::Idle })
     }
+}
+
+/// The stream is silent for most of the time that it lasts, so its end gives no result in time.
+#[test]
+fn open_windows_give_early_results_while_nothing_comes() {
+    let run = |shards: usize, alone: bool| {
+        let job = Job::new("early").shards(shards).executor(Executor::Threads).pin(false);
+        let (sink, results) = Collect::new();
+        let begun = Timestamp::now();
+        let windowed = job
+            .source(Quiet)
+            .event_time(|n| Timestamp::from_millis(n as i64), 0.seconds())
+            .window(Tumbling::of(1.hours()))
+            .early_after(20.millis());
+        let counts = match alone {
+            true => windowed.aggregate(|ns| ns.fold_alone(|n: &mut u64, _| *n += 1)),
+            false => windowed.aggregate(|ns| ns.count()),
+        };
+        counts.map(move |count| (count.value, Timestamp::now().micros())).sink(sink);
+        job.run().unwrap();
+        let in_time = |(_, at): &(u64, i64)| *at < (begun + 1_500.millis()).micros();
+        let early: Vec<_> = results.take().into_iter().filter(in_time).collect();
+        let counts: Vec<u64> = early.iter().map(|(n, _)| *n).collect();
+        assert_eq!(counts.last(), Some(&2), "{shards} shards, alone: {alone}");
+        assert!(counts.len() <= 2, "an early result is given when it has changed: {counts:?}");
+    };
+    std::thread::scope(|scope| {
+        for shards in SHARDS {
+            scope.spawn(move || run(shards, false));
+            scope.spawn(move || run(shards, true));
+        }
+    });
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::operator::{
     Broadcast, ByRange, Chain, Deal, Exchange, Forward, Fused2, Gather, Operator, Partition, Pass,
     Random, Routed, Way,
 };
-use crate::plan::{Flow, Make, Origin, Step};
+use crate::plan::{Flow, Input, Make, Origin, Step};
 use crate::record::Record;
 
 impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
@@ -29,7 +29,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn rebalance(self) -> Stream<R> {
-        self.moved("rebalance", Deal::default())
+        self.moved("rebalance", "to the shards in turn", Deal::default())
     }
 
     /// Sends each record to a shard chosen at random. With the same seed a shard's records go the
@@ -45,7 +45,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn shuffle(self, seed: u64) -> Stream<R> {
-        self.moved("shuffle", Random::new(seed))
+        self.moved("shuffle", "at random", Random::new(seed))
     }
 
     /// Sends each record to every shard: behind it there are as many of it as shards.
@@ -60,7 +60,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn broadcast(self) -> Stream<R> {
-        self.moved("broadcast", Broadcast)
+        self.moved("broadcast", "to all shards", Broadcast)
     }
 
     /// Sends all records to shard 0. Those of one shard stay in order.
@@ -75,7 +75,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn gather(self) -> Stream<R> {
-        self.moved("gather", Gather)
+        self.moved("gather", "to shard 0", Gather)
     }
 
     /// Sends each record to the shard of the range that its key falls into. `n` bounds, in any
@@ -98,7 +98,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         K: Ord + Clone + Send + 'static,
         F: FnMut(R::View<'_>) -> K + Clone + Send + 'static,
     {
-        self.moved("range", ByRange::new(f, bounds.into()))
+        self.moved("range", "by the key's range", ByRange::new(f, bounds.into()))
     }
 
     /// Materialises the records here, on the shard where they are: what clones of the stream do
@@ -139,6 +139,10 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// ```
     pub fn union<D: Chain<Out = R>>(self, other: Stream<R, D>) -> Stream<R> {
         let one_job = Rc::ptr_eq(&self.plan, &other.plan);
+        // A stranger's origin means nothing in this plan.
+        let second = if one_job { other.from } else { self.from };
+        let inputs =
+            vec![Input::through(self.from, &self.chain), Input::through(second, &other.chain)];
         let chains = (self.chain.clone(), other.chain);
         let make: Make = Box::new(move |site| {
             if !one_job {
@@ -148,9 +152,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
             let leads = [site.lead(0), site.lead(1)];
             Ok(Box::new(Fused2::new(chains.clone(), Pass::<R>::new(), leads)) as _)
         });
-        // A stranger's origin means nothing in this plan.
-        let second = if one_job { other.from } else { self.from };
-        let (name, inputs) = (self.label("union"), vec![self.from, second]);
+        let name = self.label("union");
         let origin = self.plan.borrow_mut().add(Step { name, inputs, flow: Flow::Local(make) });
         Stream::at(&self.plan, origin)
     }
@@ -224,8 +226,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     }
 
     /// Moves records to the shards that a partitioner names.
-    fn moved<P: Partition<R>>(self, kind: &str, by: P) -> Stream<R> {
-        let send = sending(self.chain.clone(), move |lanes, bells| {
+    fn moved<P: Partition<R>>(self, kind: &str, way: &'static str, by: P) -> Stream<R> {
+        let send = sending(self.chain.clone(), way, move |lanes, bells| {
             Exchange::<R, P>::new(by.clone(), lanes, bells)
         });
         let receiver: Make = Box::new(|_| Ok(Box::new(Forward) as Box<dyn Operator>));

@@ -1,20 +1,23 @@
 //! [`Joined`]: two keyed streams whose records meet by key.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::keyed::ToOwner;
+use super::keyed::{TO_OWNER, ToOwner};
 use super::{Keyed, Stream, local2, refuse, sending};
 use crate::error::{Error, Kind};
 use crate::join::Of;
 use crate::operator::{
-    Chain, Exchange, FullOuter, Identity, Inner, KeyOf, LeftOuter, Pairing, Punctual, Semi,
+    Chain, Exchange, FullOuter, Identity, Inner, KeyOf, Late, LateOfBoth, LeftOuter, Pairing,
+    Punctual,
 };
-use crate::plan::{Flow, Step};
+use crate::plan::{Flow, Input, Origin, Plan, Step};
 use crate::record::Record;
-use crate::window::Paned;
+use crate::window::{LATE_PORT, Paned};
 
 mod how;
+mod late;
 mod table;
 pub use how::{AsOf, Between, Ever, How, Mutual, Offset, SameWindow, SeenInWindow};
 
@@ -27,7 +30,7 @@ pub use how::{AsOf, Between, Ever, How, Mutual, Offset, SameWindow, SeenInWindow
 /// | | which meet | when a row leaves | its event time | late is |
 /// |---|---|---|---|---|
 /// | – | all | when both are there; alone: at the end | the later one's | nothing |
-/// | [`window`](Joined::window) | those of a window | at the window's end | the window's last microsecond | what came after the end of the first of its windows |
+/// | [`window`](Joined::window) | those of a window | at the window's end | the window's last microsecond | what came after the end of the first of its windows and the allowed lateness |
 /// | [`between`](Joined::between) | those whose times are near | when both are there; alone: when none can come any more | the later one's; alone: the last time at which another could have come, or its own if that is later | what is older than the watermark |
 /// | [`as_of`](Joined::as_of) | a left one with the newest right one at its time | when that time is over | the left one's | what is older than the watermark |
 ///
@@ -76,9 +79,10 @@ impl<A, B> Joined<A, B> {
         Joined { left: self.left, right: self.right, how }
     }
 
-    /// Joins only records that fall into the same window.
+    /// Joins only records that fall into the same window. See
+    /// [`allowed_lateness`](Joined::allowed_lateness) for those that come late.
     pub fn window<W: Paned>(self, windows: W) -> Joined<A, B, SameWindow<W>> {
-        self.how(SameWindow(windows))
+        self.how(SameWindow { windows, lateness: 0 })
     }
 
     /// Joins a left record with the right records whose event time is between `lower` and `upper`
@@ -163,9 +167,17 @@ where
         self.rows(FullOuter::new(f))
     }
 
-    /// Adds the step: both sides go to the key's owner; with one shard they are fused into the
-    /// join.
     fn rows<P>(self, pairing: P) -> Stream<P::Out>
+    where
+        P: Pairing<L, R>,
+        H: How<Of<L, BL, R, BR, P>>,
+    {
+        self.rows_and_late(pairing, false).0
+    }
+
+    /// Adds the step: both sides go to the key's owner; with one shard they are fused into the
+    /// join. The late records of either side leave if they are wanted.
+    fn rows_and_late<P>(self, pairing: P, wanted: bool) -> WithLate<P::Out, L, R>
     where
         P: Pairing<L, R>,
         H: How<Of<L, BL, R, BR, P>>,
@@ -173,54 +185,56 @@ where
         let Joined { left, right, how } = self;
         let (name, plan) = (left.stream.label(H::NAME), left.stream.plan);
         if !Rc::ptr_eq(&plan, &right.stream.plan) {
-            return refuse(&plan, name, two_jobs());
+            return refused(&plan, name, two_jobs());
         }
         if let Err(error) = how.check() {
-            return refuse(&plan, name, error);
+            return refused(&plan, name, error);
         }
-        let inputs = vec![left.stream.from, right.stream.from];
+        let port = move |side: usize| wanted.then_some(LATE_PORT + side);
+        let inputs = vec![
+            Input::through(left.stream.from, &left.stream.chain),
+            Input::through(right.stream.from, &right.stream.chain),
+        ];
         let (left_by, right_by) = (left.by.clone(), right.by.clone());
         let chains = (left.stream.chain.clone(), right.stream.chain.clone());
         let rule = how.clone().rule();
         let stage = move || how.stage((left_by.clone(), right_by.clone()), pairing.clone());
         let (made, on_time) = (stage.clone(), rule.clone());
-        let alone = local2(chains, move |_| Ok(Punctual::new(made(), on_time.clone())));
+        let alone = local2(chains, move |_| {
+            let late = LateOfBoth::<L, R>::new(port(0), port(1));
+            Ok(Punctual::new(made(), on_time.clone(), late))
+        });
         let receiver = local2((Identity::new(), Identity::new()), move |_| Ok(stage()));
         let on_time = rule.clone();
-        let send_left = sending(left.stream.chain, move |lanes, bells| {
+        let send_left = sending(left.stream.chain, TO_OWNER, move |lanes, bells| {
             let owner = ToOwner::new(left.by.clone());
-            Punctual::new(Exchange::new(owner, lanes, bells), on_time.clone())
+            let exchange = Exchange::<L, _>::new(owner, lanes, bells);
+            Punctual::sending(exchange, on_time.clone(), Late::<L>::new(port(0)))
         });
-        let send_right = sending(right.stream.chain, move |lanes, bells| {
+        let send_right = sending(right.stream.chain, TO_OWNER, move |lanes, bells| {
             let owner = ToOwner::new(right.by.clone());
-            Punctual::new(Exchange::new(owner, lanes, bells), rule.clone())
+            let exchange = Exchange::<R, _>::new(owner, lanes, bells);
+            Punctual::sending(exchange, rule.clone(), Late::<R>::new(port(1)))
         });
         let flow = Flow::Exchanged { senders: vec![send_left, send_right], receiver, alone };
         let origin = plan.borrow_mut().add(Step { name, inputs, flow });
-        Stream::at(&plan, origin)
+        let late = |side| Origin { port: LATE_PORT + side, sender: Some(side), ..origin };
+        let (lefts, rights) = (Stream::at(&plan, late(0)), Stream::at(&plan, late(1)));
+        (Stream::at(&plan, origin), lefts, rights)
     }
 }
 
-impl<L, CL, BL, R, CR, BR, W> Joined<Keyed<L, CL, BL>, Keyed<R, CR, BR>, SameWindow<W>>
-where
-    L: Record,
-    R: Record,
-    CL: Chain<Out = L>,
-    CR: Chain<Out = R>,
-    BL: KeyOf<L>,
-    BR: KeyOf<R, Key = BL::Key>,
-    W: Paned,
-{
-    /// A row for every left record of a window that holds a right record of its key. Of the right
-    /// stream only that is remembered.
-    pub fn semi<O, F>(self, f: F) -> Stream<O>
-    where
-        O: Record + Clone,
-        F: FnMut(L::View<'_>) -> O + Clone + Send + 'static,
-    {
-        let Joined { left, right, how: SameWindow(windows) } = self;
-        Joined { left, right, how: SeenInWindow(windows) }.rows(Semi::new(f))
-    }
+/// Rows, and the records of the left and the right stream that came too late.
+type WithLate<O, L, R> = (Stream<O>, Stream<L>, Stream<R>);
+
+fn refused<O: Record, L: Record, R: Record>(
+    plan: &Rc<RefCell<Plan>>,
+    name: String,
+    error: Error,
+) -> WithLate<O, L, R> {
+    let rows = refuse(plan, name, error);
+    let late = rows.from;
+    (rows, Stream::at(plan, late), Stream::at(plan, late))
 }
 
 fn two_jobs() -> Error {

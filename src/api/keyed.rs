@@ -32,9 +32,14 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     /// Cuts every key's records into windows. An aggregate is next: see
     /// [`Windowed::aggregate`], and the guide's [windows](crate::guide::windows) for the kinds.
     pub fn window<W: Windows>(self, windows: W) -> Windowed<R, C, B, W> {
-        Windowed { keyed: self, windows, lateness: 0, early: 0 }
+        Windowed { keyed: self, windows, lateness: 0, early: 0, early_after: 0 }
     }
 }
+
+/// How an explanation says that records go to the owners of their keys,
+pub(crate) const TO_OWNER: &str = "by the key's hash";
+/// and that partial results do.
+pub(crate) const PARTIAL: &str = "partial results, by the key's hash";
 
 /// Sends a record to the shard that owns its key.
 pub(crate) struct ToOwner<R, B> {

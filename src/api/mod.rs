@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::operator::{BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
-use crate::plan::{Flow, Make, MakeSender, Origin, Plan, Site, Step};
+use crate::plan::{Explanation, Flow, Make, MakeSender, Origin, Plan, Sender, Site, Step};
 use crate::record::Record;
 use crate::ring::{Bells, Idle};
 use crate::runtime::{Config, Executor, Report, Running};
@@ -136,6 +136,36 @@ impl Job {
         (Stream::at(&self.plan, origin), Stream::at(&self.plan, bad))
     }
 
+    /// What the job does, as it is so far, in words: its operators in the order in which they were
+    /// added, for each of its inputs where the records come from, which closures are fused into
+    /// it, and what is exchanged between shards. Runs nothing.
+    ///
+    /// ```
+    /// use thalweg::prelude::*;
+    ///
+    /// let job = Job::new("remainders").shards(2);
+    /// job.source(Counter::to(10))
+    ///     .filter(|n| n > 3)
+    ///     .key_by(|n| n % 3)
+    ///     .aggregate_final(|ns| ns.count())
+    ///     .map(|(_, count)| count)
+    ///     .named("counts")
+    ///     .sink(Discard);
+    /// assert_eq!(
+    ///     job.explain().to_string(),
+    ///     "job remainders, 2 shards\n\
+    ///      #0 source counter to 10\n\
+    ///      #1 aggregate\n   \
+    ///         #0 → filter → exchange (partial results, by the key's hash)\n\
+    ///      #2 counts\n   \
+    ///         #1 → map"
+    /// );
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn explain(&self) -> Explanation {
+        self.plan.borrow().explain(&self.name, self.config.shard_count())
+    }
+
     /// Starts the job and gives a handle to it. Dropping the handle stops the job.
     ///
     /// # Errors
@@ -205,17 +235,19 @@ where
     })
 }
 
-/// Makes the sending end of an exchange behind a chain.
+/// Makes the sending end of an exchange behind a chain; `way` says what is sent and where to.
 pub(crate) fn sending<C, S>(
     chain: C,
+    way: &'static str,
     mut stage: impl FnMut(Vec<Lane>, Bells) -> S + Send + 'static,
-) -> MakeSender
+) -> Sender
 where
     C: Chain,
     S: Stage<C::Out>,
 {
-    Box::new(move |site, lanes| {
+    let make: MakeSender = Box::new(move |site, lanes| {
         let stage = stage(lanes, site.seat.bells.clone());
         Ok(Box::new(Fused::new(chain.clone(), stage, site.lead(0))) as _)
-    })
+    });
+    Sender { way, make }
 }

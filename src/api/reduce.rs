@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::keyed::ToOwner;
+use super::keyed::{PARTIAL, TO_OWNER, ToOwner};
 use super::{Keyed, Stream, local, sending};
 use crate::key;
 use crate::operator::{
@@ -122,7 +122,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         });
         let totals = parts.clone();
         let (send, receiver) = if A::MERGES {
-            let send = sending(stream.chain.clone(), move |lanes, bells| {
+            let send = sending(stream.chain.clone(), PARTIAL, move |lanes, bells| {
                 let (by, aggregate) = parts.clone();
                 let owner = |(key, _, _): PartView<'_, R, B, A>| key::hash(&B::Key::own(key));
                 let exchange = Exchange::new(ByKey(owner), lanes, bells);
@@ -134,7 +134,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
             });
             (send, receiver)
         } else {
-            let send = sending(stream.chain.clone(), move |lanes, bells| {
+            let send = sending(stream.chain.clone(), TO_OWNER, move |lanes, bells| {
                 Exchange::new(ToOwner::<R, B>::new(parts.0.clone()), lanes, bells)
             });
             let receiver = local(Identity::new(), move |_| {

@@ -11,7 +11,7 @@ use crate::operator::{
     Borrows, ByRef, ByValue, Chain, Emit, EventTime, Filter, FilterMap, FlatMap, Identity, Inspect,
     KeyOf, Map, Sink, Written,
 };
-use crate::plan::{Flow, Origin, Plan, Site, Step};
+use crate::plan::{Flow, Input, Origin, Plan, Site, Step};
 use crate::record::{Key, Record, ToKey};
 use crate::time::Timestamp;
 use crate::window::Windows;
@@ -92,7 +92,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Adds a step that takes this stream; gives its output.
     pub(super) fn step(&self, kind: &str, flow: Flow) -> Origin {
         let name = self.name.clone().unwrap_or_else(|| kind.to_owned());
-        let step = Step { name, inputs: vec![self.from], flow };
+        let step = Step { name, inputs: vec![Input::through(self.from, &self.chain)], flow };
         self.plan.borrow_mut().add(step)
     }
 
@@ -273,7 +273,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
             Ok::<_, Error>(Written::<R, S::Writer>::new(writer))
         };
         let name = self.label(&kind);
+        let inputs = vec![Input::through(self.from, &self.chain)];
         let flow = Flow::Local(local(self.chain, stage));
-        self.plan.borrow_mut().add_sink(Step { name, inputs: vec![self.from], flow });
+        self.plan.borrow_mut().add_sink(Step { name, inputs, flow });
     }
 }

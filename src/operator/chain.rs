@@ -39,6 +39,11 @@ pub trait Chain: Clone + Send + 'static {
     /// Whether event time is taken from the records within this chain.
     const TIMED: bool = false;
 
+    /// What its steps are called, in their order.
+    fn closures() -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// A batch of this split begins.
     fn begin(&mut self, split: u32) -> Self::Local;
 
@@ -210,11 +215,23 @@ impl Newest {
     }
 }
 
+/// The names of the chain before, then this one.
+macro_rules! closures {
+    ($name:literal) => {
+        fn closures() -> Vec<&'static str> {
+            let mut all = C::closures();
+            all.push($name);
+            all
+        }
+    };
+}
+
 /// Hands what a chain is told on to the chain before it.
 macro_rules! forward {
-    () => {
+    ($name:literal) => {
         type Local = C::Local;
         const TIMED: bool = C::TIMED;
+        closures!($name);
         fn begin(&mut self, split: u32) -> C::Local {
             self.chain.begin(split)
         }
@@ -250,7 +267,7 @@ where
 {
     type In = C::In;
     type Out = O;
-    forward!();
+    forward!("map");
     #[inline(always)]
     fn push<P: Push<O>>(
         &mut self,
@@ -278,7 +295,7 @@ where
 {
     type In = C::In;
     type Out = C::Out;
-    forward!();
+    forward!("filter");
     #[inline(always)]
     fn push<P: Push<C::Out>>(
         &mut self,
@@ -309,7 +326,7 @@ where
 {
     type In = C::In;
     type Out = O;
-    forward!();
+    forward!("filter_map");
     #[inline(always)]
     fn push<P: Push<O>>(
         &mut self,
@@ -341,7 +358,7 @@ where
 {
     type In = C::In;
     type Out = O;
-    forward!();
+    forward!("flat_map");
     #[inline(always)]
     fn push<P: Push<O>>(
         &mut self,
@@ -369,7 +386,7 @@ where
 {
     type In = C::In;
     type Out = C::Out;
-    forward!();
+    forward!("inspect");
     #[inline(always)]
     fn push<P: Push<C::Out>>(
         &mut self,
@@ -427,6 +444,7 @@ where
     type Out = C::Out;
     type Local = (C::Local, Newest);
     const TIMED: bool = true;
+    closures!("event_time");
 
     #[inline(always)]
     fn push<P: Push<C::Out>>(

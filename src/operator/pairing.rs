@@ -187,6 +187,8 @@ pub trait Keep<R: Record>: Default + Send + 'static {
 
     /// Keeps a record.
     fn keep(&mut self, record: R::View<'_>);
+    /// Keeps what another has kept, after its own.
+    fn append(&mut self, other: Self);
     /// What has been kept.
     fn kept(&self) -> impl Iterator<Item = &Self::Kept>;
 }
@@ -197,6 +199,9 @@ impl<R: Record> Keep<R> for Few<R> {
     #[inline(always)]
     fn keep(&mut self, record: R::View<'_>) {
         self.push(R::own(record));
+    }
+    fn append(&mut self, other: Self) {
+        Few::append(self, other);
     }
     fn kept(&self) -> impl Iterator<Item = &R> {
         self.iter()
@@ -213,6 +218,9 @@ impl<R: Record> Keep<R> for Seen {
     #[inline(always)]
     fn keep(&mut self, _: R::View<'_>) {
         self.0 = true;
+    }
+    fn append(&mut self, other: Self) {
+        self.0 |= other.0;
     }
     fn kept(&self) -> impl Iterator<Item = &()> {
         self.0.then_some(&()).into_iter()

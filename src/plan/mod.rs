@@ -5,10 +5,16 @@
 //! than one shard, a sender at the end of the chain before it, an inbox, and the operator itself;
 //! on one shard the chain is fused into the operator.
 
+mod explain;
+
+pub use explain::Explanation;
+
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-use crate::operator::{Counters, Edge, Forward, Inbox, Lane, Lead, Node, Operator, Seat, lanes};
+use crate::operator::{
+    Chain, Counters, Edge, Forward, Inbox, Lane, Lead, Node, Operator, Seat, lanes,
+};
 
 /// An output port of a step, where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,21 +23,40 @@ pub struct Origin {
     pub step: usize,
     /// Its output port.
     pub port: usize,
-    /// Whether it leaves from the sending end of the step's first input, on the shard that read
-    /// the record, before anything is exchanged. Without an exchange both ends are one operator.
-    pub sender: bool,
+    /// The input whose sending end it leaves from, on the shard that read the record, before
+    /// anything is exchanged. Without an exchange all ends are one operator.
+    pub sender: Option<usize>,
+}
+
+/// Where the records of an input port come from.
+pub struct Input {
+    /// The output port before.
+    pub from: Origin,
+    /// What the chain does to them that is fused into this end of the step.
+    pub closures: Vec<&'static str>,
+}
+
+impl Input {
+    /// Records that go through a chain.
+    pub fn through<C: Chain>(from: Origin, _: &C) -> Input {
+        Input { from, closures: C::closures() }
+    }
 }
 
 /// The nodes that a step's output leaves.
 #[derive(Clone, Copy)]
 struct Exit {
     operator: usize,
+    /// That of the first input, the others' follow; the operator where nothing is exchanged.
     sender: usize,
 }
 
 impl Exit {
     fn of(&self, origin: Origin) -> usize {
-        if origin.sender { self.sender } else { self.operator }
+        match origin.sender {
+            Some(input) if self.sender < self.operator => self.sender + input,
+            _ => self.operator,
+        }
     }
 }
 
@@ -55,6 +80,14 @@ pub type Make = Box<dyn FnMut(&Site<'_>) -> Result<Box<dyn Operator>> + Send>;
 /// Makes the sending end of an exchange for a shard.
 pub type MakeSender = Box<dyn FnMut(&Site<'_>, Vec<Lane>) -> Result<Box<dyn Operator>> + Send>;
 
+/// The sending end of an exchange.
+pub struct Sender {
+    /// What is sent and where to, in words.
+    pub way: &'static str,
+    /// How it is made.
+    pub make: MakeSender,
+}
+
 /// How a step's records get to it.
 pub enum Flow {
     /// From the same shard.
@@ -62,7 +95,7 @@ pub enum Flow {
     /// From all shards.
     Exchanged {
         /// One an input port: the chain before the exchange.
-        senders: Vec<MakeSender>,
+        senders: Vec<Sender>,
         /// The operator behind the inboxes.
         receiver: Make,
         /// Chain and operator in one, for a job of one shard.
@@ -75,7 +108,7 @@ pub struct Step {
     /// How messages name it.
     pub name: String,
     /// Where each input port's records come from.
-    pub inputs: Vec<Origin>,
+    pub inputs: Vec<Input>,
     /// How it is made.
     pub flow: Flow,
 }
@@ -99,7 +132,7 @@ impl Plan {
     /// Adds a step; gives its first output port.
     pub fn add(&mut self, step: Step) -> Origin {
         self.steps.push(step);
-        Origin { step: self.steps.len() - 1, port: 0, sender: false }
+        Origin { step: self.steps.len() - 1, port: 0, sender: None }
     }
 
     /// Adds a step that ends a stream.
@@ -205,7 +238,7 @@ impl Layout {
         exits: &[Exit],
         wrong: &mut Vec<Error>,
     ) -> Exit {
-        let lead = |_: &Origin| {
+        let lead = |_: &Input| {
             let (bells, waiting) = (seats[0].bells.clone(), seats[0].waiting.clone());
             Arc::new(Lead::new(seats.len(), seats[0].lead_us, bells, waiting))
         };
@@ -228,7 +261,7 @@ impl Layout {
 
     fn place_local(
         &mut self,
-        inputs: &[Origin],
+        inputs: &[Input],
         make: &mut Make,
         leads: &[Arc<Lead>],
         placing: &mut Placing<'_>,
@@ -238,8 +271,8 @@ impl Layout {
             let made = placing.make(|| make(&Site { seat, leads }));
             self.push(shard, &placing.name, inputs.len(), made);
         }
-        for (port, origin) in inputs.iter().enumerate() {
-            self.connect(placing.from(*origin), Edge { node, port });
+        for (port, input) in inputs.iter().enumerate() {
+            self.connect(placing.from(input.from), Edge { node, port });
         }
         Exit { operator: node, sender: node }
     }
@@ -247,23 +280,23 @@ impl Layout {
     /// Places the sending ends of an exchange and its inboxes; gives the first sender's node.
     fn place_senders(
         &mut self,
-        inputs: &[Origin],
-        senders: &mut [MakeSender],
+        inputs: &[Input],
+        senders: &mut [Sender],
         leads: &[Arc<Lead>],
         placing: &mut Placing<'_>,
     ) -> usize {
         let first = self.shards[0].len();
         let seats = placing.seats;
         let mut inboxes: Vec<Vec<Inbox>> = seats.iter().map(|_| Vec::new()).collect();
-        for (port, (send, origin)) in senders.iter_mut().zip(inputs).enumerate() {
+        for (port, (sender, input)) in senders.iter_mut().zip(inputs).enumerate() {
             let ways = lanes(seats.len(), &seats[0].bells);
             for ((shard, seat), (lanes, inbox)) in seats.iter().enumerate().zip(ways) {
                 let site = Site { seat, leads: &leads[port..] };
-                let made = placing.make(|| send(&site, lanes));
+                let made = placing.make(|| (sender.make)(&site, lanes));
                 self.push(shard, &placing.name, 1, made);
                 inboxes[shard].push(inbox);
             }
-            self.connect(placing.from(*origin), Edge { node: first + port, port: 0 });
+            self.connect(placing.from(input.from), Edge { node: first + port, port: 0 });
         }
         for (shard, inboxes) in inboxes.into_iter().enumerate() {
             for inbox in inboxes {

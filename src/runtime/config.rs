@@ -71,6 +71,14 @@ pub struct Config {
     pub stop_on_ctrl_c: bool,
 }
 
+impl Config {
+    /// How many shards there are: as many as said, or one a core.
+    pub fn shard_count(&self) -> usize {
+        let cores = || core_affinity::get_core_ids().map_or(1, |cores| cores.len().max(1));
+        self.shards.unwrap_or_else(cores)
+    }
+}
+
 impl Default for Config {
     fn default() -> Config {
         Config {

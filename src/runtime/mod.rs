@@ -118,7 +118,7 @@ impl Running {
     pub fn start(job: &str, plan: &mut Plan, config: &Config) -> Result<Running> {
         let context = |error: Error| error.within(format!("job {job}"));
         let cores = core_affinity::get_core_ids().unwrap_or_default();
-        let shards = config.shards.unwrap_or(cores.len().max(1));
+        let shards = config.shard_count();
         if shards == 0 || shards > SHARDS {
             let what = format!("{shards} shards: give a number from 1 to {SHARDS}");
             return Err(context(Error::new(Kind::Plan, what)));

@@ -36,6 +36,11 @@ impl<T> Few<T> {
         }
     }
 
+    /// Appends all values of another.
+    pub fn append(&mut self, other: Few<T>) {
+        other.first.into_iter().chain(other.rest).for_each(|value| self.push(value));
+    }
+
     /// How many values there are.
     pub fn len(&self) -> usize {
         usize::from(self.first.is_some()) + self.rest.len()

@@ -7,12 +7,13 @@
 use super::closing::Closing;
 use super::each::Each;
 use super::global::Totals;
-use super::results::Late;
+use super::pulse::Pulse;
+use super::results::LATE_PORT;
 use super::spec::us;
 use super::{Again, Panes, Place, WindowSpec};
 use crate::error::Result;
 use crate::key;
-use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Progress, Seat, Stage, Stamp};
+use crate::operator::{Aggregate, KeyOf, Late, Lifecycle, Output, Progress, Seat, Stage, Stamp};
 use crate::record::{Key, Record};
 use crate::time::{Timestamp, Watermark};
 
@@ -47,7 +48,7 @@ where
     fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64, side: bool) -> Self {
         let panes = Panes::new(spec.pane, spec.offset);
         let (late_from, told) = (Timestamp::MIN, Timestamp::MIN);
-        let (tardy, late) = (Vec::new(), Late::new(side));
+        let (tardy, late) = (Vec::new(), Late::new(side.then_some(LATE_PORT)));
         Filling { by, aggregate, spec, lateness, panes, late_from, told, tardy, late }
     }
 
@@ -113,6 +114,7 @@ where
     A: Aggregate<R>,
 {
     filling: Filling<R, B, A>,
+    pulse: Pulse,
     to: X,
 }
 
@@ -122,9 +124,10 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    /// Partial results for these windows; `lateness` in microseconds.
-    pub fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64, side: bool, to: X) -> Self {
-        Partial { filling: Filling::new(by, aggregate, spec, lateness, side), to }
+    /// Partial results for these windows.
+    pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again, side: bool, to: X) -> Self {
+        let filling = Filling::new(by, aggregate, spec, again.lateness, side);
+        Partial { filling, pulse: Pulse::new(again.early_after), to }
     }
 
     /// Hands on the partial results of all panes that start before a time.
@@ -154,7 +157,7 @@ where
         self.to.open(seat)
     }
     fn end(&mut self, out: &mut Output<'_>) -> Result {
-        self.filling.late.flush(out)
+        self.filling.late.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.filling.told = at;
@@ -182,12 +185,19 @@ where
         out.flush()
     }
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
-        self.to.poll(out)
+        let sent = self.to.poll(out)?;
+        if self.to.ready() && self.pulse.is_due() {
+            self.send(Timestamp::MAX, out)?;
+            self.to.flush(out)?;
+            return Ok(Progress::Busy);
+        }
+        Ok(if self.pulse.runs() && sent == Progress::Done { Progress::Idle } else { sent })
     }
     fn ready(&mut self) -> bool {
         self.to.ready()
     }
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        self.pulse.stop();
         self.to.finish(out)?;
         out.finish()
     }
@@ -247,6 +257,13 @@ impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
             Windows::Totals(totals) => totals.close(panes, at, out),
         }
     }
+
+    fn give_open(&mut self, panes: &mut Panes<K, A::Acc>, out: &mut Output<'_>) -> Result {
+        match self {
+            Windows::Each(each) => each.give_open(panes, out),
+            Windows::Closing(_) | Windows::Totals(_) => Ok(()),
+        }
+    }
 }
 
 /// Puts the shards' partial results together.
@@ -261,6 +278,7 @@ where
     lateness: i64,
     panes: Panes<K, A::Acc>,
     windows: Windows<R, K, A>,
+    pulse: Pulse,
     /// The watermark that this shard was told.
     told: Watermark,
 }
@@ -276,7 +294,8 @@ where
         let panes = Panes::new(spec.pane, spec.offset);
         let windows = Windows::new(aggregate.clone(), spec, again);
         let (lateness, told) = (again.lateness, Timestamp::MIN);
-        Merging { aggregate, spec, lateness, panes, windows, told }
+        let pulse = Pulse::new(again.early_after);
+        Merging { aggregate, spec, lateness, panes, windows, pulse, told }
     }
 }
 
@@ -290,6 +309,14 @@ where
         self.told = at;
         self.windows.close(&mut self.panes, at, out)?;
         out.watermark(at)
+    }
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        let Merging { windows, panes, pulse, .. } = self;
+        pulse.poll(out, |out| windows.give_open(panes, out))
+    }
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        self.pulse.stop();
+        out.finish()
     }
 }
 
@@ -342,6 +369,7 @@ where
 {
     filling: Filling<R, B, A>,
     windows: Windows<R, B::Key, A>,
+    pulse: Pulse,
 }
 
 impl<R, B, A> Whole<R, B, A>
@@ -350,10 +378,11 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    /// Results for these windows; `lateness` in microseconds.
+    /// Results for these windows.
     pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again, side: bool) -> Self {
         let filling = Filling::new(by, aggregate.clone(), spec, again.lateness, side);
-        Whole { filling, windows: Windows::new(aggregate, spec, again) }
+        let windows = Windows::new(aggregate, spec, again);
+        Whole { filling, windows, pulse: Pulse::new(again.early_after) }
     }
 }
 
@@ -364,7 +393,7 @@ where
     A: Aggregate<R>,
 {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
-        self.filling.late.flush(out)
+        self.filling.late.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.filling.told = at;
@@ -373,6 +402,14 @@ where
         }
         self.windows.close(&mut self.filling.panes, at, out)?;
         out.watermark(at)
+    }
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        let Whole { filling, windows, pulse } = self;
+        pulse.poll(out, |out| windows.give_open(&mut filling.panes, out))
+    }
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        self.pulse.stop();
+        out.finish()
     }
 }
 

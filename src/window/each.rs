@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use super::pulse::Pulse;
 use super::results::Results;
 use super::spec::us;
 use super::{Panes, WindowSpec};
 use crate::error::Result;
 use crate::key;
-use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
+use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Progress, Stage, Stamp};
 use crate::record::{Key, Record};
 use crate::state::Table;
 use crate::time::{Timestamp, Watermark};
@@ -21,6 +22,8 @@ pub struct Again {
     pub lateness: i64,
     /// Early results are given at every multiple of this; 0 for none.
     pub early: i64,
+    /// Early results are given every so much processing time; 0 for none.
+    pub early_after: i64,
     /// A result is that of all records so far, not of its window alone.
     pub totals: bool,
 }
@@ -118,6 +121,22 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
         self.advance(at, out)
     }
 
+    /// Gives what has changed in all windows, those of open panes included.
+    pub fn give_open(&mut self, panes: &mut Panes<K, A::Acc>, out: &mut Output<'_>) -> Result {
+        while let Some((pane, mut table)) = panes.pop_before(Timestamp::MAX) {
+            for (key, acc) in table.drain() {
+                self.merge(Timestamp::MIN, pane, &key, &acc);
+            }
+            panes.recycle(table);
+        }
+        self.give_changed(out)
+    }
+
+    fn give_changed(&mut self, out: &mut Output<'_>) -> Result {
+        self.give(Timestamp::MAX, out)?;
+        self.results.flush(out)
+    }
+
     fn advance(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.give_early(at, out)?;
         self.give(at, out)?;
@@ -165,6 +184,7 @@ where
 {
     by: B,
     each: Each<R, B::Key, A>,
+    pulse: Pulse,
 }
 
 impl<R, B, A> Unmerged<R, B, A>
@@ -175,7 +195,8 @@ where
 {
     /// Results for these windows.
     pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again) -> Self {
-        Unmerged { by, each: Each::new(aggregate, spec, again) }
+        let pulse = Pulse::new(again.early_after);
+        Unmerged { by, each: Each::new(aggregate, spec, again), pulse }
     }
 }
 
@@ -188,6 +209,14 @@ where
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.each.advance(at, out)?;
         out.watermark(at)
+    }
+    fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        let each = &mut self.each;
+        self.pulse.poll(out, |out| each.give_changed(out))
+    }
+    fn finish(&mut self, out: &mut Output<'_>) -> Result {
+        self.pulse.stop();
+        out.finish()
     }
 }
 

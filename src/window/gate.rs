@@ -3,11 +3,11 @@
 //! What is late is decided where the record was read, from its own split's watermark, before any
 //! exchange: so it depends neither on the number of shards nor on the size of frames.
 
-use super::results::Late;
+use super::results::LATE_PORT;
 use super::spec::us;
 use super::{Place, WindowSpec};
 use crate::error::Result;
-use crate::operator::{Lifecycle, Output, Progress, Seat, Stage, Stamp};
+use crate::operator::{Late, Lifecycle, Output, Progress, Seat, Stage, Stamp};
 use crate::record::Record;
 use crate::time::{Timestamp, Watermark};
 
@@ -37,7 +37,8 @@ pub struct Gate<R: Record, X> {
 impl<R: Record, X> Gate<R, X> {
     /// A gate; `lateness` in microseconds, `side`: late records leave on a port of their own.
     pub fn new(rule: Rule, lateness: i64, side: bool, to: X, sends: bool) -> Self {
-        Gate { rule, lateness, told: Timestamp::MIN, late: Late::new(side), to, sends }
+        let late = Late::new(side.then_some(LATE_PORT));
+        Gate { rule, lateness, told: Timestamp::MIN, late, to, sends }
     }
 
     #[inline(always)]
@@ -56,7 +57,7 @@ impl<R: Record, X: Lifecycle> Lifecycle for Gate<R, X> {
         self.to.open(seat)
     }
     fn end(&mut self, out: &mut Output<'_>) -> Result {
-        self.late.flush(out)?;
+        self.late.end(out)?;
         self.to.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {

@@ -10,6 +10,7 @@ mod global;
 mod held;
 mod join;
 mod panes;
+mod pulse;
 mod results;
 mod session;
 mod spec;

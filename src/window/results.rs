@@ -1,4 +1,4 @@
-//! What windows give: results, and on a side stream the records that came too late.
+//! What windows give.
 
 use crate::error::Result;
 use crate::operator::{Aggregate, Emitter, Output};
@@ -42,27 +42,5 @@ impl<R: Record, K: Key, A: Aggregate<R>> Results<R, K, A> {
     /// Hands on what has gathered.
     pub fn flush(&mut self, out: &mut Output<'_>) -> Result {
         self.out.flush(out)
-    }
-}
-
-/// What becomes of late records: they are counted, and leave if someone wants them.
-pub(super) struct Late<R> {
-    side: Option<Emitter<R>>,
-}
-
-impl<R: Record> Late<R> {
-    pub fn new(wanted: bool) -> Self {
-        Late { side: wanted.then(|| Emitter::new(LATE_PORT)) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub fn take(&mut self, at: Timestamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
-        out.counters().late.add(1);
-        self.side.as_mut().map_or(Ok(()), |side| side.push(at, record, out))
-    }
-
-    pub fn flush(&mut self, out: &mut Output<'_>) -> Result {
-        self.side.as_mut().map_or(Ok(()), |side| side.flush(out))
     }
 }

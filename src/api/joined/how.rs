@@ -61,7 +61,11 @@ impl<J: Joint> How<J> for Ever {
 
 /// Those meet that fall into the same window; said by [`Joined::window`](super::Joined::window).
 #[derive(Clone, Copy, Debug)]
-pub struct SameWindow<W>(pub(super) W);
+pub struct SameWindow<W> {
+    pub(super) windows: W,
+    /// Microseconds.
+    pub(super) lateness: i64,
+}
 
 impl<W> Mutual for SameWindow<W> {}
 impl<J: Joint, W: Paned> How<J> for SameWindow<W> {
@@ -69,16 +73,16 @@ impl<J: Joint, W: Paned> How<J> for SameWindow<W> {
     type Stage = WindowJoin<J::Left, J::LeftBy, J::Right, J::RightBy, Few<J::Right>, J::Pairing>;
 
     fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
-        in_open_window(self.0.spec())
+        in_open_window(self.windows.spec(), self.lateness)
     }
     fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
-        WindowJoin::new(by, self.0.spec(), pairing)
+        WindowJoin::new(by, self.windows.spec(), self.lateness, pairing)
     }
 }
 
 /// As [`SameWindow`]; of the right records it is only remembered that there was one.
 #[derive(Clone, Copy, Debug)]
-pub struct SeenInWindow<W>(pub(super) W);
+pub struct SeenInWindow<W>(pub(super) SameWindow<W>);
 
 impl<J, W> How<J> for SeenInWindow<W>
 where
@@ -90,10 +94,10 @@ where
     type Stage = WindowJoin<J::Left, J::LeftBy, J::Right, J::RightBy, Seen, J::Pairing>;
 
     fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
-        in_open_window(self.0.spec())
+        in_open_window(self.0.windows.spec(), self.0.lateness)
     }
     fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
-        WindowJoin::new(by, self.0.spec(), pairing)
+        WindowJoin::new(by, self.0.windows.spec(), self.0.lateness, pairing)
     }
 }
 

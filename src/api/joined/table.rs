@@ -6,7 +6,7 @@ use super::two_jobs;
 use crate::api::{Stream, refuse};
 use crate::join::{Of, TableJoin, TableSide};
 use crate::operator::{ByValue, Chain, Fused, LeftOuter, Operator};
-use crate::plan::{Flow, Make, Step};
+use crate::plan::{Flow, Input, Make, Step};
 use crate::record::{Key, Record};
 
 impl<L: Record, C: Chain<Out = L>> Stream<L, C> {
@@ -57,13 +57,15 @@ impl<L: Record, C: Chain<Out = L>> Stream<L, C> {
             return refuse(&self.plan, name, two_jobs());
         }
         let (by, pairing) = ((ByValue::new(left_key), ByValue::new(row_key)), LeftOuter::new(f));
-        let (chain, rows) = (self.chain.clone(), table.broadcast().from);
+        let (left, chain) = (Input::through(self.from, &self.chain), self.chain.clone());
+        let rows = table.broadcast();
+        let rows = Input::through(rows.from, &rows.chain);
         let make: Make = Box::new(move |site| {
             let side = TableSide::<Of<L, _, R, _, _>>::new(by.clone(), pairing.clone());
             let left = Fused::new(chain.clone(), side, site.lead(0));
             Ok(Box::new(TableJoin::new(left)) as Box<dyn Operator>)
         });
-        let step = Step { name, inputs: vec![self.from, rows], flow: Flow::Local(make) };
+        let step = Step { name, inputs: vec![left, rows], flow: Flow::Local(make) };
         let origin = self.plan.borrow_mut().add(step);
         Stream::at(&self.plan, origin)
     }

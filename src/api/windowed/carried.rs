@@ -1,7 +1,7 @@
 //! How each kind of window is carried out: what runs where the records are read, what at the
 //! owner of the key.
 
-use super::super::keyed::{OfRecord, ToOwner};
+use super::super::keyed::{OfRecord, PARTIAL, TO_OWNER, ToOwner};
 use super::super::{local, sending};
 use crate::error::{Error, Kind, Result};
 use crate::key;
@@ -19,8 +19,7 @@ pub struct Work<C, B, A> {
     pub(super) chain: C,
     pub(super) by: B,
     pub(super) aggregate: A,
-    pub(super) lateness: i64,
-    pub(super) early: i64,
+    pub(super) again: Again,
     pub(super) side: bool,
 }
 
@@ -43,25 +42,23 @@ impl<W: Paned> Carried for W {
         B: KeyOf<R>,
         A: Aggregate<R>,
     {
-        let spec = self.spec().with_early(work.early);
+        let spec = self.spec().with_early(work.again.early);
         if !A::MERGES {
             return unmerged(spec, work);
         }
-        let again = Again { lateness: work.lateness, early: work.early, totals: false };
-        paned(spec, again, work)
+        paned(spec, work)
     }
 }
 
 /// Windows of panes: what is merged at the owner are partial results.
-fn paned<R, C, B, A>(spec: WindowSpec, again: Again, work: Work<C, B, A>) -> Flow
+fn paned<R, C, B, A>(spec: WindowSpec, work: Work<C, B, A>) -> Flow
 where
     R: Record,
     C: Chain<Out = R>,
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    let Work { chain, by, aggregate, side, .. } = work;
-    let lateness = again.lateness;
+    let Work { chain, by, aggregate, again, side } = work;
     let parts = (by, aggregate.clone());
     let alone = parts.clone();
     let alone = local(chain.clone(), move |_| {
@@ -71,11 +68,11 @@ where
     let receiver = local(Identity::new(), move |_| {
         Ok(Merging::<R, B::Key, A>::new(aggregate.clone(), spec, again))
     });
-    let send = sending(chain, move |lanes, bells| {
+    let send = sending(chain, PARTIAL, move |lanes, bells| {
         let (by, aggregate) = parts.clone();
         let owner = ByKey(|(key, _, _): PartialView<'_, R, B, A>| key::hash(&B::Key::own(key)));
         let exchange = Exchange::new(owner, lanes, bells);
-        Partial::<R, B, A, _>::new(by, aggregate, spec, lateness, side, exchange)
+        Partial::<R, B, A, _>::new(by, aggregate, spec, again, side, exchange)
     });
     Flow::Exchanged { senders: vec![send], receiver, alone }
 }
@@ -88,11 +85,10 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    let Work { chain, by, aggregate, lateness, early, side } = work;
-    let again = Again { lateness, early, totals: false };
+    let Work { chain, by, aggregate, again, side } = work;
     let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
     let make = move || Unmerged::<R, B, A>::new(by.clone(), aggregate.clone(), spec, again);
-    gated(chain, Rule::Windows(spec), (lateness, side), to, move || Ok(make()))
+    gated(chain, Rule::Windows(spec), (again.lateness, side), to, move || Ok(make()))
 }
 
 /// A gate where records are read, and behind it a stage at the owner of the key.
@@ -113,7 +109,7 @@ where
     let alone =
         local(chain.clone(), move |_| Ok(Gate::<R, _>::new(rule, lateness, side, alone()?, false)));
     let receiver = local(Identity::<(Timestamp, R)>::new(), move |_| make());
-    let send = sending(chain, move |lanes, bells| {
+    let send = sending(chain, TO_OWNER, move |lanes, bells| {
         let exchange = Exchange::<(Timestamp, R), _>::new(to.clone(), lanes, bells);
         Gate::<R, _>::new(rule, lateness, side, exchange, true)
     });
@@ -131,7 +127,7 @@ impl Carried for Session {
         B: KeyOf<R>,
         A: Aggregate<R>,
     {
-        let Work { chain, by, aggregate, lateness, side, .. } = work;
+        let Work { chain, by, aggregate, again: Again { lateness, .. }, side } = work;
         let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
         let make = move || {
             if !A::MERGES {
@@ -170,8 +166,8 @@ impl Carried for Global {
     {
         let every = match self.when() {
             Trigger::Every(span) if A::MERGES => {
-                let again = Again { lateness: i64::MAX, early: 0, totals: true };
-                return paned(ticks(span), again, work);
+                let again = Again { lateness: i64::MAX, totals: true, ..Again::default() };
+                return paned(ticks(span), Work { again, ..work });
             }
             Trigger::Every(_) => None,
             Trigger::EveryN(n) => Some(n),
