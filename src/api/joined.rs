@@ -217,7 +217,7 @@ where
             Punctual::sending(exchange, rule.clone(), Late::<R>::new(port(1)))
         });
         let flow = Flow::Exchanged { senders: vec![send_left, send_right], receiver, alone };
-        let origin = plan.borrow_mut().add(Step { name, inputs, flow });
+        let origin = plan.borrow_mut().add(Step { name, inputs, flow, times: H::TIMES });
         let late = |side| Origin { port: LATE_PORT + side, sender: Some(side), ..origin };
         let (lefts, rights) = (Stream::at(&plan, late(0)), Stream::at(&plan, late(1)));
         (Stream::at(&plan, origin), lefts, rights)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Keyed, Stream, local};
 use crate::operator::{Aggregate, Aggregates, Chain, KeyOf};
-use crate::plan::{Flow, Origin};
+use crate::plan::{Flow, Origin, Times};
 use crate::record::{InWindow, Record};
 use crate::time::span;
 use crate::window::{Again, Clock, LATE_PORT, Paned, Windows};
@@ -98,7 +98,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Results depend on when records come, so no two runs are alike.
     pub fn processing_time(self) -> Stream<R> {
         let flow = Flow::Local(local(self.chain.clone(), |_| Ok(Clock::default())));
-        Stream::at(&self.plan, self.step("processing time", flow))
+        Stream::at(&self.plan, self.step_with(Times::Gives(true), "processing time", flow))
     }
 }
 
@@ -116,8 +116,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
     /// when their results come and what is late. See [`Aggregates`] for what aggregates there are.
     ///
     /// # Errors
-    /// The job does not start when sessions, or a trigger of event time, are given an aggregate
-    /// that can't be merged.
+    /// The job does not start when the stream has no event times and the windows need them; when
+    /// sessions, or a trigger of event time, are given an aggregate that can't be merged.
     pub fn aggregate<A: Aggregate<R>>(
         self,
         of: impl FnOnce(&Aggregates<R>) -> A,
@@ -163,8 +163,9 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
         let again = Again { lateness, early, early_after, totals: false };
         let aggregate = of(&Aggregates::default());
         let chain = stream.chain.clone();
+        let times = if windows.needs_event_times() { Times::Needs } else { Times::Keeps };
         let flow = windows.flow(Work { chain, by, aggregate, again, side });
-        let origin = stream.step("window", flow);
+        let origin = stream.step_with(times, "window", flow);
         let late = Origin { port: LATE_PORT, sender: Some(0), ..origin };
         (Stream::at(&stream.plan, origin), late)
     }

@@ -6,11 +6,14 @@
 //! on one shard the chain is fused into the operator.
 
 mod explain;
+mod times;
 
 pub use explain::Explanation;
+pub use times::Times;
 
 use std::sync::Arc;
 
+use self::times::Timed;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{
     Chain, Counters, Edge, Forward, Inbox, Lane, Lead, Node, Operator, Seat, lanes,
@@ -34,12 +37,14 @@ pub struct Input {
     pub from: Origin,
     /// What the chain does to them that is fused into this end of the step.
     pub closures: Vec<&'static str>,
+    /// Whether that takes event times from them.
+    pub timed: bool,
 }
 
 impl Input {
     /// Records that go through a chain.
     pub fn through<C: Chain>(from: Origin, _: &C) -> Input {
-        Input { from, closures: C::closures() }
+        Input { from, closures: C::closures(), timed: C::TIMED }
     }
 }
 
@@ -111,6 +116,8 @@ pub struct Step {
     pub inputs: Vec<Input>,
     /// How it is made.
     pub flow: Flow,
+    /// Whether it needs event times, and whether there are any behind it.
+    pub times: Times,
 }
 
 /// The operators of a job in the order in which the program made them: each one's inputs come
@@ -156,7 +163,9 @@ impl Plan {
         let mut layout = Layout { shards: seats.iter().map(|_| Vec::new()).collect() };
         let mut exits = vec![Exit { operator: 0, sender: 0 }; self.steps.len()];
         let mut wrong = Vec::new();
+        let mut timed = Timed::new(self.steps.len());
         for number in others {
+            wrong.extend(timed.note(number, &self.steps[number]).err());
             exits[number] = layout.place(&mut self.steps[number], seats, &exits, &mut wrong);
         }
         if sinks.is_empty() {

@@ -57,7 +57,11 @@ impl CountWindow {
     }
 }
 
-impl Windows for CountWindow {}
+impl Windows for CountWindow {
+    fn needs_event_times(&self) -> bool {
+        false
+    }
+}
 
 /// An open window: its least and greatest event time, what it holds.
 type Open<T> = (Timestamp, Timestamp, T);

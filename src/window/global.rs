@@ -86,7 +86,11 @@ impl Global {
     }
 }
 
-impl Windows for Global {}
+impl Windows for Global {
+    fn needs_event_times(&self) -> bool {
+        matches!(self.trigger, Trigger::Every(_))
+    }
+}
 
 /// The panes of a trigger of every `span` microseconds.
 pub fn ticks(span: i64) -> WindowSpec {

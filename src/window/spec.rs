@@ -10,7 +10,12 @@ use crate::time::{Timestamp, span};
 ///
 /// [`Keyed::window`]: ../api/struct.Keyed.html#method.window
 /// [`Stream::window`]: ../api/struct.Stream.html#method.window
-pub trait Windows: Clone + Send + 'static {}
+pub trait Windows: Clone + Send + 'static {
+    /// Whether event time says which records belong to a window, or when its result is given.
+    fn needs_event_times(&self) -> bool {
+        true
+    }
+}
 
 /// Windows that are made of panes: any window is a run of whole panes.
 pub trait Paned: Windows {

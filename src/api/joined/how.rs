@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Result};
 use crate::join::{AsOfJoin, EquiJoin, IntervalJoin, Joint};
 use crate::operator::{Pairing, Seen, Stage, Stamp};
+use crate::plan::Times;
 use crate::state::Few;
 use crate::time::{Timestamp, span};
 use crate::window::{Paned, WindowJoin, in_open_window};
@@ -13,6 +14,8 @@ use crate::window::{Paned, WindowJoin, in_open_window};
 pub trait How<J: Joint>: Clone + Send + 'static {
     /// How messages name the operator, unless the user does.
     const NAME: &'static str;
+    /// What it has to do with event times.
+    const TIMES: Times = Times::Needs;
     /// The operator.
     type Stage: Stage<J::Left, 0> + Stage<J::Right, 1>;
 
@@ -47,6 +50,7 @@ pub struct Ever;
 impl Mutual for Ever {}
 impl<J: Joint> How<J> for Ever {
     const NAME: &'static str = "join";
+    const TIMES: Times = Times::OfEither;
     type Stage = EquiJoin<J>;
 
     fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
