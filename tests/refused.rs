@@ -191,3 +191,66 @@ fn sources_that_give_event_times_need_no_more() {
     runs(|job| window(job.source(Nexmark::events(100))));
     runs(|job| window(job.source(Nexmark::events(100).record(2).unwrap())));
 }
+
+#[test]
+fn windows_of_no_length_are_refused() {
+    let (none, some) = (0.seconds(), 1.seconds());
+    let span = |windows: &dyn Fn(&Job), what: &str| {
+        let expected = format!(
+            "job refused: window: the {what} is less than a microsecond; give a span such as \
+             1.seconds()"
+        );
+        assert_eq!(refusal(windows), expected);
+    };
+    let length = "length of the windows";
+    span(&|job| counted(timed(job), Tumbling::of(none)), length);
+    span(&|job| counted(timed(job), Tumbling::of(none).offset(some)), length);
+    span(&|job| counted(timed(job), Tumbling::of(std::time::Duration::from_nanos(999))), length);
+    span(&|job| counted(timed(job), Sliding::of(none, some)), length);
+    span(&|job| counted(timed(job), Sliding::of(some, none).offset(some)), "slide of the windows");
+    span(&|job| counted(timed(job), Cumulating::of(none, some)), length);
+    span(&|job| counted(timed(job), Cumulating::of(some, none)), "step of the windows");
+    span(&|job| counted(timed(job), Session::gap(none)), "gap between sessions");
+    let every = Global::trigger(Trigger::every(none));
+    span(&|job| counted(timed(job), every), "span between results");
+    let hour = Tumbling::of(1.hours());
+    let early = "span between early results";
+    span(
+        &|job| {
+            let windows = timed(job).window(hour).early_every(none);
+            windows.aggregate(|ns| ns.count()).sink(Discard);
+        },
+        early,
+    );
+    span(
+        &|job| {
+            let windows = timed(job).window(hour).early_after(none);
+            windows.aggregate(|ns| ns.count()).sink(Discard);
+        },
+        early,
+    );
+    let joined = refusal(|job| {
+        let pairs = pairs(timed(job), timed(job)).window(Tumbling::of(none));
+        pairs.inner(|l, _| l).sink(Discard);
+    });
+    assert!(joined.starts_with("job refused: window join: the length of the windows"), "{joined}");
+}
+
+#[test]
+fn windows_of_no_records_are_refused() {
+    let count = |windows: &dyn Fn(&Job), what: &str| {
+        let expected = format!("job refused: window: the {what} is 0 records; give at least 1");
+        assert_eq!(refusal(windows), expected);
+    };
+    count(&|job| counted(numbers(job), CountWindow::of(0)), "size of the windows");
+    count(&|job| counted(numbers(job), CountWindow::sliding(2, 0)), "slide of the windows");
+    let every = Global::trigger(Trigger::every_n(0));
+    count(&|job| counted(numbers(job), every), "number of records between results");
+}
+
+#[test]
+fn lack_of_event_times_and_of_length_are_said_together() {
+    let error = refusal(|job| counted(numbers(job), Tumbling::of(0.seconds())));
+    assert!(error.contains("2 things are wrong: (1) window: its stream has no"), "{error}");
+    assert!(error.contains("; (2) window: the length of the windows is less"), "{error}");
+}

@@ -201,9 +201,14 @@ impl Job {
     }
 }
 
+/// What a step is made of that can't be.
+pub(crate) fn refusing(error: Error) -> Flow {
+    Flow::Local(Box::new(move |_| Err(error.clone())))
+}
+
 /// Adds a step that can't be: the job is refused with this error, and with all others.
 pub(crate) fn refuse<R: Record>(plan: &Rc<RefCell<Plan>>, name: String, error: Error) -> Stream<R> {
-    let flow = Flow::Local(Box::new(move |_| Err(error.clone())));
+    let flow = refusing(error);
     // What it lacks is said: nothing more is to be said of what is behind it.
     let times = Times::Gives(true);
     let origin = plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow, times });

@@ -76,6 +76,9 @@ impl<J: Joint, W: Paned> How<J> for SameWindow<W> {
     const NAME: &'static str = "window join";
     type Stage = WindowJoin<J::Left, J::LeftBy, J::Right, J::RightBy, Few<J::Right>, J::Pairing>;
 
+    fn check(&self) -> Result {
+        self.windows.check()
+    }
     fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
         in_open_window(self.windows.spec(), self.lateness)
     }
@@ -97,6 +100,9 @@ where
     const NAME: &'static str = "window join";
     type Stage = WindowJoin<J::Left, J::LeftBy, J::Right, J::RightBy, Seen, J::Pairing>;
 
+    fn check(&self) -> Result {
+        self.0.windows.check()
+    }
     fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
         in_open_window(self.0.windows.spec(), self.0.lateness)
     }
