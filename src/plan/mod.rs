@@ -223,10 +223,17 @@ impl Placing<'_> {
 }
 
 impl Layout {
-    fn push(&mut self, shard: usize, name: &Arc<str>, inputs: usize, made: Box<dyn Operator>) {
+    fn push(
+        &mut self,
+        shard: usize,
+        name: &Arc<str>,
+        inputs: usize,
+        made: Box<dyn Operator>,
+    ) -> &mut Node {
         let counters = Arc::new(Counters::default());
-        let node = Node::new(name.clone(), made, inputs, Vec::new(), counters);
-        self.shards[shard].push(node);
+        let nodes = &mut self.shards[shard];
+        nodes.push(Node::new(name.clone(), made, inputs, Vec::new(), counters));
+        nodes.last_mut().expect("pushed just above")
     }
 
     fn connect(&mut self, (from, port): (usize, usize), to: Edge) {
@@ -278,7 +285,8 @@ impl Layout {
         let node = self.shards[0].len();
         for (shard, seat) in placing.seats.iter().enumerate() {
             let made = placing.make(|| make(&Site { seat, leads }));
-            self.push(shard, &placing.name, inputs.len(), made);
+            let closures = inputs.iter().flat_map(|input| input.closures.iter().copied());
+            self.push(shard, &placing.name, inputs.len(), made).closures = closures.collect();
         }
         for (port, input) in inputs.iter().enumerate() {
             self.connect(placing.from(input.from), Edge { node, port });
@@ -302,7 +310,8 @@ impl Layout {
             for ((shard, seat), (lanes, inbox)) in seats.iter().enumerate().zip(ways) {
                 let site = Site { seat, leads: &leads[port..] };
                 let made = placing.make(|| (sender.make)(&site, lanes));
-                self.push(shard, &placing.name, 1, made);
+                let node = self.push(shard, &placing.name, 1, made);
+                node.closures.clone_from(&input.closures);
                 inboxes[shard].push(inbox);
             }
             self.connect(placing.from(input.from), Edge { node: first + port, port: 0 });
