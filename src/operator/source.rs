@@ -37,6 +37,13 @@ use crate::time::Timestamp;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source",
+    label = "nothing to read records from",
+    note = "there are `Files::json::<Bid>(…)`, `Files::csv::<Bid>(…)`, `Files::lines(…)`, \
+            `Memory::of(…)`, `Counter`, `RecordLog::read::<Bid>(…)`",
+    note = "of CSV and JSON the records must be (de)serialised: `record!` does it"
+)]
 pub trait Source: Send + 'static {
     /// What it gives.
     type Record: Record;

@@ -11,6 +11,12 @@ use crate::time::{Timestamp, span};
 ///
 /// [`Keyed::window`]: ../api/struct.Keyed.html#method.window
 /// [`Stream::window`]: ../api/struct.Stream.html#method.window
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not describe windows",
+    label = "not windows",
+    note = "there are `Tumbling::of(1.minutes())`, `Sliding`, `Cumulating`, `Session`, \
+            `CountWindow` and `Global`"
+)]
 pub trait Windows: Clone + Send + 'static {
     /// Whether event time says which records belong to a window, or when its result is given.
     fn needs_event_times(&self) -> bool {
@@ -27,6 +33,11 @@ pub trait Windows: Clone + Send + 'static {
 }
 
 /// Windows that are made of panes: any window is a run of whole panes.
+#[diagnostic::on_unimplemented(
+    message = "windows of `{Self}` are not made of panes",
+    label = "neither tumbling, sliding nor cumulating",
+    note = "joins by window and early results need `Tumbling`, `Sliding` or `Cumulating`"
+)]
 pub trait Paned: Windows {
     /// The panes and windows in numbers.
     fn spec(&self) -> WindowSpec;

@@ -36,6 +36,11 @@ pub trait How<J: Joint>: Clone + Send + 'static {
 }
 
 /// A way of meeting in which it can be known of a right record, too, that it stays alone.
+#[diagnostic::on_unimplemented(
+    message = "rows of right records alone can't be had this way",
+    label = "not for `full`",
+    note = "an as-of join has `inner` and `left`"
+)]
 pub trait Mutual {}
 
 /// The rule for records of which none older than the watermark is awaited.
