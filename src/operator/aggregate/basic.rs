@@ -42,6 +42,7 @@ impl<R: Record> Aggregate<R> for Count {
 /// In an archived record a number is rkyv's own; `.to_native()` makes one of it that is summed:
 ///
 /// ```
+/// use thalweg::operator::Aggregates;
 /// use thalweg::prelude::*;
 ///
 /// record! { struct Trip { zone: String, fare: u64 } }
@@ -52,6 +53,7 @@ impl<R: Record> Aggregate<R> for Count {
 /// Without it the compiler says so:
 ///
 /// ```compile_fail,E0277
+/// # use thalweg::operator::Aggregates;
 /// # use thalweg::prelude::*;
 /// # record! { struct Trip { zone: String, fare: u64 } }
 /// let sum = |trips: &Aggregates<Trip>| trips.sum(|trip| trip.fare);
