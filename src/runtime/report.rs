@@ -32,11 +32,11 @@ pub struct OperatorReport {
 /// let report = job.run()?;
 /// println!("{report}");
 /// // job evens: ended after 1.2ms, 1 shard on threads
-/// // operator               in  out  late  bad
-/// // source counter to 10    0   10     0    0
-/// // settle                 10    5     0    0
-/// // sink discard            5    0     0    0
-/// assert!(report.to_string().contains("\nsettle                 10    5     0    0\n"));
+/// // operator              in  out  late  bad
+/// // source counter to 10   0   10     0    0
+/// // settle                10    5     0    0
+/// // sink discard           5    0     0    0
+/// assert!(report.to_string().contains("\nsettle                10    5     0    0\n"));
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
