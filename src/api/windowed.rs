@@ -118,7 +118,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
     ///
     /// # Errors
     /// The job does not start when the stream has no event times and the windows need them; when
-    /// something has no length; when sessions, or a trigger of event time, are given an aggregate that can't be merged.
+    /// something has no length; when sessions, or a trigger of event time, are given an aggregate
+    /// that can't be merged.
     pub fn aggregate<A: Aggregate<R>>(
         self,
         of: impl FnOnce(&Aggregates<R>) -> A,

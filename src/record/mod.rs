@@ -41,6 +41,14 @@ pub(crate) const fn pad(bytes: usize) -> usize {
     bytes.next_multiple_of(8)
 }
 
+#[diagnostic::on_unimplemented(
+    message = "streams can't be made of `{Self}`: it is no record",
+    label = "not a record",
+    note = "numbers, `String`, `Timestamp`, `Option`, `Vec` and tuples of records are records; \
+            declare one of your own with `record! {{ struct Bid {{ price: u64 }} }}`",
+    note = "a field of an archived record is rkyv's own (`u64_le`, `ArchivedString`): \
+            `.to_native()` makes a number of it, `.as_str().to_owned()` text"
+)]
 /// A type that streams can be made of. Implemented by [`record!`](crate::record!) and, for
 /// fixed-size types of your own, through [`Plain`].
 ///
@@ -53,14 +61,6 @@ pub(crate) const fn pad(bytes: usize) -> usize {
 ///    value, or of what `write` writes, is padding.
 /// 5. Where [`check`](Record::check) gives some size, `read` of these bytes gives a valid view and
 ///    that size; where [`valid`](Record::valid) is true, the bytes are a valid value.
-#[diagnostic::on_unimplemented(
-    message = "streams can't be made of `{Self}`: it is no record",
-    label = "not a record",
-    note = "numbers, `String`, `Timestamp`, `Option`, `Vec` and tuples of records are records; \
-            declare one of your own with `record! {{ struct Bid {{ price: u64 }} }}`",
-    note = "a field of an archived record is rkyv's own (`u64_le`, `ArchivedString`): \
-            `.to_native()` makes a number of it, `.as_str().to_owned()` text"
-)]
 pub unsafe trait Record: Sized + Send + 'static {
     /// What a closure gets: the record read in place.
     type View<'a>: Copy;

@@ -57,8 +57,8 @@ pub struct Nexmark {
     #[arg(long, value_enum, default_value_t = Executor::Auto)]
     pub executor: Executor,
 
-    /// How the results are written; when left out as the output's name ends (.json, .md, .csv), else
-    /// as a table
+    /// How the results are written; when left out, as the output's name ends (.json, .md, .csv),
+    /// or else as a table
     #[arg(long, value_enum)]
     pub format: Option<Format>,
 
