@@ -94,6 +94,7 @@ fn word_count_borrows_its_keys() {
         let (sink, results) = Gathered::new();
         let lines = ["to be or not to be", "that is the question", "to see"].map(String::from);
         job.source(Deal(lines.to_vec(), 2))
+            .event_time(|_| Timestamp::from_millis(0), 0.seconds())
             .flat_map(|line, out: &mut Emit<'_, String>| {
                 line.split(' ').for_each(|word| out.push(word));
             })

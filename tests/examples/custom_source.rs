@@ -69,10 +69,5 @@ fn main() -> Result {
 
 /// How many primes below a bound end in each digit.
 pub fn last_digits(job: &Job, below: u64) -> Stream<(u64, u64)> {
-    job.source(Primes { below })
-        .key_by(|prime| prime % 10)
-        .window(Tumbling::of(1.days()))
-        .aggregate(|primes| primes.count())
-        .map(|counted| (counted.key, counted.value))
-        .settle()
+    job.source(Primes { below }).key_by(|prime| prime % 10).aggregate_final(|primes| primes.count())
 }

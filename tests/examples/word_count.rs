@@ -43,9 +43,7 @@ pub fn word_count(job: &Job, path: &str) -> Stream<Counted> {
             }
         })
         .key_by_ref(|word| word)
-        // Lines have no event time: all of them fall into one window, which ends with the file.
-        .window(Tumbling::of(1.days()))
-        .aggregate(|words| words.count())
-        .map(|counted| Counted { word: counted.key.to_owned(), count: counted.value })
+        .aggregate_final(|words| words.count())
+        .map(|(word, count)| Counted { word: word.to_owned(), count })
         .settle()
 }
