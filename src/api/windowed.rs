@@ -162,9 +162,9 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
         side: bool,
     ) -> (Results<R, B, A>, Origin) {
         let Windowed { keyed: Keyed { stream, by }, windows, lateness, early, early_after } = self;
-        let spans = [early, early_after].into_iter().flatten();
+        let mut spans = [early, early_after].into_iter().flatten();
         let checked = windows.check().and_then(|()| {
-            spans.map(|span| check_span("span between early results", span)).collect()
+            spans.try_for_each(|span| check_span("span between early results", span))
         });
         let (early, early_after) = (early.unwrap_or(0), early_after.unwrap_or(0));
         let again = Again { lateness, early, early_after, totals: false };

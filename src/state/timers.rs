@@ -108,7 +108,7 @@ impl<K> Timers<K> {
             }
         }
         if first {
-            self.due.sort_unstable_by(|a, b| b.order().cmp(&a.order()));
+            self.due.sort_unstable_by_key(|timer| std::cmp::Reverse(timer.order()));
         }
     }
 }

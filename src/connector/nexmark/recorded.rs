@@ -73,7 +73,7 @@ fn encode(mut reader: Reader) -> Blocks {
         event.lend(|view| {
             if !block.is_empty() && block.bytes() + Event::size(view) > FRAME_BYTES {
                 block.shrink();
-                blocks.push(std::mem::replace(&mut block, Block::new()));
+                blocks.push(std::mem::take(&mut block));
             }
             block.push(view.date_time(), view);
         });
