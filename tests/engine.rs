@@ -124,7 +124,10 @@ fn a_panic_in_a_closure_ends_the_job_and_names_the_operator() {
             .sink(sink);
         let error = job.run().unwrap_err().to_string();
         assert!(error.starts_with("job faulty: shard "), "{error}");
-        assert!(error.contains("prices: panicked: no such price"), "{error}");
+        assert!(
+            error.contains(": prices or the map before it: panicked: no such price"),
+            "{error}"
+        );
     });
 }
 

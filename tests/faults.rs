@@ -122,12 +122,28 @@ fn at(n: u64) -> Timestamp {
 }
 
 #[test]
+fn a_panic_names_all_whose_code_it_may_have_been() {
+    let odd = |n: u64| if n == 7_001 { panic!("odd one") } else { n % 2 == 0 };
+    fails(&[": sink discard or a closure before it (map, filter): panicked: odd one"], |job| {
+        job.source(Counter::to(10_000)).map(|n| n + 1).filter(odd).sink(Discard);
+    });
+    // What lies before another operator is out of the question.
+    fails(&[": union or the filter before it: panicked: odd one"], |job| {
+        let others = job.source(Counter::to(10));
+        others.union(job.source(Counter::to(10_000)).filter(odd)).map(|n| n + 1).sink(Discard);
+    });
+    fails(&[": rebalance or the filter before it: panicked: odd one"], |job| {
+        job.source(Counter::to(10_000)).filter(odd).rebalance().map(|n| n + 1).sink(Discard);
+    });
+}
+
+#[test]
 fn a_panic_in_a_closure_names_operator_and_shard() {
-    fails(&["twice: panicked: odd one"], |job| {
+    fails(&["twice or the map before it: panicked: odd one"], |job| {
         let twice = |n| if n == 7_001 { panic!("odd one") } else { n * 2 };
         job.source(Counter::to(10_000)).map(twice).named("twice").sink(Discard);
     });
-    fails(&["window: panicked: no key"], |job| {
+    fails(&[": window or the event_time before it: panicked: no key"], |job| {
         job.source(Counter::to(10_000))
             .event_time(at, 0.seconds())
             .key_by(|n| if n == 7_001 { panic!("no key") } else { n % 5 })
@@ -135,7 +151,7 @@ fn a_panic_in_a_closure_names_operator_and_shard() {
             .aggregate(|numbers| numbers.count())
             .sink(Discard);
     });
-    fails(&["sums: panicked: no sum"], |job| {
+    fails(&["sums or the event_time before it: panicked: no sum"], |job| {
         job.source(Counter::to(10_000))
             .event_time(at, 0.seconds())
             .key_by(|n| n % 5)
@@ -144,13 +160,13 @@ fn a_panic_in_a_closure_names_operator_and_shard() {
             .aggregate(|numbers| numbers.sum(|n| if n == 7_001 { panic!("no sum") } else { n }))
             .sink(Discard);
     });
-    fails(&["sink callback: panicked: no call"], |job| {
+    fails(&[": sink callback: panicked: no call"], |job| {
         let sink = Callback::new::<u64>(|_, _, n| assert!(n != 7_001, "no call"));
         job.source(Counter::to(10_000)).sink(sink);
     });
     fails(&["source faulty: panicked: no more"], |job| job.source(Faulty::Panics).sink(Discard));
     for timer in [false, true] {
-        fails(&["seen: panicked: no state"], |job| {
+        fails(&[": seen", ": panicked: no state"], |job| {
             job.source(Counter::to(10_000))
                 .event_time(at, 0.seconds())
                 .key_by(|n| n % 5)

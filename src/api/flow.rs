@@ -13,7 +13,7 @@ use crate::operator::{
     Broadcast, ByRange, Chain, Deal, Exchange, Forward, Fused2, Gather, Operator, Partition, Pass,
     Random, Routed, Way,
 };
-use crate::plan::{Flow, Input, Make, Origin, Step};
+use crate::plan::{Flow, Input, Make, Origin, Step, Times};
 use crate::record::Record;
 
 impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
@@ -153,7 +153,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
             Ok(Box::new(Fused2::new(chains.clone(), Pass::<R>::new(), leads)) as _)
         });
         let name = self.label("union");
-        let origin = self.plan.borrow_mut().add(Step { name, inputs, flow: Flow::Local(make) });
+        let step = Step { name, inputs, flow: Flow::Local(make), times: Times::Keeps };
+        let origin = self.plan.borrow_mut().add(step);
         Stream::at(&self.plan, origin)
     }
 

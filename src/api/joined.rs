@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::keyed::{TO_OWNER, ToOwner};
-use super::{Keyed, Stream, local2, refuse, sending};
+use super::{Keyed, Stream, local2, refuse, refusing, sending};
 use crate::error::{Error, Kind};
 use crate::join::Of;
 use crate::operator::{
@@ -187,9 +187,7 @@ where
         if !Rc::ptr_eq(&plan, &right.stream.plan) {
             return refused(&plan, name, two_jobs());
         }
-        if let Err(error) = how.check() {
-            return refused(&plan, name, error);
-        }
+        let checked = how.check();
         let port = move |side: usize| wanted.then_some(LATE_PORT + side);
         let inputs = vec![
             Input::through(left.stream.from, &left.stream.chain),
@@ -216,8 +214,9 @@ where
             let exchange = Exchange::<R, _>::new(owner, lanes, bells);
             Punctual::sending(exchange, rule.clone(), Late::<R>::new(port(1)))
         });
-        let flow = Flow::Exchanged { senders: vec![send_left, send_right], receiver, alone };
-        let origin = plan.borrow_mut().add(Step { name, inputs, flow });
+        let senders = vec![send_left, send_right];
+        let flow = checked.map_or_else(refusing, |()| Flow::Exchanged { senders, receiver, alone });
+        let origin = plan.borrow_mut().add(Step { name, inputs, flow, times: H::TIMES });
         let late = |side| Origin { port: LATE_PORT + side, sender: Some(side), ..origin };
         let (lefts, rights) = (Stream::at(&plan, late(0)), Stream::at(&plan, late(1)));
         (Stream::at(&plan, origin), lefts, rights)

@@ -32,7 +32,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     /// Cuts every key's records into windows. An aggregate is next: see
     /// [`Windowed::aggregate`], and the guide's [windows](crate::guide::windows) for the kinds.
     pub fn window<W: Windows>(self, windows: W) -> Windowed<R, C, B, W> {
-        Windowed { keyed: self, windows, lateness: 0, early: 0, early_after: 0 }
+        Windowed { keyed: self, windows, lateness: 0, early: None, early_after: None }
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::operator::{BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
-use crate::plan::{Explanation, Flow, Make, MakeSender, Origin, Plan, Sender, Site, Step};
+use crate::plan::{Explanation, Flow, Make, MakeSender, Origin, Plan, Sender, Site, Step, Times};
 use crate::record::Record;
 use crate::ring::{Bells, Idle};
 use crate::runtime::{Config, Executor, Report, Running};
@@ -118,6 +118,7 @@ impl Job {
     /// ([`OnBadRecord::SideStream`](crate::operator::OnBadRecord::SideStream)).
     pub fn source_with_bad<S: Source>(&self, source: S) -> (Stream<S::Record>, Stream<BadRecord>) {
         let name = format!("source {}", source.name());
+        let times = Times::Gives(source.has_event_times());
         let mut splits = None;
         let make: Make = Box::new(move |site: &Site<'_>| {
             let seat = site.seat;
@@ -131,7 +132,7 @@ impl Job {
             Ok(Box::new(SourceNode::<S::Record>::new(mine, source.on_bad_record())) as _)
         });
         let flow = Flow::Local(make);
-        let origin = self.plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow });
+        let origin = self.plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow, times });
         let bad = Origin { port: 1, ..origin };
         (Stream::at(&self.plan, origin), Stream::at(&self.plan, bad))
     }
@@ -200,10 +201,17 @@ impl Job {
     }
 }
 
+/// What a step is made of that can't be.
+pub(crate) fn refusing(error: Error) -> Flow {
+    Flow::Local(Box::new(move |_| Err(error.clone())))
+}
+
 /// Adds a step that can't be: the job is refused with this error, and with all others.
 pub(crate) fn refuse<R: Record>(plan: &Rc<RefCell<Plan>>, name: String, error: Error) -> Stream<R> {
-    let flow = Flow::Local(Box::new(move |_| Err(error.clone())));
-    let origin = plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow });
+    let flow = refusing(error);
+    // What it lacks is said: nothing more is to be said of what is behind it.
+    let times = Times::Gives(true);
+    let origin = plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow, times });
     Stream::at(plan, origin)
 }
 

@@ -3,7 +3,7 @@
 use super::keyed::{TO_OWNER, ToOwner};
 use super::{Keyed, Stream, local, sending};
 use crate::operator::{Chain, Context, Exchange, Identity, KeyOf, Late, Process, Punctual, Stamp};
-use crate::plan::Flow;
+use crate::plan::{Flow, Times};
 use crate::record::Record;
 use crate::time::Timestamp;
 
@@ -94,7 +94,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
             (send, local(chain, move |_| Ok(stage())))
         };
         let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
-        Stream::at(&stream.plan, stream.step(kind, flow))
+        let times = if on_time { Times::Needs } else { Times::Keeps };
+        Stream::at(&stream.plan, stream.step_with(times, kind, flow))
     }
 }
 

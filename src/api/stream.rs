@@ -11,7 +11,7 @@ use crate::operator::{
     Borrows, ByRef, ByValue, Chain, Emit, EventTime, Filter, FilterMap, FlatMap, Identity, Inspect,
     KeyOf, Map, Sink, Written,
 };
-use crate::plan::{Flow, Input, Origin, Plan, Site, Step};
+use crate::plan::{Flow, Input, Origin, Plan, Site, Step, Times};
 use crate::record::{Key, Record, ToKey};
 use crate::time::Timestamp;
 use crate::window::Windows;
@@ -89,10 +89,15 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         self
     }
 
-    /// Adds a step that takes this stream; gives its output.
+    /// Adds a step that takes this stream and hands event times on; gives its output.
     pub(super) fn step(&self, kind: &str, flow: Flow) -> Origin {
-        let name = self.name.clone().unwrap_or_else(|| kind.to_owned());
-        let step = Step { name, inputs: vec![Input::through(self.from, &self.chain)], flow };
+        self.step_with(Times::Keeps, kind, flow)
+    }
+
+    /// Adds a step that takes this stream; gives its output.
+    pub(super) fn step_with(&self, times: Times, kind: &str, flow: Flow) -> Origin {
+        let inputs = vec![Input::through(self.from, &self.chain)];
+        let step = Step { name: self.label(kind), inputs, flow, times };
         self.plan.borrow_mut().add(step)
     }
 
@@ -275,6 +280,6 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         let name = self.label(&kind);
         let inputs = vec![Input::through(self.from, &self.chain)];
         let flow = Flow::Local(local(self.chain, stage));
-        self.plan.borrow_mut().add_sink(Step { name, inputs, flow });
+        self.plan.borrow_mut().add_sink(Step { name, inputs, flow, times: Times::Keeps });
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Keyed, Stream, local};
+use super::{Keyed, Stream, local, refusing};
 use crate::operator::{Aggregate, Aggregates, Chain, KeyOf};
-use crate::plan::{Flow, Origin};
+use crate::plan::{Flow, Origin, Times};
 use crate::record::{InWindow, Record};
 use crate::time::span;
-use crate::window::{Again, Clock, LATE_PORT, Paned, Windows};
+use crate::window::{Again, Clock, LATE_PORT, Paned, Windows, check_span};
 
 mod carried;
 pub use carried::{Carried, Work};
@@ -19,10 +19,10 @@ pub struct Windowed<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> {
     pub(super) windows: W,
     /// Microseconds.
     pub(super) lateness: i64,
-    /// Microseconds between early results, 0 for none: of event time,
-    pub(super) early: i64,
+    /// Microseconds between early results, if there are any: of event time,
+    pub(super) early: Option<i64>,
     /// of processing time.
-    pub(super) early_after: i64,
+    pub(super) early_after: Option<i64>,
 }
 
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> Windowed<R, C, B, W> {
@@ -39,9 +39,9 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> Windowed<R, C, B, W>
 }
 
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
-    /// Gives results of windows that are still open, at every multiple of a span of event time
-    /// (at least a microsecond), for the keys that have changed: what is older than that time.
-    /// The result at the window's end replaces them.
+    /// Gives results of windows that are still open, at every multiple of a span of event time, for
+    /// the keys that have changed: what is older than that time. The result at the window's end
+    /// replaces them. The job does not start if the span is less than a microsecond.
     ///
     /// ```
     /// # use thalweg::prelude::*;
@@ -59,12 +59,13 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn early_every(self, span: Duration) -> Self {
-        Windowed { early: crate::time::span(span).max(1), early_after: 0, ..self }
+        Windowed { early: Some(crate::time::span(span)), early_after: None, ..self }
     }
 
-    /// Gives results of windows that are still open, every so much time on the machine's clock (at
-    /// least a microsecond), for the keys that have changed: also while event time stands still. A
-    /// record shows after twice that time at the latest, on an idle shard some 40 ms later.
+    /// Gives results of windows that are still open, every so much time on the machine's clock, for
+    /// the keys that have changed: also while event time stands still. A record shows after twice
+    /// that time at the latest, on an idle shard some 40 ms later. The job does not start if the
+    /// span is less than a microsecond.
     ///
     /// Which early results there are depends on when records come, so no two runs are alike; the
     /// last result of a key and window is the same always. It takes the place of
@@ -86,7 +87,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn early_after(self, span: Duration) -> Self {
-        Windowed { early: 0, early_after: crate::time::span(span).max(1), ..self }
+        Windowed { early: None, early_after: Some(crate::time::span(span)), ..self }
     }
 }
 
@@ -98,7 +99,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Results depend on when records come, so no two runs are alike.
     pub fn processing_time(self) -> Stream<R> {
         let flow = Flow::Local(local(self.chain.clone(), |_| Ok(Clock::default())));
-        Stream::at(&self.plan, self.step("processing time", flow))
+        Stream::at(&self.plan, self.step_with(Times::Gives(true), "processing time", flow))
     }
 }
 
@@ -116,8 +117,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
     /// when their results come and what is late. See [`Aggregates`] for what aggregates there are.
     ///
     /// # Errors
-    /// The job does not start when sessions, or a trigger of event time, are given an aggregate
-    /// that can't be merged.
+    /// The job does not start when the stream has no event times and the windows need them; when
+    /// something has no length; when sessions, or a trigger of event time, are given an aggregate that can't be merged.
     pub fn aggregate<A: Aggregate<R>>(
         self,
         of: impl FnOnce(&Aggregates<R>) -> A,
@@ -160,11 +161,20 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
         side: bool,
     ) -> (Results<R, B, A>, Origin) {
         let Windowed { keyed: Keyed { stream, by }, windows, lateness, early, early_after } = self;
+        let spans = [early, early_after].into_iter().flatten();
+        let checked = windows.check().and_then(|()| {
+            spans.map(|span| check_span("span between early results", span)).collect()
+        });
+        let (early, early_after) = (early.unwrap_or(0), early_after.unwrap_or(0));
         let again = Again { lateness, early, early_after, totals: false };
         let aggregate = of(&Aggregates::default());
         let chain = stream.chain.clone();
-        let flow = windows.flow(Work { chain, by, aggregate, again, side });
-        let origin = stream.step("window", flow);
+        let times = if windows.needs_event_times() { Times::Needs } else { Times::Keeps };
+        let flow = match checked {
+            Ok(()) => windows.flow(Work { chain, by, aggregate, again, side }),
+            Err(error) => refusing(error),
+        };
+        let origin = stream.step_with(times, "window", flow);
         let late = Origin { port: LATE_PORT, sender: Some(0), ..origin };
         (Stream::at(&stream.plan, origin), late)
     }

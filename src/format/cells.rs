@@ -28,6 +28,8 @@ pub(super) fn read_cells<R: DeserializeOwned>(
 pub(super) struct CellError {
     field: Option<String>,
     what: String,
+    /// Whether a column that is needed is not there.
+    pub missing: bool,
 }
 
 impl fmt::Display for CellError {
@@ -44,7 +46,13 @@ impl std::error::Error for CellError {}
 impl CellError {
     #[cold]
     fn new(what: String) -> CellError {
-        CellError { field: None, what }
+        CellError { field: None, what, missing: false }
+    }
+
+    #[cold]
+    fn missing(field: &str) -> CellError {
+        let error = CellError::new("there is no such column".into());
+        CellError { missing: true, ..error.within(field) }
     }
 
     fn within(mut self, field: &str) -> CellError {
@@ -60,7 +68,7 @@ impl Error for CellError {
         CellError::new(reword(&message.to_string()))
     }
     fn missing_field(field: &'static str) -> CellError {
-        CellError::new("there is no such column".into()).within(field)
+        CellError::missing(field)
     }
 }
 
@@ -123,7 +131,7 @@ impl<'a> Value<'a> {
             Kind::Value | Kind::Time | Kind::Nested => self.row.cell(node.cell),
             Kind::Group | Kind::Nothing => None,
         };
-        text.ok_or_else(|| CellError::new("there is no such column".into()).within(&node.path))
+        text.ok_or_else(|| CellError::missing(&node.path))
     }
 
     fn named<T>(self, result: Result<T, CellError>) -> Result<T, CellError> {

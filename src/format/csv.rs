@@ -11,6 +11,7 @@ use csv_core::ReadRecordResult;
 
 use super::FromText;
 use super::cells::read_cells;
+use super::header::missing_columns;
 use super::json::{Json, write_time};
 use super::plan::{Kind, Plan};
 use crate::record::{Record, Visitor};
@@ -340,7 +341,8 @@ impl<R: FromText> CsvReader<R> {
     /// Finds the columns by the names in the header.
     ///
     /// # Errors
-    /// When none of the record's columns is there.
+    /// Which of the columns that the record needs are not there, or that none is there. A field
+    /// that is an `Option` or has a default of serde's needs none.
     pub fn header(&mut self, line: &str) -> Result<(), String> {
         let text = match self.split(line) {
             Some(true) => std::str::from_utf8(&self.unquoted).map_err(|e| e.to_string())?,
@@ -356,6 +358,12 @@ impl<R: FromText> CsvReader<R> {
         let place = |name| names.iter().position(|found| *found == name);
         self.columns = self.plan.header().map(place).collect();
         self.width = names.len();
+        let missing = missing_columns::<R>(&self.plan, &self.columns);
+        if !missing.is_empty() {
+            let columns = if missing.len() == 1 { "column" } else { "columns" };
+            let (missing, found) = (missing.join(", "), names.join(", "));
+            return Err(format!("missing {columns} {missing}; the header has {found}"));
+        }
         if self.plan.cells > 0 && self.columns.iter().all(Option::is_none) {
             let wanted: Vec<&str> = self.plan.header().collect();
             let (wanted, found) = (wanted.join(", "), names.join(", "));

@@ -6,6 +6,7 @@
 
 mod cells;
 mod csv;
+mod header;
 mod json;
 mod plan;
 #[cfg(test)]

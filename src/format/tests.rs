@@ -180,9 +180,47 @@ fn csv_says_which_field_is_wrong() {
     assert!(bad("Red,1,\"3\",\"x\",").starts_with("expected 4 cells"));
     assert_eq!(csv.read("Red,1,3,\"x"), Row::Partial);
     let error = csv.header("a,b").unwrap_err();
-    assert_eq!(error, "no column is one of price, at, colour; found a, b");
-    csv.header("colour,at").unwrap();
-    assert_eq!(csv.read("Red,1"), Row::Bad("field price: there is no such column".into()));
+    assert_eq!(error, "missing columns price, at, colour; the header has a, b");
+    let error = csv.header("colour,at").unwrap_err();
+    assert_eq!(error, "missing column price; the header has colour, at");
+}
+
+#[test]
+fn csv_needs_no_column_for_what_may_be_missing() {
+    record! { archived struct Place { x: u8, y: u8 } }
+    record! {
+        archived struct Trip {
+            from: Place,
+            to: Option<Place>,
+            note: Option<String>,
+            tags: Vec<u8>,
+            #[serde(default)]
+            fare: u32,
+            #[serde(default)]
+            extra: u32,
+        }
+    }
+    let mut csv = CsvReader::<Trip>::new(b',');
+    csv.header("tags,from_y,from_x,fare").unwrap();
+    let from = Place { x: 1, y: 2 };
+    let trip = Trip { from, to: None, note: None, tags: vec![7], fare: 3, extra: 0 };
+    assert_eq!(csv.read("[7],2,1,3"), Row::Record(trip));
+    let error = csv.header("from_x,to_x,note,fare").unwrap_err();
+    assert_eq!(error, "missing columns from_y, tags; the header has from_x, to_x, note, fare");
+    let error = csv.header("note,fare").unwrap_err();
+    let expected = "missing columns from_x, from_y, tags; the header has note, fare";
+    assert_eq!(error, expected);
+    // As before: of a part that is not whole it is said row by row.
+    csv.header("tags,from_y,from_x,to_x").unwrap();
+    assert!(matches!(csv.read("[7],2,1,"), Row::Record(_)));
+    let Row::Bad(error) = csv.read("[7],2,1,5") else { panic!("half a place was read") };
+    assert!(error.contains("there is no such column"), "{error}");
+
+    record! { archived struct Loose { a: Option<u8>, b: Option<u8> } }
+    let error = CsvReader::<Loose>::new(b',').header("x,y").unwrap_err();
+    assert_eq!(error, "no column is one of a, b; found x, y");
+    let error = CsvReader::<(u8, u8)>::new(b',').header("0").unwrap_err();
+    assert_eq!(error, "missing column 1; the header has 0");
 }
 
 #[test]

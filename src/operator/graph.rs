@@ -29,6 +29,8 @@ pub struct Node {
     pub operator: Box<dyn Operator>,
     /// How messages name it.
     pub name: Arc<str>,
+    /// What the closures are called that are fused into it.
+    pub closures: Vec<&'static str>,
     /// Output port, then the edges that leave it. All lead to higher indices.
     pub outputs: Vec<Vec<Edge>>,
     /// Its counters.
@@ -46,7 +48,18 @@ impl Node {
         outputs: Vec<Vec<Edge>>,
         counters: Arc<Counters>,
     ) -> Node {
-        Node { operator, name, outputs, counters, live: inputs }
+        let closures = Vec::new();
+        Node { operator, name, closures, outputs, counters, live: inputs }
+    }
+
+    /// Whose code runs within it, in words: its own and that of the closures before it, which can't
+    /// be told apart.
+    pub fn suspects(&self) -> String {
+        match &*self.closures {
+            [] => self.name.to_string(),
+            [one] => format!("{} or the {one} before it", self.name),
+            all => format!("{} or a closure before it ({})", self.name, all.join(", ")),
+        }
     }
 
     /// The edges that leave the node.
@@ -218,7 +231,7 @@ fn enter<T>(
     act: impl FnOnce(&mut Touched<'_>, &mut Output<'_>) -> Result<T>,
 ) -> Result<T> {
     let (node, below) = below[index - first..].split_first_mut().expect("an edge leads to a node");
-    let Node { operator, name, outputs, counters, live } = node;
+    let Node { operator, name, outputs, counters, live, .. } = node;
     let before = trace.0.replace(index);
     let mut out = Output { below, first: index + 1, edges: outputs, counters, trace };
     let mut touched = Touched { operator: &mut **operator, live, counters };

@@ -7,6 +7,11 @@ use crate::key;
 use crate::record::{Key, Record, ToKey};
 
 /// Takes the key out of a record: computed, or borrowed and copied only when it must be kept.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not give keys of `{R}`",
+    label = "not a key of these records",
+    note = "`key_by(|bid| bid.auction)` and `key_by_ref(|line| line)` make keys of closures"
+)]
 pub trait KeyOf<R: Record>: Clone + Send + 'static {
     /// The key that is kept.
     type Key: Key;

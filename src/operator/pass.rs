@@ -49,6 +49,11 @@ impl<R: Record, const PORT: usize> Stage<R, PORT> for Pass<R> {
 }
 
 /// A way that a record can take: its number, or its name.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no way",
+    label = "neither a `usize` nor a `&str`",
+    note = "the closure of `route` gives the way's number or its name"
+)]
 pub trait Way {
     /// Its number among these names.
     fn index(&self, names: &[&'static str]) -> Option<usize>;

@@ -8,6 +8,13 @@ use crate::record::Record;
 use crate::time::Timestamp;
 
 /// Where records leave: a description that opens one [`Writer`] a shard when the job starts.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no sink of `{R}`",
+    label = "can't take these records",
+    note = "there are `Stdout::csv()`, `Files::to_csv(…)`, `Files::to_json(…)`, \
+            `RecordLog::write(…)`, `Collect::new()`, `Discard`",
+    note = "`Files::to_lines` and `Stdout::lines` take what has a `Display`: text and numbers"
+)]
 pub trait Sink<R: Record>: Send + 'static {
     /// What writes on each shard.
     type Writer: Writer<R>;

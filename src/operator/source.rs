@@ -37,6 +37,13 @@ use crate::time::Timestamp;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source",
+    label = "nothing to read records from",
+    note = "there are `Files::json::<Bid>(…)`, `Files::csv::<Bid>(…)`, `Files::lines(…)`, \
+            `Memory::of(…)`, `Counter`, `RecordLog::read::<Bid>(…)`",
+    note = "of CSV and JSON the records must be (de)serialised: `record!` does it"
+)]
 pub trait Source: Send + 'static {
     /// What it gives.
     type Record: Record;
@@ -50,6 +57,13 @@ pub trait Source: Send + 'static {
     /// # Errors
     /// What can be found wrong before the job starts: a missing file, say.
     fn splits(&self, shards: usize) -> Result<Vec<Box<dyn Split<Self::Record>>>>;
+
+    /// Whether its records come with event times of their own ([`Feed::push_at`],
+    /// [`Feed::lend_batch`], [`Feed::batch`]). It gives no watermarks: what is behind it knows that
+    /// a time has passed only when the source has ended, or after `event_time`.
+    fn has_event_times(&self) -> bool {
+        false
+    }
 
     /// What is done about records that can't be read.
     fn on_bad_record(&self) -> OnBadRecord {

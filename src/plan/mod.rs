@@ -6,11 +6,14 @@
 //! on one shard the chain is fused into the operator.
 
 mod explain;
+mod times;
 
 pub use explain::Explanation;
+pub use times::Times;
 
 use std::sync::Arc;
 
+use self::times::Timed;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{
     Chain, Counters, Edge, Forward, Inbox, Lane, Lead, Node, Operator, Seat, lanes,
@@ -34,12 +37,14 @@ pub struct Input {
     pub from: Origin,
     /// What the chain does to them that is fused into this end of the step.
     pub closures: Vec<&'static str>,
+    /// Whether that takes event times from them.
+    pub timed: bool,
 }
 
 impl Input {
     /// Records that go through a chain.
     pub fn through<C: Chain>(from: Origin, _: &C) -> Input {
-        Input { from, closures: C::closures() }
+        Input { from, closures: C::closures(), timed: C::TIMED }
     }
 }
 
@@ -111,6 +116,8 @@ pub struct Step {
     pub inputs: Vec<Input>,
     /// How it is made.
     pub flow: Flow,
+    /// Whether it needs event times, and whether there are any behind it.
+    pub times: Times,
 }
 
 /// The operators of a job in the order in which the program made them: each one's inputs come
@@ -156,7 +163,9 @@ impl Plan {
         let mut layout = Layout { shards: seats.iter().map(|_| Vec::new()).collect() };
         let mut exits = vec![Exit { operator: 0, sender: 0 }; self.steps.len()];
         let mut wrong = Vec::new();
+        let mut timed = Timed::new(self.steps.len());
         for number in others {
+            wrong.extend(timed.note(number, &self.steps[number]).err());
             exits[number] = layout.place(&mut self.steps[number], seats, &exits, &mut wrong);
         }
         if sinks.is_empty() {
@@ -214,10 +223,17 @@ impl Placing<'_> {
 }
 
 impl Layout {
-    fn push(&mut self, shard: usize, name: &Arc<str>, inputs: usize, made: Box<dyn Operator>) {
+    fn push(
+        &mut self,
+        shard: usize,
+        name: &Arc<str>,
+        inputs: usize,
+        made: Box<dyn Operator>,
+    ) -> &mut Node {
         let counters = Arc::new(Counters::default());
-        let node = Node::new(name.clone(), made, inputs, Vec::new(), counters);
-        self.shards[shard].push(node);
+        let nodes = &mut self.shards[shard];
+        nodes.push(Node::new(name.clone(), made, inputs, Vec::new(), counters));
+        nodes.last_mut().expect("pushed just above")
     }
 
     fn connect(&mut self, (from, port): (usize, usize), to: Edge) {
@@ -269,7 +285,8 @@ impl Layout {
         let node = self.shards[0].len();
         for (shard, seat) in placing.seats.iter().enumerate() {
             let made = placing.make(|| make(&Site { seat, leads }));
-            self.push(shard, &placing.name, inputs.len(), made);
+            let closures = inputs.iter().flat_map(|input| input.closures.iter().copied());
+            self.push(shard, &placing.name, inputs.len(), made).closures = closures.collect();
         }
         for (port, input) in inputs.iter().enumerate() {
             self.connect(placing.from(input.from), Edge { node, port });
@@ -293,7 +310,8 @@ impl Layout {
             for ((shard, seat), (lanes, inbox)) in seats.iter().enumerate().zip(ways) {
                 let site = Site { seat, leads: &leads[port..] };
                 let made = placing.make(|| (sender.make)(&site, lanes));
-                self.push(shard, &placing.name, 1, made);
+                let node = self.push(shard, &placing.name, 1, made);
+                node.closures.clone_from(&input.closures);
                 inboxes[shard].push(inbox);
             }
             self.connect(placing.from(input.from), Edge { node: first + port, port: 0 });

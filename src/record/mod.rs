@@ -53,6 +53,14 @@ pub(crate) const fn pad(bytes: usize) -> usize {
 ///    value, or of what `write` writes, is padding.
 /// 5. Where [`check`](Record::check) gives some size, `read` of these bytes gives a valid view and
 ///    that size; where [`valid`](Record::valid) is true, the bytes are a valid value.
+#[diagnostic::on_unimplemented(
+    message = "streams can't be made of `{Self}`: it is no record",
+    label = "not a record",
+    note = "numbers, `String`, `Timestamp`, `Option`, `Vec` and tuples of records are records; \
+            declare one of your own with `record! {{ struct Bid {{ price: u64 }} }}`",
+    note = "a field of an archived record is rkyv's own (`u64_le`, `ArchivedString`): \
+            `.to_native()` makes a number of it, `.as_str().to_owned()` text"
+)]
 pub unsafe trait Record: Sized + Send + 'static {
     /// What a closure gets: the record read in place.
     type View<'a>: Copy;
@@ -120,6 +128,14 @@ pub unsafe trait Record: Sized + Send + 'static {
 }
 
 /// A record that can be a key: equal keys are equal as views and hash alike.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a key",
+    label = "not a key",
+    note = "a key is a record with `Eq` and `Hash`: `record! {{ #[derive(Eq, Hash)] struct \
+            Route {{ … }} }}`; key by a borrowed part of a record with `key_by_ref`",
+    note = "a field of an archived record is rkyv's own (`u64_le`, `ArchivedString`): \
+            `.to_native()` makes a number of it, `.as_str().to_owned()` text"
+)]
 pub trait Key: Record + Clone + Eq + std::hash::Hash {
     /// Whether there is only one key, `()`: tables of it are one slot.
     const SINGLE: bool = size_of::<Self>() == 0;
@@ -128,6 +144,12 @@ pub trait Key: Record + Clone + Eq + std::hash::Hash {
 impl<T: Record + Clone + Eq + std::hash::Hash> Key for T {}
 
 /// What a borrowed key becomes when it must be kept: `str` becomes `String`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a key that is borrowed from the record",
+    label = "not text",
+    note = "text is borrowed: `key_by_ref(|person| person.name.as_str())`; other keys are \
+            computed: `key_by(|person| person.id.to_native())`"
+)]
 pub trait ToKey: Eq + std::hash::Hash {
     /// The owned key; hashes like its borrowed form.
     type Key: Key + std::borrow::Borrow<Self>;

@@ -21,6 +21,13 @@ use crate::time::Timestamp;
 /// }
 /// assert_eq!(<Celsius as Record>::SIZE, Some(8));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no record",
+    label = "not a record",
+    note = "declare one with `record! {{ struct Bid {{ price: u64 }} }}`",
+    note = "a field of an archived record is rkyv's own (`u64_le`, `ArchivedString`): \
+            `.to_native()` makes a number of it, `.as_str().to_owned()` text"
+)]
 pub trait Plain: Copy + Send + Sync + 'static {
     /// The shape, for schemas, CSV and JSON.
     fn data_type() -> Type;

@@ -1,5 +1,6 @@
 //! What a job has done, in numbers.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::Executor;
@@ -20,6 +21,24 @@ pub struct OperatorReport {
 }
 
 /// What a job has done.
+///
+/// It prints as a table, without a line break at its end.
+///
+/// ```
+/// use thalweg::prelude::*;
+///
+/// let job = Job::new("evens").shards(1).executor(Executor::Threads);
+/// job.source(Counter::to(10)).filter(|n| n % 2 == 0).settle().sink(Discard);
+/// let report = job.run()?;
+/// println!("{report}");
+/// // job evens: ended after 1.2ms, 1 shard on threads
+/// // operator              in  out  late  bad
+/// // source counter to 10   0   10     0    0
+/// // settle                10    5     0    0
+/// // sink discard           5    0     0    0
+/// assert!(report.to_string().contains("\nsettle                10    5     0    0\n"));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The job's name.
@@ -53,5 +72,61 @@ impl Report {
     pub fn records_read(&self) -> u64 {
         let sources = self.operators.iter().filter(|operator| operator.name.starts_with("source"));
         sources.map(|operator| operator.records_out).sum()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { job, shards, executor, elapsed, stopped, operators } = self;
+        let ended = if *stopped { "stopped" } else { "ended" };
+        let plural = if *shards == 1 { "" } else { "s" };
+        write!(f, "job {job}: {ended} after {elapsed:.1?}, {shards} shard{plural} on {executor}")?;
+        let head = ["in", "out", "late", "bad"].map(str::to_owned);
+        let mut rows = vec![("operator", head)];
+        rows.extend(operators.iter().map(|operator| {
+            let OperatorReport { name, records_in, records_out, late, bad } = operator;
+            (name.as_str(), [records_in, records_out, late, bad].map(u64::to_string))
+        }));
+        let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let width = |column: usize| rows.iter().map(|(_, row)| row[column].len()).max();
+        let widths: Vec<usize> = (0..4).map(|column| width(column).unwrap_or(0)).collect();
+        for (name, row) in &rows {
+            write!(f, "\n{name:longest$}")?;
+            row.iter().zip(&widths).try_for_each(|(text, width)| write!(f, "  {text:>width$}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_a_table() {
+        let operator = |name: &str, records_in, records_out, late| OperatorReport {
+            name: name.into(),
+            records_in,
+            records_out,
+            late,
+            bad: 0,
+        };
+        let report = Report {
+            job: "counts".into(),
+            shards: 2,
+            executor: Executor::Threads,
+            elapsed: Duration::from_millis(1_250),
+            stopped: true,
+            operators: vec![
+                operator("source lines *.txt", 0, 1_000, 0),
+                operator("größte", 1_000, 12, 7),
+            ],
+        };
+        let expected = "\
+            job counts: stopped after 1.2s, 2 shards on threads\n\
+            operator              in   out  late  bad\n\
+            source lines *.txt     0  1000     0    0\n\
+            größte              1000    12     7    0";
+        assert_eq!(report.to_string(), expected);
     }
 }

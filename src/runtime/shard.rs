@@ -145,7 +145,7 @@ impl Shard {
         let text = text.unwrap_or_else(|| "(no message)".into());
         let error = Error::new(Kind::UserCode, format!("panicked: {text}"));
         match self.nodes.get(self.trace.last()) {
-            Some(node) if !node.name.is_empty() => error.within(&node.name),
+            Some(node) if !node.name.is_empty() => error.within(node.suspects()),
             _ => error,
         }
     }

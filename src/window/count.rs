@@ -2,7 +2,7 @@
 
 use super::Windows;
 use super::results::Results;
-use super::spec::us;
+use super::spec::{check_count, us};
 use crate::error::Result;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
@@ -36,16 +36,16 @@ pub struct CountWindow {
 }
 
 impl CountWindow {
-    /// Windows of `size` records, at least one, one after the other. Records that do not fill a
-    /// window when the stream ends give no result.
+    /// Windows of `size` records, one after the other. Records that do not fill a window when the
+    /// stream ends give no result. The job does not start if `size` is 0.
     pub fn of(size: u64) -> CountWindow {
         CountWindow::sliding(size, size)
     }
 
-    /// After every `slide` records the last `size` ones, or all if there were fewer; both at least
-    /// one.
+    /// After every `slide` records the last `size` ones, or all if there were fewer. The job does
+    /// not start if one of them is 0.
     pub fn sliding(size: u64, slide: u64) -> CountWindow {
-        CountWindow { size: size.max(1), slide: slide.max(1) }
+        CountWindow { size, slide }
     }
 
     /// How many windows begin with a key's record number `n`, counted from 1.
@@ -57,7 +57,15 @@ impl CountWindow {
     }
 }
 
-impl Windows for CountWindow {}
+impl Windows for CountWindow {
+    fn needs_event_times(&self) -> bool {
+        false
+    }
+    fn check(&self) -> Result {
+        check_count("size of the windows", self.size)?;
+        check_count("slide of the windows", self.slide)
+    }
+}
 
 /// An open window: its least and greatest event time, what it holds.
 type Open<T> = (Timestamp, Timestamp, T);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::results::Results;
-use super::spec::{length, us};
+use super::spec::{check_count, check_span, us};
 use super::{Panes, WindowSpec, Windows};
 use crate::error::Result;
 use crate::key;
@@ -15,25 +15,25 @@ use crate::time::{Timestamp, Watermark};
 /// When a window without end gives results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// After every so many records of a key, in the order of arrival; 0 is taken as 1.
+    /// After every so many records of a key, in the order of arrival; at least one.
     EveryN(u64),
     /// When the watermark passes a multiple of so many microseconds, for every key with records
-    /// since: what is older than that multiple. Less than 1 is taken as 1.
+    /// since: what is older than that multiple; at least one microsecond.
     Every(i64),
     /// When the stream has ended.
     AtEnd,
 }
 
 impl Trigger {
-    /// After every `n` records of a key, at least one.
+    /// After every `n` records of a key. The job does not start if it is 0.
     pub fn every_n(n: u64) -> Trigger {
         Trigger::EveryN(n)
     }
 
-    /// At every multiple of a span of event time, at least a microsecond. It needs an aggregate
-    /// that can be merged.
+    /// At every multiple of a span of event time. It needs an aggregate that can be merged. The job
+    /// does not start if the span is less than a microsecond.
     pub fn every(span: Duration) -> Trigger {
-        Trigger::Every(length(span))
+        Trigger::Every(crate::time::span(span))
     }
 
     /// When the stream has ended.
@@ -72,11 +72,6 @@ pub struct Global {
 impl Global {
     /// The window and when it gives results.
     pub fn trigger(trigger: Trigger) -> Global {
-        let trigger = match trigger {
-            Trigger::EveryN(n) => Trigger::EveryN(n.max(1)),
-            Trigger::Every(us) => Trigger::Every(us.max(1)),
-            Trigger::AtEnd => Trigger::AtEnd,
-        };
         Global { trigger }
     }
 
@@ -86,7 +81,18 @@ impl Global {
     }
 }
 
-impl Windows for Global {}
+impl Windows for Global {
+    fn needs_event_times(&self) -> bool {
+        matches!(self.trigger, Trigger::Every(_))
+    }
+    fn check(&self) -> Result {
+        match self.trigger {
+            Trigger::EveryN(n) => check_count("number of records between results", n),
+            Trigger::Every(us) => check_span("span between results", us),
+            Trigger::AtEnd => Ok(()),
+        }
+    }
+}
 
 /// The panes of a trigger of every `span` microseconds.
 pub fn ticks(span: i64) -> WindowSpec {

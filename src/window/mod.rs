@@ -25,4 +25,4 @@ pub use join::{WindowJoin, in_open_window};
 pub use panes::Panes;
 pub use results::LATE_PORT;
 pub use session::{Session, Sessions};
-pub use spec::{Cumulating, Paned, Place, Sliding, Tumbling, WindowSpec, Windows};
+pub use spec::{Cumulating, Paned, Place, Sliding, Tumbling, WindowSpec, Windows, check_span};

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::Windows;
 use super::results::Results;
-use super::spec::{length, us};
+use super::spec::{check_span, us};
 use crate::error::Result;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
 use crate::state::Table;
-use crate::time::{Timestamp, Watermark};
+use crate::time::{Timestamp, Watermark, span};
 
 /// Windows that last while a key's records are less than a gap apart. Such a window starts at its
 /// first record and ends a gap after its last one.
@@ -41,9 +41,10 @@ pub struct Session {
 }
 
 impl Session {
-    /// Sessions that end after a silence of `gap`, at least a microsecond.
+    /// Sessions that end after a silence of `gap`. The job does not start if it is less than a
+    /// microsecond.
     pub fn gap(gap: Duration) -> Session {
-        Session { gap: length(gap) }
+        Session { gap: span(gap) }
     }
 
     /// The silence that ends a session, microseconds.
@@ -52,7 +53,11 @@ impl Session {
     }
 }
 
-impl Windows for Session {}
+impl Windows for Session {
+    fn check(&self) -> Result {
+        check_span("gap between sessions", self.gap)
+    }
+}
 
 /// A session that is open or may still be given again.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Kind, Result};
 use crate::time::{Timestamp, span};
 
 /// A description of windows that [`Keyed::window`] and [`Stream::window`] take: [`Tumbling`],
@@ -10,9 +11,33 @@ use crate::time::{Timestamp, span};
 ///
 /// [`Keyed::window`]: ../api/struct.Keyed.html#method.window
 /// [`Stream::window`]: ../api/struct.Stream.html#method.window
-pub trait Windows: Clone + Send + 'static {}
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not describe windows",
+    label = "not windows",
+    note = "there are `Tumbling::of(1.minutes())`, `Sliding`, `Cumulating`, `Session`, \
+            `CountWindow` and `Global`"
+)]
+pub trait Windows: Clone + Send + 'static {
+    /// Whether event time says which records belong to a window, or when its result is given.
+    fn needs_event_times(&self) -> bool {
+        true
+    }
+
+    /// Whether the windows can be.
+    ///
+    /// # Errors
+    /// Which length is none, and what to give instead; the job does not start.
+    fn check(&self) -> Result {
+        Ok(())
+    }
+}
 
 /// Windows that are made of panes: any window is a run of whole panes.
+#[diagnostic::on_unimplemented(
+    message = "windows of `{Self}` are not made of panes",
+    label = "neither tumbling, sliding nor cumulating",
+    note = "joins by window and early results need `Tumbling`, `Sliding` or `Cumulating`"
+)]
 pub trait Paned: Windows {
     /// The panes and windows in numbers.
     fn spec(&self) -> WindowSpec;
@@ -138,9 +163,27 @@ pub(super) fn us(at: Timestamp, by: i64) -> Timestamp {
     Timestamp::from_micros(at.micros().saturating_add(by))
 }
 
-/// At least a microsecond: a window of no length would never end.
-pub(super) fn length(of: Duration) -> i64 {
-    span(of).max(1)
+/// Refuses a length, in words: a window of none would never end.
+///
+/// # Errors
+/// When `length`, in microseconds, is below one.
+pub fn check_span(what: &str, length: i64) -> Result {
+    if length > 0 {
+        return Ok(());
+    }
+    let what = format!("the {what} is less than a microsecond; give a span such as 1.seconds()");
+    Err(Error::new(Kind::Plan, what))
+}
+
+/// Refuses a number of records, in words.
+///
+/// # Errors
+/// When there are none.
+pub(super) fn check_count(what: &str, records: u64) -> Result {
+    if records > 0 {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Plan, format!("the {what} is 0 records; give at least 1")))
 }
 
 /// Windows of a fixed length, one after the other, aligned to the epoch (1970-01-01, UTC).
@@ -158,19 +201,23 @@ pub struct Tumbling {
 }
 
 impl Tumbling {
-    /// Windows of this length, at least a microsecond.
+    /// Windows of this length. The job does not start if it is less than a microsecond.
     pub fn of(size: Duration) -> Tumbling {
-        Tumbling { size: length(size), offset: 0 }
+        Tumbling { size: span(size), offset: 0 }
     }
 
     /// Moves their beginnings by so much from the epoch; whole lengths more change nothing.
     #[must_use]
     pub fn offset(self, offset: Duration) -> Tumbling {
-        Tumbling { offset: span(offset) % self.size, ..self }
+        Tumbling { offset: span(offset) % self.size.max(1), ..self }
     }
 }
 
-impl Windows for Tumbling {}
+impl Windows for Tumbling {
+    fn check(&self) -> Result {
+        check_span("length of the windows", self.size)
+    }
+}
 impl Paned for Tumbling {
     fn spec(&self) -> WindowSpec {
         let Tumbling { size, offset } = *self;
@@ -204,19 +251,25 @@ pub struct Sliding {
 }
 
 impl Sliding {
-    /// Windows of length `size`, one every `slide`; both at least a microsecond.
+    /// Windows of length `size`, one every `slide`. The job does not start if one of them is less
+    /// than a microsecond.
     pub fn of(size: Duration, slide: Duration) -> Sliding {
-        Sliding { size: length(size), slide: length(slide), offset: 0 }
+        Sliding { size: span(size), slide: span(slide), offset: 0 }
     }
 
     /// Moves their ends by so much from the epoch.
     #[must_use]
     pub fn offset(self, offset: Duration) -> Sliding {
-        Sliding { offset: span(offset) % self.slide, ..self }
+        Sliding { offset: span(offset) % self.slide.max(1), ..self }
     }
 }
 
-impl Windows for Sliding {}
+impl Windows for Sliding {
+    fn check(&self) -> Result {
+        check_span("length of the windows", self.size)?;
+        check_span("slide of the windows", self.slide)
+    }
+}
 impl Paned for Sliding {
     fn spec(&self) -> WindowSpec {
         let Sliding { size, slide, offset } = *self;
@@ -249,15 +302,20 @@ pub struct Cumulating {
 
 impl Cumulating {
     /// Windows that end every `step` until they are `size` long. `size` is rounded up to a
-    /// multiple of `step`.
+    /// multiple of `step`. The job does not start if one of them is less than a microsecond.
     pub fn of(size: Duration, step: Duration) -> Cumulating {
-        let step = length(step);
-        let steps = (length(size) - 1) / step + 1;
+        let (size, step) = (span(size), span(step));
+        let steps = size / step.max(1) + i64::from(size % step.max(1) > 0);
         Cumulating { size: steps.saturating_mul(step), step }
     }
 }
 
-impl Windows for Cumulating {}
+impl Windows for Cumulating {
+    fn check(&self) -> Result {
+        check_span("step of the windows", self.step)?;
+        check_span("length of the windows", self.size)
+    }
+}
 impl Paned for Cumulating {
     fn spec(&self) -> WindowSpec {
         let Cumulating { size, step } = *self;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Result};
 use crate::join::{AsOfJoin, EquiJoin, IntervalJoin, Joint};
 use crate::operator::{Pairing, Seen, Stage, Stamp};
+use crate::plan::Times;
 use crate::state::Few;
 use crate::time::{Timestamp, span};
 use crate::window::{Paned, WindowJoin, in_open_window};
@@ -13,6 +14,8 @@ use crate::window::{Paned, WindowJoin, in_open_window};
 pub trait How<J: Joint>: Clone + Send + 'static {
     /// How messages name the operator, unless the user does.
     const NAME: &'static str;
+    /// What it has to do with event times.
+    const TIMES: Times = Times::Needs;
     /// The operator.
     type Stage: Stage<J::Left, 0> + Stage<J::Right, 1>;
 
@@ -33,6 +36,11 @@ pub trait How<J: Joint>: Clone + Send + 'static {
 }
 
 /// A way of meeting in which it can be known of a right record, too, that it stays alone.
+#[diagnostic::on_unimplemented(
+    message = "rows of right records alone can't be had this way",
+    label = "not for `full`",
+    note = "an as-of join has `inner` and `left`"
+)]
 pub trait Mutual {}
 
 /// The rule for records of which none older than the watermark is awaited.
@@ -47,6 +55,7 @@ pub struct Ever;
 impl Mutual for Ever {}
 impl<J: Joint> How<J> for Ever {
     const NAME: &'static str = "join";
+    const TIMES: Times = Times::OfEither;
     type Stage = EquiJoin<J>;
 
     fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
@@ -72,6 +81,9 @@ impl<J: Joint, W: Paned> How<J> for SameWindow<W> {
     const NAME: &'static str = "window join";
     type Stage = WindowJoin<J::Left, J::LeftBy, J::Right, J::RightBy, Few<J::Right>, J::Pairing>;
 
+    fn check(&self) -> Result {
+        self.windows.check()
+    }
     fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
         in_open_window(self.windows.spec(), self.lateness)
     }
@@ -93,6 +105,9 @@ where
     const NAME: &'static str = "window join";
     type Stage = WindowJoin<J::Left, J::LeftBy, J::Right, J::RightBy, Seen, J::Pairing>;
 
+    fn check(&self) -> Result {
+        self.0.windows.check()
+    }
     fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
         in_open_window(self.0.windows.spec(), self.0.lateness)
     }

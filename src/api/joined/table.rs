@@ -6,7 +6,7 @@ use super::two_jobs;
 use crate::api::{Stream, refuse};
 use crate::join::{Of, TableJoin, TableSide};
 use crate::operator::{ByValue, Chain, Fused, LeftOuter, Operator};
-use crate::plan::{Flow, Input, Make, Step};
+use crate::plan::{Flow, Input, Make, Step, Times};
 use crate::record::{Key, Record};
 
 impl<L: Record, C: Chain<Out = L>> Stream<L, C> {
@@ -65,7 +65,8 @@ impl<L: Record, C: Chain<Out = L>> Stream<L, C> {
             let left = Fused::new(chain.clone(), side, site.lead(0));
             Ok(Box::new(TableJoin::new(left)) as Box<dyn Operator>)
         });
-        let step = Step { name, inputs: vec![left, rows], flow: Flow::Local(make) };
+        let (inputs, times) = (vec![left, rows], Times::OfFirst);
+        let step = Step { name, inputs, flow: Flow::Local(make), times };
         let origin = self.plan.borrow_mut().add(step);
         Stream::at(&self.plan, origin)
     }

@@ -103,8 +103,19 @@ fn what_is_missing_is_said_before_the_start() {
     let message = error(&Files::lines("a[".to_owned()));
     assert!(message.starts_with("pattern a[:"), "{message}");
     let message = error(&Files::csv::<Bid>(within(&directory, "a.csv")));
-    let wanted = "a.csv line 1: no column is one of auction, price; found x, y";
+    let wanted = "a.csv line 1: missing columns auction, price; the header has x, y";
     assert!(message.ends_with(wanted), "{message}");
+}
+
+#[test]
+fn a_missing_column_is_an_error_whatever_is_done_about_bad_rows() {
+    let directory = directory(&[("a.csv", "auction,cost\n1,2\n"), ("b.csv", "auction,price\n")]);
+    for policy in [OnBadRecord::Fail, OnBadRecord::Skip, OnBadRecord::SideStream] {
+        let source = Files::csv::<Bid>(within(&directory, "*.csv")).on_bad_record(policy);
+        let message = error(&source);
+        let wanted = "a.csv line 1: missing column price; the header has auction, cost";
+        assert!(message.ends_with(wanted), "{message}");
+    }
 }
 
 #[test]

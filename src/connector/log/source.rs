@@ -40,6 +40,10 @@ impl<R: Record> Source for LogSource<R> {
         format!("log {}", self.pattern)
     }
 
+    fn has_event_times(&self) -> bool {
+        true
+    }
+
     fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<R>>>> {
         let split = |path| LogSplit::open(path).map(|split| Box::new(split) as Box<dyn Split<R>>);
         matching(&self.pattern)?.into_iter().map(split).collect()

@@ -138,6 +138,10 @@ impl Source for Nexmark {
         format!("nexmark events {:?}", self.numbers)
     }
 
+    fn has_event_times(&self) -> bool {
+        true
+    }
+
     fn splits(&self, shards: usize) -> Result<Vec<Box<dyn Split<Event>>>> {
         let readers = self.readers(self.splits.unwrap_or(shards))?;
         let boxed = |reader| Box::new(reader) as Box<dyn Split<Event>>;

@@ -90,6 +90,10 @@ impl Source for Recorded {
         "recorded nexmark events".into()
     }
 
+    fn has_event_times(&self) -> bool {
+        true
+    }
+
     fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<Event>>>> {
         let replay = |blocks: &Blocks| -> Box<dyn Split<Event>> {
             Box::new(Replay { blocks: Arc::clone(blocks), next: 0, done: 0 })

@@ -38,6 +38,33 @@ impl<R: Record> Aggregate<R> for Count {
 }
 
 /// A number that can be summed, and what it is summed in.
+///
+/// In an archived record a number is rkyv's own; `.to_native()` makes one of it that is summed:
+///
+/// ```
+/// use thalweg::operator::Aggregates;
+/// use thalweg::prelude::*;
+///
+/// record! { struct Trip { zone: String, fare: u64 } }
+/// let sum = |trips: &Aggregates<Trip>| trips.sum(|trip| trip.fare.to_native());
+/// # let _ = sum;
+/// ```
+///
+/// Without it the compiler says so:
+///
+/// ```compile_fail,E0277
+/// # use thalweg::operator::Aggregates;
+/// # use thalweg::prelude::*;
+/// # record! { struct Trip { zone: String, fare: u64 } }
+/// let sum = |trips: &Aggregates<Trip>| trips.sum(|trip| trip.fare);
+/// # let _ = sum;
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be summed",
+    label = "neither a whole number nor an `f64`",
+    note = "a number in an archived record is rkyv's own (`u64_le`); sum its `.to_native()`",
+    note = "an `f32` must become an `f64` first: `f64::from(x)`"
+)]
 pub trait Summable: 'static {
     /// The type of the sum.
     type Total: Record + Clone;

@@ -54,6 +54,12 @@ use crate::time::Timestamp;
 /// assert_eq!(results.sorted(), [(0, 32), (1, 32)]);
 /// # Ok::<(), Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no aggregate of `{R}`",
+    label = "not an aggregate, or not of these records",
+    note = "the closure's argument makes them: `|bids| bids.count()`, or a tuple of up to \
+            eight of these"
+)]
 pub trait Aggregate<R: Record>: Clone + Send + 'static {
     /// What is kept while records come.
     type Acc: Record + Clone;

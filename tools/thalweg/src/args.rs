@@ -57,13 +57,28 @@ pub struct Nexmark {
     #[arg(long, value_enum, default_value_t = Executor::Auto)]
     pub executor: Executor,
 
-    /// How the results are written
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    /// How the results are written; when left out as the output's name ends (.json, .md, .csv), else
+    /// as a table
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
 
     /// Where the results go; standard output when left out
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+impl Nexmark {
+    /// How the results are written: as said, or as the output's name ends.
+    pub fn format(&self) -> Format {
+        let ending = self.output.as_ref().and_then(|path| path.extension());
+        let ending = ending.map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        self.format.unwrap_or(match ending.as_deref() {
+            Some("json") => Format::Json,
+            Some("md" | "markdown") => Format::Markdown,
+            Some("csv") => Format::Csv,
+            Some(_) | None => Format::Table,
+        })
+    }
 }
 
 /// What drives the shards.
@@ -146,6 +161,25 @@ mod tests {
     fn clap_accepts_its_own_definition() {
         use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_format_is_that_of_the_output_unless_said() {
+        let format = |more: &[&str]| {
+            let args = [&["thalweg", "bench", "nexmark"], more].concat();
+            let Command::Bench(Suite::Nexmark(args)) = Args::parse_from(args).command else {
+                panic!("not a benchmark")
+            };
+            args.format()
+        };
+        assert_eq!(format(&[]), Format::Table);
+        assert_eq!(format(&["--output", "f.json"]), Format::Json);
+        assert_eq!(format(&["--output", "a.csv/f.MD"]), Format::Markdown);
+        assert_eq!(format(&["--output", "f.csv"]), Format::Csv);
+        assert_eq!(format(&["--output", "f.txt"]), Format::Table);
+        assert_eq!(format(&["--output", "json"]), Format::Table);
+        assert_eq!(format(&["--output", "f.json", "--format", "csv"]), Format::Csv);
+        assert_eq!(format(&["--format", "markdown"]), Format::Markdown);
     }
 
     #[test]

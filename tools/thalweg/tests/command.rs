@@ -126,6 +126,9 @@ fn a_benchmark_reports_machine_input_and_queries() {
     for part in ["machine: ", "seed: ", "input: 20,000 events", "generator alone: ", "│ q5 "] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
+    let end = "┘\nall 2 results right: the same digest in every run\n";
+    assert!(text.ends_with(end) || text.contains("try --runs 5"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     let lines = stderr(&output);
     assert!(lines.contains("q2 Selection: ") && lines.contains("q5 Hot items: "), "{lines}");
     assert!(!lines.contains('\u{1b}'), "no progress line without a terminal: {lines}");
@@ -162,7 +165,7 @@ fn a_file_gets_the_report() {
     let path = folder.path().join("report.csv");
     std::fs::write(&path, "what was there before").expect("written");
     let name = path.to_str().expect("UTF-8");
-    let output = thalweg(&short(&["--runs", "1", "--format", "csv", "--output", name]));
+    let output = thalweg(&short(&["--runs", "1", "--output", name]));
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "");
     let text = std::fs::read_to_string(&path).expect("read");

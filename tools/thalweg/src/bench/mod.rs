@@ -5,6 +5,7 @@ mod interrupt;
 mod known;
 pub mod machine;
 pub mod nexmark;
+mod page;
 pub mod progress;
 pub mod report;
 mod run;
@@ -48,12 +49,13 @@ pub fn nexmark(args: &Nexmark) -> anyhow::Result<ExitCode> {
     let Some(input) = Recording::make(args.events.get(), args.runs.get(), &setup)? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
+    let format = args.format();
     let suite = Suite { setup, input, known: KNOWN, runs: args.runs.get() };
     let mut report = suite.report();
     let end = suite.run(&chosen(&args.query), &mut report, |report| {
-        args.output.as_ref().map_or(Ok(()), |path| report.write(args.format, Some(path)))
+        args.output.as_ref().map_or(Ok(()), |path| report.write(format, Some(path)))
     })?;
-    report.write(args.format, args.output.as_deref())?;
+    report.write(format, args.output.as_deref())?;
     let failed = report.failed();
     if !failed.is_empty() {
         eprintln!("thalweg: failed: {}", failed.join(", "));

@@ -5,15 +5,11 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use comfy_table::{Cell, CellAlignment, Table, TableStyle, presets};
 use serde::Serialize;
 
 use super::machine::Machine;
 use crate::args::Format;
 use crate::procfs::readable_bytes;
-
-/// As many digits of a digest as tell two of them apart in a table; JSON and CSV have all.
-const DIGEST_DIGITS: usize = 8;
 
 /// All that a benchmark found out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -123,65 +119,11 @@ impl Report {
     /// If a number has no form in JSON or CSV.
     pub fn render(&self, format: Format) -> anyhow::Result<String> {
         match format {
-            Format::Table => Ok(self.page(presets::UTF8_FULL_CONDENSED, "")),
-            Format::Markdown => Ok(self.page(presets::ASCII_MARKDOWN, "- ")),
+            Format::Table => Ok(self.table()),
+            Format::Markdown => Ok(self.markdown()),
             Format::Json => Ok(serde_json::to_string_pretty(self)? + "\n"),
             Format::Csv => self.csv(),
         }
-    }
-
-    /// The machine, one line a fact, then the table.
-    fn page(&self, style: TableStyle, bullet: &str) -> String {
-        let mut text = String::new();
-        for (name, value) in self.facts() {
-            text += &format!("{bullet}{name}: {value}\n");
-        }
-        text + &format!("\n{}\n", self.table(style).trim_fmt())
-    }
-
-    fn facts(&self) -> Vec<(&'static str, String)> {
-        let mut facts = self.machine.lines();
-        facts.push(("shards", format!("{} on {}", self.shards, self.executor)));
-        let Input { seed, generator_events_per_s, events_per_s, .. } = &self.input;
-        facts.push(("seed", seed.clone()));
-        facts.push(("input", self.input.line()));
-        facts.push((
-            "generator alone",
-            format!("{} events/s", readable_rate(*generator_events_per_s)),
-        ));
-        let ceiling = readable_rate(*events_per_s);
-        facts.push((
-            "input alone",
-            format!("{ceiling} events/s with one field read, the ceiling of every query"),
-        ));
-        facts
-    }
-
-    fn table(&self, style: TableStyle) -> Table {
-        const HEADER: [&str; 10] = [
-            "query",
-            "",
-            "median s",
-            "min–max s",
-            "events/s",
-            "rows",
-            "digest",
-            "MiB",
-            "CPU %",
-            "note",
-        ];
-        /// The rest are numbers and stand to the right.
-        const WORDS: [usize; 4] = [0, 1, 6, 9];
-        let mut table = Table::new();
-        table.load_style(style).set_header(HEADER);
-        for row in &self.rows {
-            table.add_row(row.cells().into_iter().enumerate().map(|(at, text)| {
-                let words = WORDS.contains(&at);
-                let side = if words { CellAlignment::Left } else { CellAlignment::Right };
-                Cell::new(text.replace('|', "\\|")).set_alignment(side)
-            }));
-        }
-        table
     }
 
     /// One line a query, each with the build that it measured.
@@ -227,21 +169,6 @@ impl Input {
 }
 
 impl Row {
-    fn cells(&self) -> [String; 10] {
-        [
-            self.query.clone(),
-            self.title.clone(),
-            self.timed(|times| format!("{:.3}", times.median_s)),
-            self.timed(|times| format!("{:.3}–{:.3}", times.min_s, times.max_s)),
-            self.timed(|times| readable_rate(times.events_per_s)),
-            grouped(self.rows_out),
-            self.digest_cell(),
-            rounded(self.peak_mib),
-            rounded(self.cpu_percent),
-            self.error.clone().or_else(|| self.note.clone()).unwrap_or_default(),
-        ]
-    }
-
     /// One line for somebody who waits for the rest: `q5 Hot items: 12.3 M events/s, …`.
     pub fn line(&self) -> String {
         let Row { query, title, error, .. } = self;
@@ -253,18 +180,8 @@ impl Row {
         format!("{query} {title}: {rate} events/s, {median}, {} rows", grouped(self.rows_out))
     }
 
-    fn timed(&self, show: impl Fn(&Times) -> String) -> String {
+    pub(super) fn timed(&self, show: impl Fn(&Times) -> String) -> String {
         self.times.as_ref().map_or_else(|| "–".to_owned(), show)
-    }
-
-    fn digest_cell(&self) -> String {
-        let digest = match (&self.digest, self.times) {
-            (Some(digest), _) => digest,
-            (None, Some(_)) => "counted",
-            (None, None) => "–",
-        };
-        let short: String = digest.chars().take(DIGEST_DIGITS).collect();
-        if self.digest_ok { short } else { format!("{short} WRONG") }
     }
 
     /// As text, so that a number that is not known leaves its field empty.
@@ -287,10 +204,6 @@ impl Row {
             self.error.clone().unwrap_or_default(),
         ]
     }
-}
-
-fn rounded(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"))
 }
 
 /// `1234567` as `1,234,567`.
@@ -317,7 +230,7 @@ pub(super) fn readable_rate(rate: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn row(query: &str) -> Row {
@@ -340,7 +253,7 @@ mod tests {
         }
     }
 
-    fn report() -> Report {
+    pub(in crate::bench) fn report() -> Report {
         let bad = Row { digest_ok: false, error: Some("a \"b\", c".to_owned()), ..row("q7") };
         let clock = Row { digest: None, ..row("q12") };
         let machine = Machine {
@@ -373,36 +286,6 @@ mod tests {
         let line = "q5 Hot | items: 12.3 M events/s, 0.812 s, 4,321 rows";
         assert_eq!(report.rows[0].line(), line);
         assert!(report.rows[1].line().ends_with(": FAILED: a \"b\", c"));
-    }
-
-    #[test]
-    fn a_table_shows_machine_ceiling_and_rows() {
-        let text = report().render(Format::Table).expect("a table");
-        for part in [
-            "machine: Quick 9000, 2 cores, virtual",
-            "input: 10,000,000 events, 1.5 GiB, made in 2.50 s",
-            "generator alone: 4.0 M events/s",
-            "input alone: 30.0 M events/s",
-            "shards: 2 on glommio",
-            "0.750–0.900",
-            "12.3 M",
-            "01234567 WRONG",
-            "counted",
-        ] {
-            assert!(text.contains(part), "{part} in\n{text}");
-        }
-        assert!(text.ends_with("┘\n"), "{text}");
-    }
-
-    #[test]
-    fn markdown_rows_have_the_same_cells() {
-        let text = report().render(Format::Markdown).expect("markdown");
-        let table: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
-        assert_eq!(table.len(), 2 + 4);
-        for line in &table {
-            assert_eq!(line.replace("\\|", "").matches('|').count(), 11, "{line}");
-        }
-        assert!(text.starts_with("- machine: Quick 9000"), "{text}");
     }
 
     #[test]

@@ -1,0 +1,256 @@
+//! Jobs that can't do what they are for: refused before the first record, in words that help.
+#![allow(clippy::unwrap_used)]
+
+use thalweg::connector::nexmark::Nexmark;
+use thalweg::operator::{Chain, Feed, KeyOf, Progress, Source, Split};
+use thalweg::prelude::*;
+
+const REMEDY: &str =
+    "event times; put .event_time(|record| …, disorder) or .processing_time() before it";
+
+/// What `start` says of a job, on one shard and on two.
+fn refusal(build: impl Fn(&Job)) -> String {
+    let said = [1, 2].map(|shards| {
+        let job = Job::new("refused").shards(shards);
+        build(&job);
+        match job.start() {
+            Ok(_) => panic!("it started"),
+            Err(error) => error.to_string(),
+        }
+    });
+    assert_eq!(said[0], said[1]);
+    said[0].clone()
+}
+
+/// That a job runs to its end.
+fn runs(build: impl Fn(&Job)) {
+    for shards in [1, 2] {
+        let job = Job::new("runs").shards(shards);
+        build(&job);
+        job.run().unwrap();
+    }
+}
+
+fn numbers(job: &Job) -> Stream<u64> {
+    job.source(Counter::to(100))
+}
+
+fn timed(job: &Job) -> Stream<u64, impl Chain<Out = u64> + use<>> {
+    numbers(job).event_time(|n| Timestamp::from_millis(n as i64), 0.seconds())
+}
+
+type Pairs<A, B> = thalweg::api::Joined<A, B>;
+
+fn pairs<A: Chain<Out = u64>, B: Chain<Out = u64>>(
+    left: Stream<u64, A>,
+    right: Stream<u64, B>,
+) -> Pairs<
+    thalweg::api::Keyed<u64, A, impl KeyOf<u64, Key = u64>>,
+    thalweg::api::Keyed<u64, B, impl KeyOf<u64, Key = u64>>,
+> {
+    left.key_by(|n| n).join(right.key_by(|n| n))
+}
+
+fn counted<C: Chain<Out = u64>>(stream: Stream<u64, C>, windows: impl thalweg::api::Carried) {
+    stream.window(windows).aggregate(|ns| ns.count()).sink(Discard);
+}
+
+#[test]
+fn windows_without_event_times_are_refused() {
+    let expected = format!("job refused: window: its stream has no {REMEDY}");
+    let second = 1.seconds();
+    assert_eq!(refusal(|job| counted(numbers(job), Tumbling::of(second))), expected);
+    assert_eq!(refusal(|job| counted(numbers(job), Sliding::of(second, second))), expected);
+    assert_eq!(refusal(|job| counted(numbers(job), Cumulating::of(second, second))), expected);
+    assert_eq!(refusal(|job| counted(numbers(job), Session::gap(second))), expected);
+    let every = Global::trigger(Trigger::every(second));
+    assert_eq!(refusal(|job| counted(numbers(job), every)), expected);
+    runs(|job| counted(numbers(job), CountWindow::of(3)));
+    runs(|job| counted(numbers(job), Global::trigger(Trigger::every_n(3))));
+    runs(|job| counted(numbers(job), Global::trigger(Trigger::at_end())));
+    runs(|job| counted(numbers(job).processing_time(), Tumbling::of(second)));
+}
+
+#[test]
+fn joins_by_time_are_refused_and_name_the_side() {
+    let second = || Offset::After(1.seconds());
+    let left = refusal(|job| {
+        pairs(numbers(job), timed(job)).between(second(), second()).inner(|l, _| l).sink(Discard);
+    });
+    assert_eq!(left, format!("job refused: interval join: its left stream has no {REMEDY}"));
+    let right = refusal(|job| {
+        pairs(timed(job), numbers(job)).as_of(1.seconds()).inner(|l, _| l).sink(Discard);
+    });
+    assert_eq!(right, format!("job refused: as-of join: its right stream has no {REMEDY}"));
+    let both = refusal(|job| {
+        let pairs = pairs(numbers(job), numbers(job).map(|n| n + 1));
+        pairs.window(Tumbling::of(1.seconds())).semi(|l| l).sink(Discard);
+    });
+    assert_eq!(both, format!("job refused: window join: neither of its streams has {REMEDY}"));
+    runs(|job| pairs(numbers(job), numbers(job)).inner(|l, _| l).sink(Discard));
+}
+
+#[test]
+fn first_records_within_a_time_are_refused_without_event_times() {
+    let expected = format!("job refused: first: its stream has no {REMEDY}");
+    let ttl = 1.seconds();
+    assert_eq!(refusal(|job| numbers(job).key_by(|n| n).first_within(ttl).sink(Discard)), expected);
+    assert_eq!(
+        refusal(|job| numbers(job).key_by(|n| n).first_by_time(ttl).sink(Discard)),
+        expected
+    );
+    runs(|job| numbers(job).key_by(|n| n).first().sink(Discard));
+}
+
+#[test]
+fn event_times_are_followed_through_the_plan() {
+    let windows = Tumbling::of(1.seconds());
+    runs(|job| counted(timed(job).rebalance().settle(), windows));
+    runs(|job| counted(timed(job).settle().union(timed(job)), windows));
+    runs(|job| counted(timed(job).key_by(|n| n).reduce(|sum, n| *sum += n), windows));
+    runs(|job| {
+        let counts = timed(job).window(windows).aggregate(|ns| ns.count());
+        counted(counts.map(|count| count.value), windows);
+    });
+    // What meets has the later one's time; a table's rows have nothing to say.
+    runs(|job| counted(pairs(numbers(job), timed(job)).inner(|l, _| l), windows));
+    runs(|job| {
+        let rows = timed(job).join_table(numbers(job), |n| n, |n| n, |n, _| n);
+        counted(rows, windows);
+    });
+    let mixed = refusal(|job| counted(timed(job).union(numbers(job)), windows));
+    assert!(mixed.ends_with(REMEDY), "{mixed}");
+    let rows = refusal(|job| {
+        let rows = numbers(job).join_table(timed(job), |n| n, |n| n, |n, _| n);
+        counted(rows, windows);
+    });
+    assert!(rows.ends_with(REMEDY), "{rows}");
+    let bad = refusal(|job| {
+        let (_, bad) = job.source_with_bad(Nexmark::events(10));
+        bad.window(windows).aggregate(|rows| rows.count()).sink(Discard);
+    });
+    assert!(bad.ends_with(REMEDY), "{bad}");
+}
+
+#[test]
+fn all_that_lacks_event_times_is_said_once() {
+    let error = refusal(|job| {
+        let first = numbers(job).named("first").window(Tumbling::of(1.seconds()));
+        let counts = first.aggregate(|ns| ns.count()).map(|count| count.value);
+        counted(counts.named("behind the first"), Tumbling::of(2.seconds()));
+        let other = numbers(job).named("other").window(Session::gap(1.seconds()));
+        other.aggregate(|ns| ns.count()).sink(Discard);
+    });
+    let expected = format!(
+        "job refused: 2 things are wrong: (1) first: its stream has no {REMEDY}; (2) other: its \
+         stream has no {REMEDY}"
+    );
+    assert_eq!(error, expected);
+}
+
+/// Ten numbers, each with its time.
+struct Punctual(u64);
+
+impl Source for Punctual {
+    type Record = u64;
+    fn name(&self) -> String {
+        "punctual".into()
+    }
+    fn has_event_times(&self) -> bool {
+        true
+    }
+    fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<u64>>>> {
+        Ok(vec![Box::new(Punctual(self.0))])
+    }
+}
+
+impl Split<u64> for Punctual {
+    fn poll(&mut self, feed: &mut Feed<'_, u64>) -> Result<Progress> {
+        self.0 += 1;
+        feed.push_at(Timestamp::from_millis(self.0 as i64), self.0)?;
+        Ok(if self.0 == 10 { Progress::Done } else { Progress::Busy })
+    }
+}
+
+#[test]
+fn sources_that_give_event_times_need_no_more() {
+    let (sink, counts) = Collect::new();
+    let job = Job::new("punctual").shards(2);
+    let windows = job.source(Punctual(0)).window(Tumbling::of(5.millis()));
+    windows.aggregate(|ns| ns.count()).map(|count| count.value).sink(sink);
+    job.run().unwrap();
+    assert_eq!(counts.sorted(), [1, 4, 5]);
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    runs(|job| timed(job).sink(RecordLog::write(&log)));
+    let logs = log.join("*.tlog").to_str().unwrap().to_owned();
+    runs(|job| counted(job.source(RecordLog::read::<u64>(&logs)), Tumbling::of(1.seconds())));
+    let window = |events: Stream<thalweg::connector::nexmark::Event>| {
+        events.window(Tumbling::of(1.seconds())).aggregate(|ns| ns.count()).sink(Discard);
+    };
+    runs(|job| window(job.source(Nexmark::events(100))));
+    runs(|job| window(job.source(Nexmark::events(100).record(2).unwrap())));
+}
+
+#[test]
+fn windows_of_no_length_are_refused() {
+    let (none, some) = (0.seconds(), 1.seconds());
+    let span = |windows: &dyn Fn(&Job), what: &str| {
+        let expected = format!(
+            "job refused: window: the {what} is less than a microsecond; give a span such as \
+             1.seconds()"
+        );
+        assert_eq!(refusal(windows), expected);
+    };
+    let length = "length of the windows";
+    span(&|job| counted(timed(job), Tumbling::of(none)), length);
+    span(&|job| counted(timed(job), Tumbling::of(none).offset(some)), length);
+    span(&|job| counted(timed(job), Tumbling::of(std::time::Duration::from_nanos(999))), length);
+    span(&|job| counted(timed(job), Sliding::of(none, some)), length);
+    span(&|job| counted(timed(job), Sliding::of(some, none).offset(some)), "slide of the windows");
+    span(&|job| counted(timed(job), Cumulating::of(none, some)), length);
+    span(&|job| counted(timed(job), Cumulating::of(some, none)), "step of the windows");
+    span(&|job| counted(timed(job), Session::gap(none)), "gap between sessions");
+    let every = Global::trigger(Trigger::every(none));
+    span(&|job| counted(timed(job), every), "span between results");
+    let hour = Tumbling::of(1.hours());
+    let early = "span between early results";
+    span(
+        &|job| {
+            let windows = timed(job).window(hour).early_every(none);
+            windows.aggregate(|ns| ns.count()).sink(Discard);
+        },
+        early,
+    );
+    span(
+        &|job| {
+            let windows = timed(job).window(hour).early_after(none);
+            windows.aggregate(|ns| ns.count()).sink(Discard);
+        },
+        early,
+    );
+    let joined = refusal(|job| {
+        let pairs = pairs(timed(job), timed(job)).window(Tumbling::of(none));
+        pairs.inner(|l, _| l).sink(Discard);
+    });
+    assert!(joined.starts_with("job refused: window join: the length of the windows"), "{joined}");
+}
+
+#[test]
+fn windows_of_no_records_are_refused() {
+    let count = |windows: &dyn Fn(&Job), what: &str| {
+        let expected = format!("job refused: window: the {what} is 0 records; give at least 1");
+        assert_eq!(refusal(windows), expected);
+    };
+    count(&|job| counted(numbers(job), CountWindow::of(0)), "size of the windows");
+    count(&|job| counted(numbers(job), CountWindow::sliding(2, 0)), "slide of the windows");
+    let every = Global::trigger(Trigger::every_n(0));
+    count(&|job| counted(numbers(job), every), "number of records between results");
+}
+
+#[test]
+fn lack_of_event_times_and_of_length_are_said_together() {
+    let error = refusal(|job| counted(numbers(job), Tumbling::of(0.seconds())));
+    assert!(error.contains("2 things are wrong: (1) window: its stream has no"), "{error}");
+    assert!(error.contains("; (2) window: the length of the windows is less"), "{error}");
+}
