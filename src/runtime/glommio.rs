@@ -1,14 +1,16 @@
 //! Shards on glommio executors: one a core, with an io_uring of its own.
 
 use std::io;
+use std::panic::catch_unwind;
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use core_affinity::CoreId;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
-use super::{Alive, Shard, Shared, Turn};
+use super::{Alive, Executor, Shard, Shared, Turn, threads};
 use crate::error::{Error, Kind};
 use crate::sys::probe::io_uring;
 
@@ -18,35 +20,31 @@ const TURNS: u32 = 64;
 /// Memory that the executor registers for direct I/O; the shards do none yet.
 const IO_MEMORY_BYTES: usize = 64 << 10;
 
-/// Whether an executor can be made here; tried once a process, on a thread that ends with it.
+/// Whether an executor can be made here; asked once a process. No executor is made to find out: to
+/// make one and end it takes longer than 400,000 events take through a stateless query.
 pub(super) fn probe() -> Result<(), String> {
     static PROBED: OnceLock<Result<(), String>> = OnceLock::new();
-    let attempt = || {
-        // Glommio ends the process where an operation that it wants is missing: ask first.
-        io_uring()?;
-        executor()?.run(async {});
-        Ok(())
-    };
-    let probed = || {
-        let thread = std::thread::Builder::new().name("probe-io-uring".into()).spawn(attempt);
-        let joined = thread.map(JoinHandle::join).map_err(|error| error.to_string())?;
-        joined.map_err(|_| "glommio panicked".to_owned())?
-    };
-    PROBED.get_or_init(probed).clone()
+    // Glommio ends the process where an operation that it wants is missing: ask first.
+    PROBED.get_or_init(io_uring).clone()
 }
 
 /// An executor on whatever core this thread is pinned to. Glommio would pin it, too, but reads the
 /// machine's topology four times for that, some 180 system calls.
 fn executor() -> Result<LocalExecutor, String> {
-    let builder = LocalExecutorBuilder::new(Placement::Unbound).io_memory(IO_MEMORY_BYTES);
-    builder.make().map_err(|error| error.to_string())
+    let made = catch_unwind(|| {
+        let builder = LocalExecutorBuilder::new(Placement::Unbound).io_memory(IO_MEMORY_BYTES);
+        builder.make().map_err(|error| error.to_string())
+    });
+    made.unwrap_or_else(|_| Err("it panicked".to_owned()))
 }
 
-/// Runs a shard to its end on a thread of its own.
+/// Runs a shard to its end on a thread of its own. Where no executor can be made although the
+/// probe said so, the thread drives the shard itself, unless glommio was asked for by name.
 pub(super) fn spawn(
     shard: Shard,
     shared: Alive,
     core: Option<CoreId>,
+    asked: Executor,
 ) -> io::Result<JoinHandle<()>> {
     let name = format!("shard-{}", shard.number());
     std::thread::Builder::new().name(name).spawn(move || {
@@ -55,6 +53,10 @@ pub(super) fn spawn(
         }
         match executor() {
             Ok(executor) => executor.run(drive(shard, &shared)),
+            Err(_) if asked == Executor::Auto => {
+                shared.plain.store(true, Relaxed);
+                threads::drive(shard, &shared);
+            }
             Err(why) => shared.fail(Error::new(Kind::Io, format!("glommio: {why}"))),
         }
     })

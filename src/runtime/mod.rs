@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     /// A shard has failed: all leave at once.
     failed: AtomicBool,
     error: Mutex<Option<Error>>,
+    /// A shard runs on a plain thread although glommio was chosen.
+    plain: AtomicBool,
     bells: Bells,
     /// How many shards' threads there are.
     alive: Mutex<usize>,
@@ -139,9 +141,9 @@ impl Running {
         let seats: Vec<Seat> = (0..shards).map(seat).collect();
         let layout = plan.lay_out(&seats).map_err(context)?;
         let watched = watch(&layout.shards);
-        let (failed, error) = (AtomicBool::new(false), Mutex::new(None));
-        let (alive, ended) = (Mutex::new(0), Condvar::new());
-        let shared = Arc::new(Shared { stop, failed, error, bells, alive, ended });
+        let (failed, plain) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (error, alive, ended) = (Mutex::new(None), Mutex::new(0), Condvar::new());
+        let shared = Arc::new(Shared { stop, failed, error, plain, bells, alive, ended });
         if config.stop_on_ctrl_c {
             interrupt::stop_on_ctrl_c(&shared).map_err(context)?;
         }
@@ -160,7 +162,7 @@ impl Running {
             let shard = Shard::new(seat, nodes, config.idle, cores.len().max(1));
             let alive = Alive::new(&shared);
             let spawned = match executor {
-                Executor::Glommio => glommio::spawn(shard, alive, core),
+                Executor::Glommio => glommio::spawn(shard, alive, core, config.executor),
                 Executor::Auto | Executor::Threads => threads::spawn(shard, alive, core),
             };
             match spawned {
@@ -211,10 +213,11 @@ impl Running {
                 bad: sum(|c| c.bad.get()),
             }
         };
+        let plain = self.shared.plain.load(Relaxed);
         Report {
             job: self.job.clone(),
             shards: self.shards,
-            executor: self.executor,
+            executor: if plain { Executor::Threads } else { self.executor },
             elapsed: self.started.elapsed(),
             stopped: self.shared.is_stopped(),
             operators: self.watched.iter().map(operator).collect(),

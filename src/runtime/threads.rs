@@ -22,7 +22,7 @@ pub(super) fn spawn(
     })
 }
 
-fn drive(mut shard: Shard, shared: &Shared) {
+pub(super) fn drive(mut shard: Shard, shared: &Shared) {
     while !shared.has_failed() {
         match shard.turn() {
             Ok(Turn::Done) => return,
