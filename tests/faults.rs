@@ -123,7 +123,7 @@ fn at(n: u64) -> Timestamp {
 
 #[test]
 fn a_panic_names_all_whose_code_it_may_have_been() {
-    let odd = |n: u64| if n == 7_001 { panic!("odd one") } else { n % 2 == 0 };
+    let odd = |n: u64| if n == 7_001 { panic!("odd one") } else { n.is_multiple_of(2) };
     fails(&[": sink discard or a closure before it (map, filter): panicked: odd one"], |job| {
         job.source(Counter::to(10_000)).map(|n| n + 1).filter(odd).sink(Discard);
     });
