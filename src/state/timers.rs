@@ -1,6 +1,6 @@
 //! Timers of keys: wake-ups in the order of time.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use crate::time::Timestamp;
@@ -108,7 +108,7 @@ impl<K> Timers<K> {
             }
         }
         if first {
-            self.due.sort_unstable_by_key(|timer| std::cmp::Reverse(timer.order()));
+            self.due.sort_unstable_by_key(|timer| Reverse(timer.order()));
         }
     }
 }
