@@ -12,7 +12,7 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::{Alive, Executor, Shard, Shared, Turn, threads};
 use crate::error::{Error, Kind};
-use crate::sys::probe::io_uring;
+use crate::sys::probe::{announce_barriers, io_uring};
 
 /// Turns between two looks of the executor at its io_uring.
 const TURNS: u32 = 64;
@@ -25,7 +25,12 @@ const IO_MEMORY_BYTES: usize = 64 << 10;
 pub(super) fn probe() -> Result<(), String> {
     static PROBED: OnceLock<Result<(), String>> = OnceLock::new();
     // Glommio ends the process where an operation that it wants is missing: ask first.
-    PROBED.get_or_init(io_uring).clone()
+    let probe = || {
+        io_uring()?;
+        announce_barriers();
+        Ok(())
+    };
+    PROBED.get_or_init(probe).clone()
 }
 
 /// An executor on whatever core this thread is pinned to. Glommio would pin it, too, but reads the
