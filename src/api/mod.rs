@@ -171,7 +171,8 @@ impl Job {
     ///
     /// # Errors
     /// What can be found wrong before the first record flows: no source or no sink, a missing file,
-    /// a directory that can't be written, a number of shards that is out of range.
+    /// a directory that can't be written, a window on a stream without event times or of no length,
+    /// a number of shards that is out of range.
     ///
     /// ```
     /// use thalweg::prelude::*;

@@ -17,6 +17,11 @@ pub use csv::{CsvReader, CsvText, Row};
 pub use json::{JsonText, read_json};
 
 /// A record type that can be read from text: [`record!`](crate::record!) makes them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be read from CSV or JSON",
+    label = "not a record that can be read from text",
+    note = "declare it with `record! {{ struct Bid {{ price: u64 }} }}`, which says how"
+)]
 pub trait FromText: crate::record::Record + serde::de::DeserializeOwned {}
 
 impl<R: crate::record::Record + serde::de::DeserializeOwned> FromText for R {}

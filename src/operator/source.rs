@@ -60,7 +60,8 @@ pub trait Source: Send + 'static {
 
     /// Whether its records come with event times of their own ([`Feed::push_at`],
     /// [`Feed::lend_batch`], [`Feed::batch`]). It gives no watermarks: what is behind it knows that
-    /// a time has passed only when the source has ended, or after `event_time`.
+    /// a time has passed only when the source has ended, or after `event_time`. Behind a source
+    /// that does not say so, whatever needs event times is refused when the job starts.
     fn has_event_times(&self) -> bool {
         false
     }
@@ -158,7 +159,8 @@ impl<'a, R: Record> Feed<'a, R> {
         self.push_at(Timestamp::MIN, view)
     }
 
-    /// Feeds a record with its event time.
+    /// Feeds a record with its event time; the source says that it does
+    /// ([`Source::has_event_times`]).
     ///
     /// # Errors
     /// What the operators that follow fail with.

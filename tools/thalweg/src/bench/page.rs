@@ -54,8 +54,14 @@ impl Report {
         self.facts_in_lines("- ") + &format!("\n{table}\n\n{}\n", self.verdict())
     }
 
-    /// Whether all results are right, or which are not.
+    /// Whether all queries ran and all results are right, or which are not.
     fn verdict(&self) -> String {
+        let (all, asked) = (self.rows.len(), self.queries);
+        let right = self.right();
+        if all < asked { format!("only {all} of {asked} queries ran; {right}") } else { right }
+    }
+
+    fn right(&self) -> String {
         let all = self.rows.len();
         let bad = |row: &Row| match (row.digest_ok, &row.error) {
             (true, None) => None,
@@ -213,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_last_line_says_whether_all_is_right() {
-        let last = |report: &Report| report.verdict();
+        let last = |report: &Report| report.right();
         let mut report = report();
         let [good, bad, clock, mut gone] = report.rows.clone().try_into().expect("four rows");
         assert_eq!(last(&report), "1 of 4 results not right: q7 wrong");
@@ -231,5 +237,14 @@ mod tests {
         assert_eq!(last(&report), "1 of 1 results not right: q7 failed");
         report.rows.clear();
         assert_eq!(last(&report), "no results");
+    }
+
+    #[test]
+    fn the_last_line_says_when_not_all_queries_ran() {
+        let mut report = report();
+        assert_eq!(report.verdict(), "1 of 4 results not right: q7 wrong");
+        report.rows.truncate(1);
+        let expected = "only 1 of 4 queries ran; the result is right: the same digest in every run";
+        assert_eq!(report.verdict(), expected);
     }
 }

@@ -22,6 +22,8 @@ pub struct Report {
     pub executor: String,
     /// What the queries read.
     pub input: Input,
+    /// How many queries were asked for; more than there are rows until all have run.
+    pub queries: usize,
     /// One for each query.
     pub rows: Vec<Row>,
 }
@@ -276,7 +278,8 @@ pub(super) mod tests {
         };
         let gone = Row { times: None, digest: None, ..row("q13") };
         let rows = vec![row("q5"), bad, clock, gone];
-        Report { machine, shards: 2, executor: "glommio".to_owned(), input, rows }
+        let (executor, queries) = ("glommio".to_owned(), rows.len());
+        Report { machine, shards: 2, executor, input, queries, rows }
     }
 
     #[test]
@@ -293,6 +296,7 @@ pub(super) mod tests {
         let text = report().render(Format::Json).expect("JSON");
         let value: serde_json::Value = serde_json::from_str(&text).expect("JSON again");
         assert_eq!(value["machine"]["commit"], "abc1234");
+        assert_eq!(value["queries"], 4);
         assert_eq!(value["rows"][0]["digest"], "0123456789abcdef");
         assert_eq!(value["rows"][1]["digest_ok"], false);
         assert!(value["rows"][0]["cpu_percent"].is_null());

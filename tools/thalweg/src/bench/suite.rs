@@ -53,6 +53,7 @@ impl Suite {
             shards: self.setup.shards,
             executor: self.setup.executor.to_string(),
             input: self.input.facts.clone(),
+            queries: 0,
             rows: Vec::new(),
         }
     }
@@ -65,6 +66,7 @@ impl Suite {
         report: &mut Report,
         save: impl Fn(&Report) -> anyhow::Result<()>,
     ) -> anyhow::Result<End> {
+        report.queries = queries.len();
         for query in queries {
             let measured = Measured::of(self, query);
             if let Some(row) = measured.row() {

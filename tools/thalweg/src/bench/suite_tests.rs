@@ -206,4 +206,5 @@ fn an_interrupt_ends_the_suite_with_the_results_so_far() {
     assert_eq!(end, End::Interrupted);
     let names: Vec<&str> = report.rows.iter().map(|row| row.query.as_str()).collect();
     assert_eq!(names, ["good"]);
+    assert_eq!(report.queries, 3);
 }
