@@ -6,7 +6,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use thalweg::operator::OnBadRecord;
 use thalweg::prelude::*;
 
 record! {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use thalweg::error::Kind;
-use thalweg::operator::{Feed, OnBadRecord, Progress, Sink, Source, Split, Writer};
+use thalweg::operator::{Feed, Progress, Sink, Source, Split, Writer};
 use thalweg::prelude::*;
 
 /// How a job ended; fails when it does not end.
