@@ -179,7 +179,8 @@ impl<R: Record, P: Partition<R>> Lifecycle for Exchange<R, P> {
             return Ok(Progress::Done);
         }
         self.waits = false;
-        let mut progress = Progress::Idle;
+        // Who makes room rings.
+        let mut progress = Progress::Parked;
         for shard in 0..self.lanes.len() {
             let before = self.lanes[shard].waiting.len();
             self.push(shard);
@@ -294,7 +295,7 @@ impl Operator for Inbox {
         if self.from.iter().all(|arrival| arrival.finished) {
             return Ok(Progress::Done);
         }
-        let mut progress = Progress::Idle;
+        let mut progress = Progress::Parked;
         self.next = (self.next + 1) % self.from.len();
         for i in 0..self.from.len() {
             let sender = (self.next + i) % self.from.len();
@@ -310,7 +311,7 @@ impl Operator for Inbox {
             return Ok(Progress::Done);
         }
         let much = self.unsent >= FLUSH_BATCHES * self.from.len() as u32;
-        if much || (self.unsent > 0 && progress == Progress::Idle) {
+        if much || (self.unsent > 0 && progress == Progress::Parked) {
             self.unsent = 0;
             out.flush()?;
         }

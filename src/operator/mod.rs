@@ -62,8 +62,10 @@ use crate::time::Watermark;
 pub enum Progress {
     /// Something was done, and there may be more.
     Busy,
-    /// Nothing to do at the moment.
+    /// Nothing to do at the moment; only a look can tell when there is.
     Idle,
+    /// Nothing to do until the shard's bell rings.
+    Parked,
     /// There will never be more.
     Done,
 }

@@ -59,6 +59,11 @@ impl<R: Record> SourceNode<R> {
             Ok(progress)
         });
         out.counters().bad.add(bad);
+        // Splits have no bell.
+        let progress = progress.map(|given| match given {
+            Progress::Parked => Progress::Idle,
+            given => given,
+        });
         progress.map_err(|error| {
             let context = format!("split {}, offset {}", reader.number, reader.split.offset());
             error.within(context)
@@ -75,7 +80,7 @@ impl<R: Record> SourceNode<R> {
                 reader.silent = None;
                 SplitState::Active
             }
-            Progress::Idle => {
+            Progress::Idle | Progress::Parked => {
                 let silent = reader.silent.get_or_insert_with(Instant::now).elapsed();
                 let long = silent > Duration::from_micros(idle_us.unsigned_abs());
                 if long { SplitState::Idle } else { reader.state }

@@ -40,6 +40,8 @@ pub enum Turn {
 
 /// Sleeps grow to this: sources that can't ring are looked at 25 times a second.
 const NAP_MAX: Duration = Duration::from_millis(40);
+/// And to this where whoever brings work rings the bell.
+const PARKED_MAX: Duration = Duration::from_secs(1);
 const NAP_MIN: Duration = Duration::from_micros(50);
 
 impl Shard {
@@ -89,12 +91,13 @@ impl Shard {
                 self.nap = NAP_MIN;
                 Turn::Again
             }
-            Progress::Idle => match self.idler.idle() {
+            Progress::Idle | Progress::Parked => match self.idler.idle() {
                 Rest::Spin => Turn::Spin,
                 Rest::Yield => Turn::Yield,
                 Rest::Park => {
                     let nap = self.nap;
-                    self.nap = (nap * 2).min(NAP_MAX);
+                    let longest = if progress == Progress::Idle { NAP_MAX } else { PARKED_MAX };
+                    self.nap = (nap * 2).min(longest);
                     Turn::Sleep(nap)
                 }
             },
@@ -113,8 +116,9 @@ impl Shard {
         for index in (0..self.nodes.len()).rev() {
             match self.poll(index)? {
                 Progress::Busy => total = Progress::Busy,
-                Progress::Idle if total == Progress::Done => total = Progress::Idle,
-                Progress::Idle | Progress::Done => {}
+                Progress::Idle if total != Progress::Busy => total = Progress::Idle,
+                Progress::Parked if total == Progress::Done => total = Progress::Parked,
+                Progress::Idle | Progress::Parked | Progress::Done => {}
             }
         }
         let ended = std::mem::replace(&mut self.ended, total == Progress::Done);
@@ -133,7 +137,7 @@ impl Shard {
     fn poll(&mut self, index: usize) -> Result<Progress> {
         for behind in &self.behind[index] {
             if !self.nodes[*behind].operator.ready() {
-                return Ok(Progress::Idle);
+                return Ok(Progress::Parked);
             }
         }
         Output::enter(&mut self.nodes, index, &self.trace, |node, out| node.poll(out))

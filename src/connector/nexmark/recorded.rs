@@ -161,7 +161,7 @@ mod tests {
             feed.flush().unwrap();
             match progress {
                 Progress::Busy => {}
-                Progress::Idle => thread::yield_now(),
+                Progress::Idle | Progress::Parked => thread::yield_now(),
                 Progress::Done => break,
             }
         }
