@@ -397,3 +397,27 @@ fn a_short_side_does_not_close_the_windows_of_a_long_one() {
         assert_eq!((rows.len(), late), (20_000, 0), "{shards} shards");
     }
 }
+
+/// The watermark of a split is `DISORDER` behind its newest record.
+#[test]
+fn late_records_meet_what_the_window_holds() {
+    let events = |times: &[i64]| -> Vec<Event> {
+        let event = |(id, at): (u64, &i64)| Event { key: 0, at: Timestamp::from_micros(*at), id };
+        (1..).zip(times).map(event).collect()
+    };
+    // The window of 2 ends at 10: the first 2 comes at 25, the second one at 35.
+    let (left, right) = (events(&[1, 30, 2, 40, 2]), events(&[40, 4]));
+    for shards in [1, 2, 4, 8] {
+        let join = |job: &Job, lateness: u64| {
+            timed!(job, left, 1)
+                .join(timed!(job, right, 1))
+                .window(Tumbling::of(10.micros()))
+                .allowed_lateness(lateness.micros())
+                .full(|l, r| (id(l), id(r)))
+        };
+        let (rows, late) = run(shards, |job, _| join(job, 25), 1);
+        assert_eq!((rows, late), (vec![(1, 0), (2, 0), (3, 0), (4, 1)], 2), "{shards} shards");
+        let (rows, late) = run(shards, |job, _| join(job, 26), 1);
+        assert_eq!((rows, late), (vec![(1, 2), (2, 0), (3, 2), (4, 1), (5, 2)], 0));
+    }
+}
