@@ -274,13 +274,19 @@ impl Inbox {
     fn advance(&mut self, out: &mut Output<'_>) -> Result {
         let from = || self.from.iter().map(|arrival| (arrival.watermark, arrival.idle));
         let (low, idle) = (least(from()), all_idle(from()));
+        // That it is idle no longer comes first: of inputs that are all idle the newest watermark
+        // counts, and one that has just ended would close what the other still has records for.
+        if self.idle && !idle {
+            self.idle = false;
+            out.idle(false)?;
+        }
         if low > self.told {
             self.told = low;
             out.watermark(low)?;
         }
-        if idle != self.idle {
-            self.idle = idle;
-            out.idle(idle)?;
+        if idle && !self.idle {
+            self.idle = true;
+            out.idle(true)?;
         }
         Ok(())
     }
