@@ -5,8 +5,9 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use support::{Deal, Gathered};
 use thalweg::operator::{Feed, Progress, Source, Split};
@@ -289,7 +290,7 @@ fn a_shard_whose_splits_are_idle_holds_no_other_back() {
         let running = job.start().unwrap();
         // All but the last window, which nothing closes.
         let expected = naive(&bids_until_9_s()).len();
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while results.lock().unwrap().len() < expected {
             assert!(begun.elapsed() < 30.seconds(), "{shards} shards: windows stay open");
             std::thread::sleep(1.millis());
@@ -307,4 +308,63 @@ fn a_shard_whose_splits_are_idle_holds_no_other_back() {
 
 fn bids_until_9_s() -> Vec<Bid> {
     bids(900)
+}
+
+/// Splits that give numbers, each so many milliseconds after the job's start.
+struct Timetable(Vec<Vec<(u64, u64)>>);
+
+struct TimetableSplit {
+    begun: Option<Instant>,
+    left: VecDeque<(u64, u64)>,
+}
+
+impl Source for Timetable {
+    type Record = u64;
+    fn name(&self) -> String {
+        "timetable".into()
+    }
+    fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<u64>>>> {
+        let split = |left: &Vec<_>| TimetableSplit { begun: None, left: left.clone().into() };
+        Ok(self.0.iter().map(|left| Box::new(split(left)) as _).collect())
+    }
+}
+
+impl Split<u64> for TimetableSplit {
+    fn poll(&mut self, feed: &mut Feed<'_, u64>) -> Result<Progress> {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        // What is due, and in the same look that nothing more is.
+        while let Some((due, number)) = self.left.front() {
+            if begun.elapsed() < due.millis() {
+                return Ok(Progress::Idle);
+            }
+            feed.push(*number)?;
+            self.left.pop_front();
+        }
+        Ok(Progress::Done)
+    }
+}
+
+#[test]
+fn a_join_keeps_what_comes_back_from_idle_when_the_others_have_ended() {
+    for shards in [1, 2, 4] {
+        let job = Job::new("back").shards(shards).idle_after(150.millis());
+        let (sink, pairs) = Collect::new();
+        // The first split falls silent, the second ends meanwhile, the first goes on.
+        let splits = vec![vec![(0, 1), (800, 60), (900, 61)], vec![(0, 2), (300, 13)]];
+        let numbers = job
+            .source(Timetable(splits))
+            .event_time(|n| Timestamp::from_millis(n as i64), 0.seconds())
+            .settle();
+        let other = numbers.clone().key_by(|_| 1_u64);
+        numbers
+            .key_by(|_| 1_u64)
+            .join(other)
+            .window(Tumbling::of(10.millis()))
+            .inner(|left, right| (left, right))
+            .sink(sink);
+        job.run().unwrap();
+        let together = [(1, 1), (1, 2), (2, 1), (2, 2), (13, 13)];
+        let back = [(60, 60), (60, 61), (61, 60), (61, 61)];
+        assert_eq!(pairs.sorted(), [&together[..], &back[..]].concat(), "{shards} shards");
+    }
 }
