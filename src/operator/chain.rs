@@ -8,7 +8,9 @@ use std::marker::PhantomData;
 
 use super::quiet::{all_idle, least};
 use super::{Emit, SplitState};
+use crate::error::Result;
 use crate::record::Record;
+use crate::state::{Loader, Saver};
 use crate::time::{Timestamp, Watermark, span};
 
 /// When a record happened, and how far event time had come when it arrived.
@@ -72,6 +74,25 @@ pub trait Chain: Clone + Send + 'static {
     /// Whether it is silent for long, given whether its input is.
     fn is_idle(&self, input: bool) -> bool {
         input
+    }
+
+    /// Saves how far event time has come, for the step's input port `input`. What closures
+    /// remember is theirs: it is not saved.
+    ///
+    /// # Errors
+    /// That it can't be.
+    fn save(&self, input: usize, to: &mut Saver) -> Result {
+        let _ = (input, to);
+        Ok(())
+    }
+
+    /// Takes up what was saved.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn load(&mut self, input: usize, from: &Loader<'_>) -> Result {
+        let _ = (input, from);
+        Ok(())
     }
 }
 
@@ -246,6 +267,12 @@ macro_rules! forward {
         }
         fn is_idle(&self, input: bool) -> bool {
             self.chain.is_idle(input)
+        }
+        fn save(&self, input: usize, to: &mut Saver) -> Result {
+            self.chain.save(input, to)
+        }
+        fn load(&mut self, input: usize, from: &Loader<'_>) -> Result {
+            self.chain.load(input, from)
         }
     };
 }
@@ -491,5 +518,34 @@ where
 
     fn is_idle(&self, input: bool) -> bool {
         input || all_idle(self.marks())
+    }
+
+    fn save(&self, input: usize, to: &mut Saver) -> Result {
+        // Of two in a chain the last one counts.
+        to.part::<(u32, Timestamp)>(format!("newest of input {input}"), |part| {
+            for (split, (newest, _)) in (0_u32..).zip(&self.splits) {
+                if newest.at > i64::MIN + self.disorder {
+                    part.put((split, Timestamp::from_micros(newest.at)));
+                }
+            }
+        })
+    }
+
+    fn load(&mut self, input: usize, from: &Loader<'_>) -> Result {
+        let (own, same) = (from.shard(), from.were() == from.shards());
+        let mut marks: Vec<(u32, Timestamp)> = Vec::new();
+        from.part(&format!("newest of input {input}"), |shard, _, mark: (u32, Timestamp)| {
+            if !same || shard == own {
+                marks.push(mark);
+            }
+        })?;
+        // Behind an exchange each shard has a mark of each shard: the least holds for all.
+        marks.sort_unstable();
+        marks.dedup_by_key(|(split, _)| *split);
+        for (split, at) in marks {
+            self.grow(split as usize);
+            self.splits[split as usize].0.see(at);
+        }
+        Ok(())
     }
 }

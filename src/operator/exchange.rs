@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_utils::CachePadded;
 
+use super::fused::remembers_nothing;
 use super::quiet::{all_idle, least};
 use super::{Lifecycle, Operator, Output, Partition, Progress, Seat, Stage, Stamp};
 use crate::error::{Error, Kind, Result};
@@ -32,6 +33,8 @@ pub enum Packet {
     Watermark(Watermark),
     /// The sender is silent for long; its next packet, whatever it is, says that it is so no more.
     Idle,
+    /// What follows belongs to the epoch after this one.
+    Barrier(u64),
     /// The sender has ended.
     Finish,
 }
@@ -58,6 +61,8 @@ pub struct Arrival {
     watermark: Watermark,
     idle: bool,
     finished: bool,
+    /// The last epoch whose barrier came.
+    epoch: u64,
 }
 
 /// All ways of one exchange: the lanes and the inbox of each shard.
@@ -73,8 +78,14 @@ pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
             let (waiting, told) = (VecDeque::new(), Timestamp::MIN);
             let reached = reached.clone();
             all[from].0.push(Lane { ring: packets, home, waiting, told, reached });
-            let (watermark, idle, finished) = (Timestamp::MIN, false, false);
-            all[to].1.push(Arrival { ring: arriving, home: empties, watermark, idle, finished });
+            all[to].1.push(Arrival {
+                ring: arriving,
+                home: empties,
+                watermark: Timestamp::MIN,
+                idle: false,
+                finished: false,
+                epoch: 0,
+            });
         }
     }
     let inbox = |(shard, from)| Inbox {
@@ -86,6 +97,7 @@ pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
         idle: false,
         next: 0,
         unsent: 0,
+        epoch: 0,
     };
     let all = all.into_iter().enumerate();
     all.map(|(shard, (lanes, from))| (lanes, inbox((shard, from)))).collect()
@@ -212,6 +224,15 @@ impl<R: Record, P: Partition<R>> Lifecycle for Exchange<R, P> {
         !self.waits
     }
 
+    fn barrier(&mut self, epoch: u64, out: &mut Output<'_>) -> Result {
+        self.flush(out)?;
+        (0..self.lanes.len()).for_each(|shard| self.send(shard, Packet::Barrier(epoch)));
+        // For what leaves on this shard.
+        out.barrier(epoch)
+    }
+
+    remembers_nothing!();
+
     fn reached(&self) -> Watermark {
         let reached = self.lanes.first().into_iter().flat_map(|lane| lane.reached.iter());
         let most = reached.map(|told| told.load(Relaxed)).max();
@@ -266,11 +287,16 @@ pub struct Inbox {
     next: usize,
     /// Packets since the operators behind last sent what they hold back.
     unsent: u32,
+    epoch: u64,
 }
 
 impl Inbox {
     fn take(&mut self, sender: usize, out: &mut Output<'_>) -> Result<bool> {
         let arrival = &mut self.from[sender];
+        if arrival.epoch > self.epoch {
+            // The others have not delivered this barrier.
+            return Ok(false);
+        }
         let Some(packet) = arrival.ring.pop() else {
             if arrival.ring.is_closed() && !arrival.finished && arrival.ring.is_empty() {
                 let what = format!("shard {sender} left without ending its stream");
@@ -278,9 +304,13 @@ impl Inbox {
             }
             return Ok(false);
         };
-        arrival.idle = matches!(packet, Packet::Idle);
+        match packet {
+            Packet::Barrier(_) => {}
+            _ => arrival.idle = matches!(packet, Packet::Idle),
+        }
         match packet {
             Packet::Idle => (),
+            Packet::Barrier(epoch) => arrival.epoch = epoch,
             Packet::Frame(Frame { watermark, mut payload }) => {
                 out.dispatch(0, &payload.batch().from_split(sender as u32))?;
                 payload.clear();
@@ -314,7 +344,18 @@ impl Inbox {
             self.idle = true;
             out.idle(true)?;
         }
-        Ok(())
+        self.align(out)
+    }
+
+    /// Hands a barrier on that all have delivered that have not ended.
+    fn align(&mut self, out: &mut Output<'_>) -> Result {
+        let live = self.from.iter().filter(|arrival| !arrival.finished);
+        let epoch = live.map(|arrival| arrival.epoch).min();
+        let Some(epoch) = epoch.filter(|epoch| *epoch > self.epoch) else {
+            return Ok(());
+        };
+        self.epoch = epoch;
+        out.barrier(epoch)
     }
 }
 
@@ -322,6 +363,8 @@ impl Operator for Inbox {
     fn process(&mut self, _: usize, _: &Batch<'_>, _: &mut Output<'_>) -> Result {
         Err(Error::new(Kind::Internal, "an inbox has no input port"))
     }
+
+    remembers_nothing!();
 
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
         if self.from.iter().all(|arrival| arrival.finished) {

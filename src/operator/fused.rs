@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::quiet::{all_idle, least};
-use super::{Chain, Lead, Operator, Output, Progress, Push, Seat, SplitState, Stamp};
+use super::{Chain, Lead, Operator, Output, Progress, Push, Seat, SplitState, Stamp, not_saved};
 use crate::error::Result;
 use crate::record::{Batch, Record};
+use crate::state::{Loader, Saver};
 use crate::time::{Timestamp, Watermark};
 
 /// What an operator's work is told besides records. All have a default that does nothing or
@@ -72,7 +73,52 @@ pub trait Lifecycle: Send + 'static {
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
         out.finish()
     }
+    /// See [`Operator::settle`].
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        let _ = out;
+        Ok(())
+    }
+    /// See [`Operator::barrier`].
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn barrier(&mut self, epoch: u64, out: &mut Output<'_>) -> Result {
+        out.barrier(epoch)
+    }
+    /// See [`Operator::save`].
+    ///
+    /// # Errors
+    /// That it can't be.
+    fn save(&mut self, to: &mut Saver) -> Result {
+        let _ = to;
+        Err(not_saved())
+    }
+    /// See [`Operator::load`].
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        let _ = from;
+        Err(not_saved())
+    }
 }
+
+/// For what remembers nothing from one batch to the next, or nothing that results depend on: there
+/// is nothing to save.
+macro_rules! remembers_nothing {
+    () => {
+        fn save(&mut self, _: &mut $crate::state::Saver) -> $crate::error::Result {
+            Ok(())
+        }
+        fn load(&mut self, _: &$crate::state::Loader<'_>) -> $crate::error::Result {
+            Ok(())
+        }
+    };
+}
+pub(crate) use remembers_nothing;
 
 /// The work of an operator on the records of input port `PORT`.
 pub trait Stage<R: Record, const PORT: usize = 0>: Lifecycle {
@@ -247,6 +293,20 @@ impl<C: Chain, S: Stage<C::Out>> Operator for Fused<C, S> {
         self.head.end();
         self.stage.finish(out)
     }
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        self.stage.settle(out)
+    }
+    fn barrier(&mut self, epoch: u64, out: &mut Output<'_>) -> Result {
+        self.stage.barrier(epoch, out)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        self.head.chain.save(to.input(0), to)?;
+        self.stage.save(to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.head.chain.load(from.input(0), from)?;
+        self.stage.load(from)
+    }
 }
 
 /// The operator made of two chains and a stage with two input ports.
@@ -366,5 +426,21 @@ where
         self.heads.0.end();
         self.heads.1.end();
         self.stage.finish(out)
+    }
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        self.stage.settle(out)
+    }
+    fn barrier(&mut self, epoch: u64, out: &mut Output<'_>) -> Result {
+        self.stage.barrier(epoch, out)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        self.heads.0.chain.save(to.input(0), to)?;
+        self.heads.1.chain.save(to.input(1), to)?;
+        self.stage.save(to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.heads.0.chain.load(from.input(0), from)?;
+        self.heads.1.chain.load(from.input(1), from)?;
+        self.stage.load(from)
     }
 }

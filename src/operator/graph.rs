@@ -1,10 +1,12 @@
 //! The operators of one shard and how a batch goes from one to the next.
 
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::{Counters, Downstream, Operator, SplitState};
 use crate::error::Result;
 use crate::record::Batch;
+use crate::state::Saver;
 use crate::time::Watermark;
 
 /// Where an output leads: an operator further down on this shard, and its input port.
@@ -35,8 +37,19 @@ pub struct Node {
     pub outputs: Vec<Vec<Edge>>,
     /// Its counters.
     pub counters: Arc<Counters>,
-    /// Input ports that have not ended.
-    live: usize,
+    /// What its state is kept under: the step's name, which is its own among the job's, and which
+    /// of the step's input ports its port 0 is.
+    pub kept: (Arc<str>, usize),
+    /// For each input port the last epoch that it has delivered; all when it has ended.
+    ports: Vec<u64>,
+    progress: Stage,
+}
+
+/// How far a node has come.
+#[derive(Debug, Default)]
+struct Stage {
+    epoch: Cell<u64>,
+    finished: Cell<bool>,
 }
 
 impl Node {
@@ -48,8 +61,36 @@ impl Node {
         outputs: Vec<Vec<Edge>>,
         counters: Arc<Counters>,
     ) -> Node {
-        let closures = Vec::new();
-        Node { operator, name, closures, outputs, counters, live: inputs }
+        let (closures, kept) = (Vec::new(), (name.clone(), 0));
+        let (ports, progress) = (vec![0; inputs], Stage::default());
+        Node { operator, name, closures, outputs, counters, kept, ports, progress }
+    }
+
+    /// The last epoch whose barrier it has handed on.
+    pub fn epoch(&self) -> u64 {
+        self.progress.epoch.get()
+    }
+
+    /// Whether it has told what is behind it that nothing comes any more.
+    pub fn has_finished(&self) -> bool {
+        self.progress.finished.get()
+    }
+
+    /// Lets it and its input ports have this epoch already: the job goes on from there.
+    pub fn resume(&mut self, epoch: u64) {
+        self.ports.fill(epoch);
+        self.progress.epoch.set(epoch);
+    }
+
+    /// Saves the state that it ended with, under a later epoch.
+    ///
+    /// # Errors
+    /// What its operator fails with.
+    pub fn save_finished(&mut self, epoch: u64, saver: &mut Saver) -> Result {
+        saver.enter(&self.kept.0, self.kept.1);
+        self.operator.save(saver).map_err(|error| error.within(&self.name))?;
+        self.progress.epoch.set(epoch);
+        Ok(())
     }
 
     /// Whose code runs within it, in words: its own and that of the closures before it, which can't
@@ -68,14 +109,19 @@ impl Node {
     }
 }
 
-/// Which operator a shard is in, so that a panic can be named.
+/// What all operators of a shard share.
 #[derive(Debug, Default)]
-pub struct Trace(std::cell::Cell<usize>);
+pub struct Scene {
+    /// Which operator the shard is in, so that a panic can be named.
+    entered: Cell<usize>,
+    /// Takes the state of the epoch that is being saved.
+    pub saver: RefCell<Saver>,
+}
 
-impl Trace {
+impl Scene {
     /// The index of the operator that was entered last.
     pub fn last(&self) -> usize {
-        self.0.get()
+        self.entered.get()
     }
 }
 
@@ -87,7 +133,8 @@ pub struct Output<'a> {
     first: usize,
     edges: &'a [Vec<Edge>],
     counters: &'a Counters,
-    trace: &'a Trace,
+    progress: &'a Stage,
+    scene: &'a Scene,
 }
 
 impl<'a> Output<'a> {
@@ -95,10 +142,10 @@ impl<'a> Output<'a> {
     pub fn enter<T>(
         nodes: &'a mut [Node],
         index: usize,
-        trace: &'a Trace,
+        scene: &'a Scene,
         act: impl FnOnce(&mut dyn Operator, &mut Output<'_>) -> Result<T>,
     ) -> Result<T> {
-        enter(nodes, 0, index, trace, |node, out| act(&mut *node.operator, out))
+        enter(nodes, 0, index, scene, |node, out| act(&mut *node.operator, out))
     }
 
     /// Calls `act` for every edge that leaves `port`.
@@ -116,12 +163,20 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
+    /// Begins an epoch at a node without inputs.
+    ///
+    /// # Errors
+    /// What the node or an operator behind it fails with.
+    pub fn begin(nodes: &'a mut [Node], index: usize, scene: &'a Scene, epoch: u64) -> Result {
+        enter(nodes, 0, index, scene, |node, out| complete(node.operator, node.kept, epoch, out))
+    }
+
     fn visit(
         &mut self,
         edge: Edge,
         act: impl FnOnce(&mut Touched<'_>, &mut Output<'_>) -> Result,
     ) -> Result {
-        enter(self.below, self.first, edge.node, self.trace, act)
+        enter(self.below, self.first, edge.node, self.scene, act)
     }
 
     fn all(
@@ -193,13 +248,21 @@ impl<'a> Output<'a> {
     /// # Errors
     /// What an operator behind fails with.
     pub fn finish(&mut self) -> Result {
-        self.all(|node, _, out| {
-            *node.live = node.live.saturating_sub(1);
-            if *node.live > 0 {
-                return Ok(());
-            }
-            node.operator.finish(out)
+        self.progress.finished.set(true);
+        self.all(|node, port, out| {
+            node.deliver(port, u64::MAX, out)?;
+            let ended = node.ports.iter().all(|epoch| *epoch == u64::MAX);
+            if ended { node.operator.finish(out) } else { Ok(()) }
         })
+    }
+
+    /// Hands the barrier of an epoch to everything behind.
+    ///
+    /// # Errors
+    /// What an operator behind fails with.
+    pub fn barrier(&mut self, epoch: u64) -> Result {
+        self.progress.epoch.set(epoch);
+        self.all(|node, port, out| node.deliver(port, epoch, out))
     }
 
     /// The counters of the operator that this is the output of.
@@ -217,26 +280,58 @@ impl Downstream for Output<'_> {
 /// A node's parts while its output is borrowed.
 struct Touched<'a> {
     operator: &'a mut dyn Operator,
-    live: &'a mut usize,
+    kept: &'a (Arc<str>, usize),
+    ports: &'a mut [u64],
     counters: &'a Counters,
 }
 
+impl Touched<'_> {
+    /// An input port delivers the barrier of an epoch, or by ending all barriers. When it is the
+    /// last to do so, the node's state is saved and the barrier handed on.
+    fn deliver(&mut self, port: usize, epoch: u64, out: &mut Output<'_>) -> Result {
+        if let Some(delivered) = self.ports.get_mut(port) {
+            *delivered = epoch;
+        }
+        let least = self.ports.iter().copied().min().unwrap_or(u64::MAX);
+        // Where all have ended the shard saves the state that is left, in its own time.
+        if least == u64::MAX || least <= out.progress.epoch.get() {
+            return Ok(());
+        }
+        complete(self.operator, self.kept, least, out)
+    }
+}
+
+/// Saves an operator's state under an epoch, and hands the barrier on.
+fn complete(
+    operator: &mut dyn Operator,
+    (step, input): &(Arc<str>, usize),
+    epoch: u64,
+    out: &mut Output<'_>,
+) -> Result {
+    operator.settle(out)?;
+    let mut saver = out.scene.saver.borrow_mut();
+    saver.enter(step, *input);
+    operator.save(&mut saver)?;
+    drop(saver);
+    operator.barrier(epoch, out)
+}
+
 /// Enters node `index` of `below`, whose first node has number `first`. When it returns without a
-/// panic, the trace is what it was.
+/// panic, the scene is what it was.
 fn enter<T>(
     below: &mut [Node],
     first: usize,
     index: usize,
-    trace: &Trace,
+    scene: &Scene,
     act: impl FnOnce(&mut Touched<'_>, &mut Output<'_>) -> Result<T>,
 ) -> Result<T> {
     let (node, below) = below[index - first..].split_first_mut().expect("an edge leads to a node");
-    let Node { operator, name, outputs, counters, live, .. } = node;
-    let before = trace.0.replace(index);
-    let mut out = Output { below, first: index + 1, edges: outputs, counters, trace };
-    let mut touched = Touched { operator: &mut **operator, live, counters };
+    let Node { operator, name, outputs, counters, kept, ports, progress, .. } = node;
+    let before = scene.entered.replace(index);
+    let mut out = Output { below, first: index + 1, edges: outputs, counters, progress, scene };
+    let mut touched = Touched { operator: &mut **operator, kept, ports, counters };
     let result = act(&mut touched, &mut out);
-    trace.0.set(before);
+    scene.entered.set(before);
     result.map_err(|error| match &**name {
         "" => error,
         name => error.within(name),

@@ -4,8 +4,16 @@
 //! given to an operator by one dynamic call; within it the user's closures are one fused loop
 //! ([`Chain`]) that ends in the operator's own work ([`Stage`]).
 //!
-//! What an operator is told, in this grammar: `(process | watermark | idle)* finish`. Watermarks
-//! strictly grow.
+//! What an operator is told, in this grammar: `(process | watermark | idle | barrier)* finish`.
+//! Watermarks and barriers' epochs strictly grow.
+//!
+//! # Checkpoints
+//!
+//! A checkpoint is a cut through the streams (Chandy and Lamport, 1985; as Flink does it). Every
+//! source begins an *epoch* with a barrier. A node has an epoch when all its inputs have delivered
+//! the barrier: it settles what it holds back, saves its state, and hands the barrier on. Until
+//! then nothing is taken from the inputs that have delivered it: whatever is polled waits while a
+//! node behind it has an older epoch than itself. An input that has ended delivers all barriers.
 
 mod aggregate;
 mod chain;
@@ -34,7 +42,7 @@ pub use chain::{
 pub use emit::{Emit, Emitter};
 pub use exchange::{Arrival, Exchange, Inbox, Lane, Packet, lanes};
 pub use fused::{Fused, Fused2, Lifecycle, Stage};
-pub use graph::{Edge, Node, Output, Trace};
+pub use graph::{Edge, Node, Output, Scene};
 pub use key_of::{Borrows, ByRef, ByValue, KeyOf};
 pub use late::{Late, LateOfBoth};
 pub use lead::{Lead, Waiting};
@@ -52,9 +60,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::record::Batch;
 use crate::ring::Bells;
+use crate::state::{Loader, Saver};
 use crate::time::Watermark;
 
 /// What one look at something brought.
@@ -220,4 +229,51 @@ pub trait Operator: Send {
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
         out.finish()
     }
+
+    /// All inputs have delivered the barrier of an epoch, and it is about to be saved: what is
+    /// held back and is no state goes on.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        let _ = out;
+        Ok(())
+    }
+
+    /// Hands the barrier of an epoch on, behind everything that came of what was before it.
+    ///
+    /// # Errors
+    /// Anything that must end the job.
+    fn barrier(&mut self, epoch: u64, out: &mut Output<'_>) -> Result {
+        out.barrier(epoch)
+    }
+
+    /// Saves all that is remembered, in parts.
+    ///
+    /// # Errors
+    /// That it can't be.
+    fn save(&mut self, to: &mut Saver) -> Result {
+        let _ = to;
+        Err(not_saved())
+    }
+
+    /// Takes up what was saved, before anything else but [`open`](Operator::open).
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        let _ = from;
+        Err(not_saved())
+    }
+
+    /// Whether it begins epochs: it has no input, and barriers begin at it.
+    fn begins(&self) -> bool {
+        false
+    }
+}
+
+/// What is said of an operator whose state no checkpoint sees.
+pub(crate) fn not_saved() -> Error {
+    let what = "its state can't be kept in a checkpoint yet; run the job without .checkpoints(…)";
+    Error::new(Kind::Plan, what)
 }

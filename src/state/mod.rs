@@ -2,10 +2,12 @@
 
 mod few;
 mod lists;
+mod parts;
 mod table;
 mod timers;
 
 pub use few::Few;
 pub use lists::{List, Lists};
+pub use parts::{Loader, Part, PartHead, Saved, Saver};
 pub use table::Table;
 pub use timers::{Timer, Timers};

@@ -1,0 +1,341 @@
+//! What operators remember, on its way to a checkpoint and back.
+//!
+//! An operator's state is kept as records: named *parts*, each a list of records of one type, with
+//! the schema of that type. So a checkpoint does not depend on how tables lie in memory, can be
+//! read by a person, and can be dealt out anew to another number of shards: each takes the records
+//! whose keys it owns.
+//!
+//! ```text
+//! section:  | head bytes: 8 | head: JSON, padded to 8 | frame | frame | … | end: 16 zero bytes |
+//! frame:    | records: 8 | bytes: 8 | times: 8 a record | encodings, `bytes` in all |
+//! ```
+
+use rkyv::util::AlignedVec;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::key;
+use crate::record::{Batch, Block, Record, pad};
+use crate::time::Timestamp;
+
+/// What stands before the records of a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartHead {
+    /// The operator, by a name that is its own among the job's.
+    pub step: String,
+    /// What of it.
+    pub part: String,
+    /// The records' type in words.
+    pub schema: String,
+    /// How they lie in memory ([`Record::STORED`]).
+    pub layout: u64,
+}
+
+/// Takes the state of a shard's operators, one after the other.
+#[derive(Debug, Default)]
+pub struct Saver {
+    step: String,
+    input: usize,
+    bytes: Vec<u8>,
+}
+
+impl Saver {
+    /// Nothing yet.
+    pub fn new() -> Saver {
+        Saver::default()
+    }
+
+    /// What follows is of this operator; its own input port 0 is the step's port `input`.
+    pub fn enter(&mut self, step: &str, input: usize) {
+        step.clone_into(&mut self.step);
+        self.input = input;
+    }
+
+    /// The step's input port that is the operator's own port `port`.
+    pub fn input(&self, port: usize) -> usize {
+        self.input + port
+    }
+
+    /// Saves a part: all records that `fill` puts.
+    ///
+    /// # Errors
+    /// When the records can't be kept outside the process, because some of their bytes are
+    /// padding.
+    pub fn part<R: Record>(
+        &mut self,
+        part: impl Into<String>,
+        fill: impl FnOnce(&mut Part<'_, R>),
+    ) -> Result {
+        let (schema, part) = (R::data_type().to_string(), part.into());
+        let Some(layout) = R::STORED else {
+            let what = format!(
+                "{part} can't be kept in a checkpoint: between the fields of {schema} there is \
+                 padding; use 8-byte fields, or order them by size"
+            );
+            return Err(Error::new(Kind::Plan, what));
+        };
+        let head = PartHead { step: self.step.clone(), part, schema, layout };
+        let head = serde_json::to_vec(&head)
+            .map_err(|error| Error::new(Kind::Internal, format!("a part's head: {error}")))?;
+        self.bytes.extend((head.len() as u64).to_ne_bytes());
+        self.bytes.extend(&head);
+        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
+        let mut part = Part { block: Block::new(), to: &mut self.bytes };
+        fill(&mut part);
+        part.write();
+        self.bytes.extend([0; 16]);
+        Ok(())
+    }
+
+    /// The sections of all parts, whose state is forgotten here.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+/// A part that is being saved.
+pub struct Part<'a, R: Record> {
+    block: Block<R>,
+    to: &'a mut Vec<u8>,
+}
+
+impl<R: Record> Part<'_, R> {
+    /// Puts one record.
+    pub fn put(&mut self, record: R::View<'_>) {
+        self.put_at(Timestamp::MIN, record);
+    }
+
+    /// Puts one record that has a time.
+    pub fn put_at(&mut self, at: Timestamp, record: R::View<'_>) {
+        if self.block.push(at, record) {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
+        let Some((records, times)) = self.block.stored().filter(|(_, times)| !times.is_empty())
+        else {
+            return;
+        };
+        self.to.extend((times.len() as u64).to_ne_bytes());
+        self.to.extend((records.len() as u64).to_ne_bytes());
+        times.iter().for_each(|at| self.to.extend(at.micros().to_ne_bytes()));
+        self.to.extend(records);
+        self.block.clear();
+    }
+}
+
+/// The sections that one shard has saved, read back.
+#[derive(Debug)]
+pub struct Saved {
+    bytes: AlignedVec<8>,
+    parts: Vec<(PartHead, Vec<Frame>)>,
+}
+
+/// A frame's place.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    /// Where its times begin.
+    at: usize,
+    records: usize,
+    bytes: usize,
+}
+
+impl Saved {
+    /// Reads sections.
+    ///
+    /// # Errors
+    /// When they are no such thing; their checksum should have been looked at before.
+    pub fn read(sections: &[u8]) -> Result<Saved> {
+        let mut bytes = AlignedVec::with_capacity(sections.len());
+        bytes.extend_from_slice(sections);
+        let mut saved = Saved { bytes, parts: Vec::new() };
+        let mut at = 0;
+        while at < saved.bytes.len() {
+            let damaged = || Error::new(Kind::Data, "the sections of the state are damaged");
+            at = saved.section(at).ok_or_else(damaged)?;
+        }
+        Ok(saved)
+    }
+
+    fn number(&self, at: usize) -> Option<usize> {
+        let word = self.bytes.get(at..)?.first_chunk()?;
+        usize::try_from(u64::from_ne_bytes(*word)).ok()
+    }
+
+    /// Notes the section at a place; gives where the next one is.
+    fn section(&mut self, mut at: usize) -> Option<usize> {
+        let len = self.number(at)?;
+        at += 8;
+        let head = serde_json::from_slice(self.bytes.get(at..at.checked_add(len)?)?).ok()?;
+        at += pad(len);
+        let mut frames = Vec::new();
+        loop {
+            let (records, bytes) = (self.number(at)?, self.number(at + 8)?);
+            at += 16;
+            if records == 0 {
+                break;
+            }
+            let end = at.checked_add(records.checked_mul(8)?)?.checked_add(bytes)?;
+            self.bytes.get(at..end)?;
+            frames.push(Frame { at, records, bytes });
+            at = end;
+        }
+        self.parts.push((head, frames));
+        Some(at)
+    }
+
+    /// What there is, with the number of records.
+    pub fn parts(&self) -> impl Iterator<Item = (&PartHead, usize)> {
+        let records = |frames: &[Frame]| frames.iter().map(|frame| frame.records).sum();
+        self.parts.iter().map(move |(head, frames)| (head, records(frames)))
+    }
+
+    /// Shows the records of a part.
+    fn each<R: Record>(
+        &self,
+        step: &str,
+        part: &str,
+        show: &mut impl FnMut(Timestamp, R::View<'_>),
+    ) -> Result {
+        let own = R::data_type().to_string();
+        let wanted = |head: &PartHead| head.step == step && head.part == part;
+        for (head, frames) in self.parts.iter().filter(|(head, _)| wanted(head)) {
+            if head.schema != own || Some(head.layout) != R::STORED {
+                let was = &head.schema;
+                let what = format!(
+                    "{part} was saved as {was} and is {own} now; change the record back, or \
+                     start anew in another directory"
+                );
+                return Err(Error::new(Kind::Data, what).within(step));
+            }
+            for frame in frames {
+                let damaged = || Error::new(Kind::Data, "records are damaged").within(step);
+                let batch = self.batch::<R>(*frame).ok_or_else(damaged)?;
+                batch.records::<R>().for_each(|(at, record)| show(at, record));
+            }
+        }
+        Ok(())
+    }
+
+    fn batch<R: Record>(&self, Frame { at, records, bytes }: Frame) -> Option<Batch<'_>> {
+        let times = self.bytes.get(at..at + records * 8)?;
+        let encodings = self.bytes.get(at + records * 8..)?.get(..bytes)?;
+        Batch::restored::<R>(encodings, times)
+    }
+}
+
+/// What all shards have saved, to be taken up by one.
+#[derive(Clone, Copy, Debug)]
+pub struct Loader<'a> {
+    /// In the order of the shards that saved it.
+    saved: &'a [Saved],
+    step: &'a str,
+    input: usize,
+    shard: usize,
+    shards: usize,
+}
+
+impl<'a> Loader<'a> {
+    /// For one of so many shards.
+    pub fn new(saved: &'a [Saved], shard: usize, shards: usize) -> Loader<'a> {
+        Loader { saved, step: "", input: 0, shard, shards }
+    }
+
+    /// What is loaded is of this operator, as in [`Saver::enter`].
+    #[must_use]
+    pub fn entered(self, step: &'a str, input: usize) -> Loader<'a> {
+        Loader { step, input, ..self }
+    }
+
+    /// As [`Saver::input`].
+    pub fn input(&self, port: usize) -> usize {
+        self.input + port
+    }
+
+    /// How many shards saved it.
+    pub fn were(&self) -> usize {
+        self.saved.len()
+    }
+
+    /// How many shards load it.
+    pub fn shards(&self) -> usize {
+        self.shards
+    }
+
+    /// This shard's number.
+    pub fn shard(&self) -> usize {
+        self.shard
+    }
+
+    /// Whether this shard owns the key of a hash.
+    pub fn owns(&self, hash: u64) -> bool {
+        key::owner(key::group(hash), self.shards) == self.shard
+    }
+
+    /// Shows all records of a part, those of all shards: who shows them, at what time.
+    ///
+    /// # Errors
+    /// When they were saved as another type, or are damaged.
+    pub fn part<R: Record>(
+        &self,
+        part: &str,
+        mut show: impl FnMut(usize, Timestamp, R::View<'_>),
+    ) -> Result {
+        for (shard, saved) in self.saved.iter().enumerate() {
+            saved.each::<R>(self.step, part, &mut |at, record| show(shard, at, record))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved() -> Vec<u8> {
+        let mut saver = Saver::new();
+        saver.enter("count", 0);
+        let words = ["a", "bb", ""];
+        let of = |n: u64| (words[n as usize % 3], n);
+        saver
+            .part::<(String, u64)>("totals", |to| (0..10_000).for_each(|n| to.put(of(n))))
+            .unwrap();
+        saver.part::<u64>("none", |_| {}).unwrap();
+        saver.enter("other", 1);
+        saver.part::<u64>("totals", |to| to.put_at(Timestamp::MAX, 7)).unwrap();
+        saver.take()
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_part_by_part() {
+        let all = [Saved::read(&saved()).unwrap(), Saved::read(&[]).unwrap()];
+        let counts: Vec<_> = all[0].parts().map(|(_, records)| records).collect();
+        assert_eq!(counts, [10_000, 0, 1]);
+        let loader = Loader::new(&all, 0, 1).entered("count", 0);
+        let mut next = 0;
+        let mut show = |shard, at, (word, n): (&str, u64)| {
+            assert_eq!(
+                (shard, at, word.len(), n),
+                (0, Timestamp::MIN, [1, 2, 0][next % 3], next as u64)
+            );
+            next += 1;
+        };
+        loader.part::<(String, u64)>("totals", &mut show).unwrap();
+        assert_eq!(next, 10_000);
+        let mut got = Vec::new();
+        let other = loader.entered("other", 1);
+        other.part::<u64>("totals", |_, at, n| got.push((at, n))).unwrap();
+        assert_eq!(got, [(Timestamp::MAX, 7)]);
+        let error = loader.part::<(u64, u64)>("totals", |_, _, _| ()).unwrap_err().to_string();
+        assert!(error.contains("0: text") && error.contains("0: u64"), "{error}");
+    }
+
+    #[test]
+    fn damaged_sections_are_refused() {
+        let whole = saved();
+        for cut in [1, 8, 9, 100, whole.len() - 16, whole.len() - 1] {
+            assert!(Saved::read(&whole[..cut]).is_err(), "{cut}");
+        }
+    }
+}
