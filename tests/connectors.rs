@@ -307,4 +307,15 @@ fn places_that_take_no_files_are_said_with_what_to_do() {
     assert!(!directory.path().join("part-0.txt").exists());
     let message = said(&directory.path().join("link"));
     assert!(message.contains("link: No such file") && message.contains("check the"), "{message}");
+    let closed = directory.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+    // Root may write there.
+    if fs::write(closed.join("file"), "").is_err() {
+        for path in [&closed, &closed.join("deep/er")] {
+            let message = said(path);
+            let wanted = "closed: Permission denied (os error 13); allow it to this user or choose";
+            assert!(message.contains("out: making files in ") && message.contains(wanted));
+        }
+    }
 }

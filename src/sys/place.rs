@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{Access, PROC_SUPER_MAGIC, access, statfs};
+use rustix::fs::{Access, FsWord, PROC_SUPER_MAGIC, access, statfs};
 
 /// As `SYSFS_MAGIC` of linux/magic.h.
-const SYSFS_MAGIC: i64 = 0x6265_6572;
+const SYSFS_MAGIC: FsWord = 0x6265_6572;
 
 /// Whether this user may make files in a directory.
 ///
@@ -19,6 +19,6 @@ pub fn may_make_files(directory: &Path) -> io::Result<()> {
 /// Whether a directory shows the kernel (`/proc`, `/sys`): nobody can make files there, whatever
 /// its permissions say.
 pub fn is_kernels_own(directory: &Path) -> bool {
-    let own = [i64::from(PROC_SUPER_MAGIC), SYSFS_MAGIC];
-    statfs(directory).is_ok_and(|found| own.contains(&i64::from(found.f_type)))
+    let own = [PROC_SUPER_MAGIC, SYSFS_MAGIC];
+    statfs(directory).is_ok_and(|found| own.contains(&found.f_type))
 }
