@@ -255,6 +255,15 @@ fn no_sink_writes_over_what_is_being_read_or_written() {
         let again = job("again");
         again.source(read_log()).sink(RecordLog::write(&log));
         refused(again, &log);
+        let kept = directory.path().join("kept");
+        fs::create_dir(&kept).unwrap();
+        fs::write(kept.join("part-0.csv"), "of yesterday").unwrap();
+        let again = job("again");
+        let rows = again.source(read_csv());
+        rows.clone().sink(Files::to_csv(&kept));
+        rows.sink(Files::to_csv(&csv));
+        refused(again, &csv);
+        assert_eq!(fs::read_to_string(kept.join("part-0.csv")).unwrap(), "of yesterday");
         assert_eq!((digest(1, read_csv()), digest(1, read_log())), (in_csv, in_log));
     }
 }

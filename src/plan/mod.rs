@@ -173,16 +173,20 @@ impl Plan {
         let (sinks, others): (Vec<_>, Vec<_>) = (0..self.steps.len()).partition(is_sink);
         let mut layout = Layout { shards: seats.iter().map(|_| Vec::new()).collect() };
         let mut exits = vec![Exit { operator: 0, sender: 0 }; self.steps.len()];
-        let mut place = |number: usize, wrong: &mut Vec<Error>| {
+        let mut place = |step: &mut Step, number: usize, wrong: &mut Vec<Error>| {
             let name = names[number].clone();
             let mut placing = Placing { name, seats, exits: &exits, wrong: None };
-            let exit = layout.place(&mut self.steps[number], &mut placing);
+            let exit = layout.place(step, &mut placing);
             wrong.extend(placing.wrong);
             exits[number] = exit;
         };
-        others.into_iter().for_each(|number| place(number, &mut wrong));
+        others.into_iter().for_each(|number| place(&mut self.steps[number], number, &mut wrong));
         if wrong.is_empty() {
-            sinks.into_iter().for_each(|number| place(number, &mut wrong));
+            // Sources hold what they read by now: no sink may write over it.
+            wrong = self.check(seats.len());
+        }
+        if wrong.is_empty() {
+            sinks.into_iter().for_each(|number| place(&mut self.steps[number], number, &mut wrong));
         }
         if wrong.is_empty() { Ok(layout) } else { Err(all(&wrong)) }
     }
