@@ -120,6 +120,23 @@ fn event_times_are_followed_through_the_plan() {
     });
     let mixed = refusal(|job| counted(timed(job).union(numbers(job)), windows));
     assert!(mixed.ends_with(REMEDY), "{mixed}");
+    let late = refusal(|job| {
+        let (counts, late) = timed(job).window(windows).aggregate_with_late(|ns| ns.count());
+        counts.sink(Discard);
+        counted(late, windows);
+    });
+    assert!(late.ends_with(REMEDY), "{late}");
+    let late = refusal(|job| {
+        let joined = pairs(timed(job), timed(job)).window(windows);
+        let (rows, _, late) = joined.inner_with_late(|l, _| l);
+        counted(rows.union(late), windows);
+    });
+    assert!(late.ends_with(REMEDY), "{late}");
+    runs(|job| {
+        let (counts, late) = timed(job).window(windows).aggregate_with_late(|ns| ns.count());
+        counts.sink(Discard);
+        counted(late.event_time(|n| Timestamp::from_millis(n as i64), 0.seconds()), windows);
+    });
     let rows = refusal(|job| {
         let rows = numbers(job).join_table(timed(job), |n| n, |n| n, |n, _| n);
         counted(rows, windows);

@@ -204,7 +204,11 @@ where
             let late = LateOfBoth::<L, R>::new(port(0), port(1));
             Ok(Punctual::new(made(), on_time.clone(), late))
         });
-        let receiver = local2((Identity::new(), Identity::new()), move |_| Ok(stage()));
+        let on_time = rule.clone();
+        let receiver = local2((Identity::new(), Identity::new()), move |_| {
+            let late = LateOfBoth::<L, R>::new(None, None);
+            Ok(Punctual::new(stage(), on_time.clone(), late))
+        });
         let on_time = rule.clone();
         let send_left = sending(left.stream.chain, TO_OWNER, move |lanes, bells| {
             let owner = ToOwner::new(left.by.clone());

@@ -8,7 +8,9 @@ use crate::error::{Error, Kind, Result};
 pub enum Times {
     /// What leaves it has event times if what comes in on every input has.
     Keeps,
-    /// As [`Times::Keeps`]; without event times it can't do what it is for.
+    /// Without event times it can't do what it is for. What leaves it by its first output has them,
+    /// too; what leaves by others is what came too late: it is behind the watermark, which says
+    /// nothing of it.
     Needs,
     /// What leaves it has the event times of its first input.
     OfFirst,
@@ -46,7 +48,7 @@ impl Timed {
         let same = |has| Outputs { first: has, others: has };
         self.0[number] = match step.times {
             Times::Keeps => same(all),
-            Times::Needs => same(true),
+            Times::Needs => Outputs { first: true, others: false },
             Times::OfFirst => same(have.first() == Some(&true)),
             Times::OfEither => same(have.contains(&true)),
             Times::Gives(first) => Outputs { first, others: false },
