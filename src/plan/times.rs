@@ -1,7 +1,7 @@
 //! Which streams have event times, and which operators can do nothing without.
 
 use super::{Input, Step};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 
 /// What a step has to do with event times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Timed {
     /// # Errors
     /// That the step needs event times, and how to give them. It counts as if it had them, so
     /// that the steps behind it do not say the same again.
-    pub fn note(&mut self, number: usize, step: &Step) -> Result<(), Error> {
+    pub fn note(&mut self, number: usize, step: &Step) -> Result {
         let have: Vec<bool> = step.inputs.iter().map(|input| self.has(input)).collect();
         let all = have.iter().all(|has| *has);
         let lacks = step.times == Times::Needs && !all;
@@ -66,7 +66,7 @@ impl Timed {
             "{which} event times; put .event_time(|record| …, disorder) or .processing_time() \
              before it"
         );
-        Err(Error::new(Kind::Plan, what).within(&step.name))
+        Err(Error::new(Kind::Plan, what))
     }
 
     fn has(&self, input: &Input) -> bool {
