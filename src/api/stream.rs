@@ -296,7 +296,11 @@ impl<C: Chain, S: Sink<C::Out>> Ending for Ended<C, S> {
     }
 
     fn make(&mut self, site: &Site<'_>) -> Result<Box<dyn Operator>> {
-        let writer = self.sink.open(site.seat.shard, site.seat.shards)?;
+        let (shard, shards) = (site.seat.shard, site.seat.shards);
+        let writer = match site.seat.resumes {
+            Some(epoch) => self.sink.resume(shard, shards, epoch)?,
+            None => self.sink.open(shard, shards)?,
+        };
         let written = Written::<C::Out, S::Writer>::new(writer);
         Ok(Box::new(Fused::new(self.chain.clone(), written, site.lead(0))))
     }

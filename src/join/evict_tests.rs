@@ -1,7 +1,7 @@
 //! What joins remember is bounded by what can still be met, and nothing at the end.
 
 use super::{AsOfJoin, EquiJoin, IntervalJoin, Of, SWEEP_MIN};
-use crate::operator::{ByValue, Inner, KeyOf, Node, Operator, Output, Seat, Stage, Stamp, Trace};
+use crate::operator::{ByValue, Inner, KeyOf, Node, Operator, Output, Scene, Seat, Stage, Stamp};
 use crate::record::Batch;
 use crate::time::{Timestamp, Watermark};
 
@@ -44,7 +44,7 @@ where
         stage.watermark(Timestamp::MAX, out)?;
         Ok(())
     };
-    Output::enter(&mut nodes, 0, &Trace::default(), turn).expect("nothing fails");
+    Output::enter(&mut nodes, 0, &Scene::default(), turn).expect("nothing fails");
     (most, remembered(&stage))
 }
 

@@ -534,7 +534,8 @@ where
     fn load(&mut self, input: usize, from: &Loader<'_>) -> Result {
         let (own, same) = (from.shard(), from.were() == from.shards());
         let mut marks: Vec<(u32, Timestamp)> = Vec::new();
-        from.part(&format!("newest of input {input}"), |shard, _, mark: (u32, Timestamp)| {
+        let part = format!("newest of input {input}");
+        from.part::<(u32, Timestamp)>(&part, |shard, _, mark| {
             if !same || shard == own {
                 marks.push(mark);
             }

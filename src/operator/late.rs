@@ -1,5 +1,6 @@
 //! What becomes of records that come too late.
 
+use super::fused::remembers_nothing;
 use super::{Emitter, Lifecycle, Output, Stage, Stamp};
 use crate::error::Result;
 use crate::record::Record;
@@ -29,6 +30,7 @@ impl<R: Record> Late<R> {
 }
 
 impl<R: Record> Lifecycle for Late<R> {
+    remembers_nothing!();
     fn end(&mut self, out: &mut Output<'_>) -> Result {
         self.side.as_mut().map_or(Ok(()), |side| side.flush(out))
     }
@@ -54,6 +56,7 @@ impl<L: Record, R: Record> LateOfBoth<L, R> {
 }
 
 impl<L: Record, R: Record> Lifecycle for LateOfBoth<L, R> {
+    remembers_nothing!();
     fn end(&mut self, out: &mut Output<'_>) -> Result {
         self.left.end(out)?;
         self.right.end(out)

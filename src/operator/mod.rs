@@ -41,6 +41,7 @@ pub use chain::{
 };
 pub use emit::{Emit, Emitter};
 pub use exchange::{Arrival, Exchange, Inbox, Lane, Packet, lanes};
+pub(crate) use fused::remembers_nothing;
 pub use fused::{Fused, Fused2, Lifecycle, Stage};
 pub use graph::{Edge, Node, Output, Scene};
 pub use key_of::{Borrows, ByRef, ByValue, KeyOf};
@@ -51,7 +52,7 @@ pub use pass::{Forward, Pass, Routed, Way};
 pub use process::{Clock, Context, Process};
 pub use punctual::{Fate, Punctual, not_behind};
 pub use route::{Broadcast, ByKey, ByRange, Deal, Gather, Partition, Random, bounds_of};
-pub use sink::{Sink, Writer, Written};
+pub use sink::{Guarantee, PUBLISH, Publish, Sink, Writer, Written};
 pub use source::{BadRecord, Downstream, Feed, OnBadRecord, Source, Split};
 pub use source_node::SourceNode;
 pub use totals::{PartTotals, Totals};
@@ -107,6 +108,9 @@ pub struct Seat {
     pub lead_us: i64,
     /// A split that is silent for so long no longer holds the watermark back; microseconds.
     pub idle_us: i64,
+    /// The epoch after which a job with checkpoints goes on, 0 when it begins anew; none without
+    /// checkpoints.
+    pub resumes: Option<u64>,
 }
 
 /// A count that one shard's thread adds to and any thread reads. Adding is a plain load and store:

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use super::fused::remembers_nothing;
 use super::{Emitter, Lifecycle, Operator, Output, Stage, Stamp};
 use crate::error::{Error, Kind, Result};
 use crate::record::{Batch, Record};
@@ -12,6 +13,7 @@ use crate::record::{Batch, Record};
 pub struct Forward;
 
 impl Operator for Forward {
+    remembers_nothing!();
     fn process(&mut self, _: usize, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
         out.dispatch(0, batch)
     }
@@ -36,6 +38,7 @@ impl<R: Record> Default for Pass<R> {
 }
 
 impl<R: Record> Lifecycle for Pass<R> {
+    remembers_nothing!();
     fn end(&mut self, out: &mut Output<'_>) -> Result {
         self.out.flush(out)
     }
@@ -111,6 +114,7 @@ where
     F: Send + 'static,
     W: 'static,
 {
+    remembers_nothing!();
     fn end(&mut self, out: &mut Output<'_>) -> Result {
         self.outs.iter_mut().try_for_each(|emitter| emitter.flush(out))
     }

@@ -3,6 +3,7 @@
 use super::{Lifecycle, Output, Progress, Seat, Stage, Stamp};
 use crate::error::Result;
 use crate::record::Record;
+use crate::state::{Loader, Saver};
 use crate::time::{Timestamp, Watermark};
 
 /// What becomes of a record at an operator that goes by event time.
@@ -87,6 +88,18 @@ where
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
         self.stage.finish(out)?;
         if self.sends { out.finish() } else { Ok(()) }
+    }
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        self.stage.settle(out)
+    }
+    fn barrier(&mut self, epoch: u64, out: &mut Output<'_>) -> Result {
+        self.stage.barrier(epoch, out)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        self.stage.save(to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.stage.load(from)
     }
 }
 

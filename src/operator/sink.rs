@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::{Lifecycle, Output, Stage, Stamp};
 use crate::error::Result;
 use crate::record::Record;
+use crate::state::{Loader, Saver};
 use crate::time::Timestamp;
 
 /// Where records leave: a description that opens one [`Writer`] a shard when the job starts.
@@ -46,6 +47,41 @@ pub trait Sink<R: Record>: Send + 'static {
     /// # Errors
     /// What [`check`](Sink::check) could not know.
     fn open(&mut self, shard: usize, shards: usize) -> Result<Self::Writer>;
+
+    /// How often a record arrives when the job has checkpoints and goes on after a failure.
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::AtLeastOnce
+    }
+
+    /// Opens the writer of one shard for a job that has checkpoints and goes on after `epoch`; 0
+    /// when it begins anew. What an earlier run of the job wrote up to that epoch stays; what it
+    /// wrote later and did not publish is done away with.
+    ///
+    /// # Errors
+    /// As for [`open`](Sink::open).
+    fn resume(&mut self, shard: usize, shards: usize, epoch: u64) -> Result<Self::Writer> {
+        let _ = epoch;
+        self.open(shard, shards)
+    }
+}
+
+/// How often a sink gets a record when a job goes on from a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Once: what comes after a checkpoint shows only when the next one is made.
+    ExactlyOnce,
+    /// Once, and again what came after the checkpoint.
+    AtLeastOnce,
+}
+
+/// A file that is complete and synced, and shows under its name once the checkpoint is made that
+/// it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// What it is called until then.
+    pub from: String,
+    /// The name.
+    pub to: String,
 }
 
 /// Writes the records of one shard.
@@ -71,7 +107,23 @@ pub trait Writer<R: Record>: Send + 'static {
     fn finish(&mut self) -> Result {
         self.flush()
     }
+
+    /// Ends what belongs to an epoch (the first phase of a two-phase commit): it is written and
+    /// synced, so that it can't be lost, but does not show yet. Gives the files that the second
+    /// phase shows, when the checkpoint is made: this one's, and no earlier ones. May be called
+    /// after [`finish`](Writer::finish).
+    ///
+    /// # Errors
+    /// As for [`write`](Writer::write).
+    fn prepare(&mut self, epoch: u64) -> Result<Vec<Publish>> {
+        let _ = epoch;
+        self.flush()?;
+        Ok(Vec::new())
+    }
 }
+
+/// The part of a sink's state that names files to be shown: what they are called, and their names.
+pub const PUBLISH: &str = "publish";
 
 /// The stage that writes into a sink.
 pub struct Written<R, W> {
@@ -92,6 +144,16 @@ impl<R: Record, W: Writer<R>> Lifecycle for Written<R, W> {
     }
     fn finish(&mut self, _: &mut Output<'_>) -> Result {
         self.writer.finish()
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        let files = if to.epoch() > 0 { self.writer.prepare(to.epoch())? } else { Vec::new() };
+        to.part::<(String, String)>(PUBLISH, |part| {
+            files.iter().for_each(|Publish { from, to }| part.put((from, to)));
+        })
+    }
+    fn load(&mut self, _: &Loader<'_>) -> Result {
+        // Whoever takes up a checkpoint has shown its files.
+        Ok(())
     }
 }
 

@@ -85,6 +85,24 @@ pub trait Split<R: Record>: Send {
     fn offset(&self) -> u64 {
         0
     }
+
+    /// What it reads, by a name that is the same when the job is started again: a file's path, say.
+    fn name(&self) -> String {
+        String::new()
+    }
+
+    /// Goes on from an [`offset`](Split::offset) that a split of the same name had, before anything
+    /// was read.
+    ///
+    /// # Errors
+    /// When that place can't be found again; that the source can't be read again at all, unless
+    /// this is implemented.
+    fn seek(&mut self, offset: u64) -> Result {
+        let _ = offset;
+        let what = "the source can't go on from where it was, so a job that reads it has no \
+                    checkpoints";
+        Err(Error::new(Kind::Plan, what))
+    }
 }
 
 /// What a source does with a record that it can't read.

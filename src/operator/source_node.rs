@@ -1,5 +1,6 @@
 //! The operator that reads the splits of a source that belong to its shard.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use super::{Downstream, Feed, OnBadRecord, Operator, Output, Progress, Seat, Spl
 use crate::error::{Error, Kind, Result};
 use crate::limits::FLUSH_BATCHES;
 use crate::record::{Batch, Block, Record};
+use crate::state::{Loader, Saver};
 use crate::time::Timestamp;
 
 /// Reads splits in turn, tells those that are silent or have ended.
@@ -14,6 +16,8 @@ pub struct SourceNode<R: Record> {
     splits: Vec<Reader<R>>,
     policy: OnBadRecord,
     block: Block<R>,
+    /// Splits that have ended, and where.
+    past: Vec<Place>,
     next: usize,
     /// Batches since what is held back was last sent.
     unsent: u32,
@@ -29,6 +33,9 @@ struct Reader<R: Record> {
     /// Since when it has given nothing.
     silent: Option<Instant>,
 }
+
+/// What is kept of a split: its number, what it reads, where it is, and whether it has ended.
+type Place = (u32, String, u64, bool);
 
 /// The way out for what a split gives: it is silent no longer, whatever it says of itself, and
 /// what is behind learns that before it gets the records.
@@ -61,6 +68,7 @@ impl<R: Record> SourceNode<R> {
             splits,
             policy,
             block,
+            past: Vec::new(),
             next: 0,
             unsent: 0,
             seat: None,
@@ -114,7 +122,8 @@ impl<R: Record> SourceNode<R> {
         reader.state = state;
         let number = reader.number;
         if state == SplitState::Ended {
-            self.splits.remove(index);
+            let Reader { number, split, .. } = self.splits.remove(index);
+            self.past.push((number, split.name(), split.offset(), true));
         }
         out.split(number, state)
     }
@@ -138,6 +147,55 @@ impl<R: Record> Operator for SourceNode<R> {
 
     fn process(&mut self, _: usize, _: &Batch<'_>, _: &mut Output<'_>) -> Result {
         Err(Error::new(Kind::Internal, "a source has no input port"))
+    }
+
+    fn begins(&self) -> bool {
+        true
+    }
+
+    fn save(&mut self, to: &mut Saver) -> Result {
+        to.part::<Place>("splits", |part| {
+            for Reader { number, split, .. } in &self.splits {
+                part.put((*number, &split.name(), split.offset(), false));
+            }
+            for (number, name, offset, ended) in &self.past {
+                part.put((*number, name, *offset, *ended));
+            }
+        })
+    }
+
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        let mut places: HashMap<u32, Place> = HashMap::new();
+        from.part::<Place>("splits", |_, _, place| {
+            places.insert(place.0, Place::own(place));
+        })?;
+        for mut reader in std::mem::take(&mut self.splits) {
+            let (number, name) = (reader.number, reader.split.name());
+            let Some((_, was, offset, ended)) = places.remove(&number) else {
+                let what = format!("split {number}, {name:?}, is new since the checkpoint");
+                return Err(Error::new(Kind::Data, what));
+            };
+            if was != name {
+                let what = format!("split {number} was {was:?} and is {name:?} now");
+                return Err(Error::new(Kind::Data, what));
+            }
+            if ended {
+                self.past.push((number, name, offset, ended));
+                continue;
+            }
+            let context = |error: Error| error.within(format!("split {number}, offset {offset}"));
+            reader.split.seek(offset).map_err(context)?;
+            self.splits.push(reader);
+        }
+        let own = |number: u32| number as usize % from.shards() == from.shard();
+        for (number, name, offset, ended) in places.into_values().filter(|place| own(place.0)) {
+            if !ended {
+                let what = format!("split {number}, {name:?}, was not read to its end and is gone");
+                return Err(Error::new(Kind::Data, what));
+            }
+            self.past.push((number, name, offset, ended));
+        }
+        Ok(())
     }
 
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {

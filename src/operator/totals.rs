@@ -9,7 +9,7 @@ use super::{Aggregate, Emitter, KeyOf, Lifecycle, Output, Progress, Seat, Stage,
 use crate::error::Result;
 use crate::key;
 use crate::record::Record;
-use crate::state::Table;
+use crate::state::{Loader, Saver, Table};
 use crate::time::{Timestamp, Watermark};
 
 /// What a key's records come to so far: the newest event time, and the accumulator.
@@ -58,6 +58,18 @@ where
     pub fn new(by: B, aggregate: A, to: X) -> Self {
         PartTotals { by, aggregate, sums: Table::new(), to }
     }
+
+    /// Hands on what there is.
+    fn send(&mut self, out: &mut Output<'_>) -> Result
+    where
+        X: Stage<Part<R, B, A>>,
+    {
+        for (key, (newest, acc)) in std::mem::take(&mut self.sums).drain() {
+            let stamp = Stamp { at: newest, mark: Timestamp::MIN };
+            (key, newest, acc).lend(|part| self.to.record(stamp, part, out))?;
+        }
+        Ok(())
+    }
 }
 
 impl<R, B, A, X> Lifecycle for PartTotals<R, B, A, X>
@@ -74,10 +86,7 @@ where
         if at < Timestamp::MAX {
             return Ok(());
         }
-        for (key, (newest, acc)) in std::mem::take(&mut self.sums).drain() {
-            let stamp = Stamp { at: newest, mark: Timestamp::MIN };
-            (key, newest, acc).lend(|part| self.to.record(stamp, part, out))?;
-        }
+        self.send(out)?;
         self.to.watermark(at, out)
     }
     fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
@@ -94,6 +103,18 @@ where
     }
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
         self.to.finish(out)
+    }
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        self.send(out)
+    }
+    fn barrier(&mut self, epoch: u64, out: &mut Output<'_>) -> Result {
+        self.to.barrier(epoch, out)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        self.to.save(to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.to.load(from)
     }
 }
 
@@ -153,6 +174,27 @@ where
         }
         self.out.flush(out)?;
         out.watermark(at)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        to.part::<Part<R, B, A>>("totals", |part| {
+            for (key, (newest, acc)) in self.sums.iter() {
+                key.lend(|key| {
+                    acc.lend(|acc| {
+                        let (key, acc) = (B::Key::shorten(key), A::Acc::shorten(acc));
+                        part.put((key, *newest, acc));
+                    });
+                });
+            }
+        })
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        from.part::<Part<R, B, A>>("totals", |_, _, (key, newest, acc)| {
+            let key = B::Key::own(key);
+            let hash = key::hash(&key);
+            if from.owns(hash) {
+                self.sums.insert(hash, key, (newest, A::Acc::own(acc)));
+            }
+        })
     }
 }
 

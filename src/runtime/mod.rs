@@ -139,6 +139,7 @@ impl Running {
             stop: stop.clone(),
             lead_us: span(config.lead),
             idle_us: span(config.idle_after),
+            resumes: None,
         };
         let seats: Vec<Seat> = (0..shards).map(seat).collect();
         let layout = plan.lay_out(&seats, wrong).map_err(context)?;

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
-use crate::operator::{Node, Output, Progress, Seat, Trace};
+use crate::operator::{Node, Output, Progress, Scene, Seat};
 use crate::ring::{Bell, Idle, Idler, Rest};
 
 /// One pinned thread's part of a job.
@@ -17,7 +17,7 @@ pub struct Shard {
     /// Whether the last pass found every node done.
     ended: bool,
     opened: bool,
-    trace: Trace,
+    scene: Scene,
     idler: Idler,
     /// How long the next sleep may be.
     nap: Duration,
@@ -59,8 +59,8 @@ impl Shard {
             behind[index] = all;
         }
         let idler = Idler::new(idle, seat.shards, cores);
-        let trace = Trace::default();
-        Shard { seat, nodes, behind, ended: false, opened: false, trace, idler, nap: NAP_MIN }
+        let scene = Scene::default();
+        Shard { seat, nodes, behind, ended: false, opened: false, scene, idler, nap: NAP_MIN }
     }
 
     /// The shard's number.
@@ -128,7 +128,7 @@ impl Shard {
     fn open(&mut self) -> Result {
         for index in 0..self.nodes.len() {
             let seat = &self.seat;
-            Output::enter(&mut self.nodes, index, &self.trace, |node, _| node.open(seat))?;
+            Output::enter(&mut self.nodes, index, &self.scene, |node, _| node.open(seat))?;
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Shard {
                 return Ok(Progress::Parked);
             }
         }
-        Output::enter(&mut self.nodes, index, &self.trace, |node, out| node.poll(out))
+        Output::enter(&mut self.nodes, index, &self.scene, |node, out| node.poll(out))
     }
 
     fn panicked(&self, panic: &(dyn Any + Send)) -> Error {
@@ -148,7 +148,7 @@ impl Shard {
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
         let text = text.unwrap_or_else(|| "(no message)".into());
         let error = Error::new(Kind::UserCode, format!("panicked: {text}"));
-        match self.nodes.get(self.trace.last()) {
+        match self.nodes.get(self.scene.last()) {
             Some(node) if !node.name.is_empty() => error.within(node.suspects()),
             _ => error,
         }

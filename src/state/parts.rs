@@ -34,15 +34,21 @@ pub struct PartHead {
 /// Takes the state of a shard's operators, one after the other.
 #[derive(Debug, Default)]
 pub struct Saver {
+    epoch: u64,
     step: String,
     input: usize,
     bytes: Vec<u8>,
 }
 
 impl Saver {
-    /// Nothing yet.
-    pub fn new() -> Saver {
-        Saver::default()
+    /// Nothing yet of an epoch; 0 to see whether all could be saved.
+    pub fn new(epoch: u64) -> Saver {
+        Saver { epoch, ..Saver::default() }
+    }
+
+    /// The epoch that is saved.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// What follows is of this operator; its own input port 0 is the step's port `input`.
@@ -87,8 +93,9 @@ impl Saver {
         Ok(())
     }
 
-    /// The sections of all parts, whose state is forgotten here.
+    /// The sections of all parts; what follows is of the next epoch.
     pub fn take(&mut self) -> Vec<u8> {
+        self.epoch += 1;
         std::mem::take(&mut self.bytes)
     }
 }
@@ -294,7 +301,7 @@ mod tests {
     use super::*;
 
     fn saved() -> Vec<u8> {
-        let mut saver = Saver::new();
+        let mut saver = Saver::new(1);
         saver.enter("count", 0);
         let words = ["a", "bb", ""];
         let of = |n: u64| (words[n as usize % 3], n);

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Late, Lifecycle, Output, Progress, Seat, Stage, Stamp};
 use crate::record::{Key, Record};
+use crate::state::{Loader, Saver};
 use crate::time::{Timestamp, Watermark};
 
 /// Records of `R` on their way into panes.
@@ -150,6 +151,20 @@ where
         }
         Ok(())
     }
+
+    /// Hands on what came too late for some of its windows.
+    fn send_tardy(&mut self, out: &mut Output<'_>) -> Result
+    where
+        X: Stage<(B::Key, Timestamp, A::Acc)>,
+    {
+        for (from, pane, key, acc) in self.filling.tardy.drain(..) {
+            // Behind the exchange a partial result with a time after its pane's start counts only
+            // in the windows that end at that time or later.
+            let stamp = Stamp { at: from, mark: self.filling.told };
+            (key, pane, acc).lend(|partial| self.to.record(stamp, partial, out))?;
+        }
+        Ok(())
+    }
 }
 
 impl<R, B, A, X> Lifecycle for Partial<R, B, A, X>
@@ -167,12 +182,7 @@ where
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.filling.told = self.filling.told.max(at);
-        for (from, pane, key, acc) in self.filling.tardy.drain(..) {
-            // Behind the exchange a partial result with a time after its pane's start counts only
-            // in the windows that end at that time or later.
-            let stamp = Stamp { at: from, mark: at };
-            (key, pane, acc).lend(|partial| self.to.record(stamp, partial, out))?;
-        }
+        self.send_tardy(out)?;
         self.send(self.filling.spec.closed(at), out)?;
         self.to.watermark(at, out)?;
         // For the late records that leave here.
@@ -207,6 +217,20 @@ where
         self.pulse.stop();
         self.to.finish(out)?;
         out.finish()
+    }
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        // Partial results are at home where they are put together.
+        self.send_tardy(out)?;
+        self.send(Timestamp::MAX, out)
+    }
+    fn barrier(&mut self, epoch: u64, out: &mut Output<'_>) -> Result {
+        self.to.barrier(epoch, out)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        self.to.save(to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.to.load(from)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Processing time: records happen when they arrive, and the watermark is the clock.
 
 use crate::error::Result;
-use crate::operator::{Emitter, Lifecycle, Output, Progress, Stage, Stamp};
+use crate::operator::{Emitter, Lifecycle, Output, Progress, Stage, Stamp, remembers_nothing};
 use crate::record::Record;
 use crate::time::{Timestamp, Watermark};
 
@@ -27,6 +27,7 @@ impl<R: Record> Default for Clock<R> {
 }
 
 impl<R: Record> Lifecycle for Clock<R> {
+    remembers_nothing!();
     fn end(&mut self, out: &mut Output<'_>) -> Result {
         self.read = false;
         self.out.flush(out)

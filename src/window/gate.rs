@@ -9,6 +9,7 @@ use super::{Place, WindowSpec};
 use crate::error::Result;
 use crate::operator::{Late, Lifecycle, Output, Progress, Seat, Stage, Stamp};
 use crate::record::Record;
+use crate::state::{Loader, Saver};
 use crate::time::{Timestamp, Watermark};
 
 /// When a record is late.
@@ -83,6 +84,18 @@ impl<R: Record, X: Lifecycle> Lifecycle for Gate<R, X> {
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
         self.to.finish(out)?;
         if self.sends { out.finish() } else { Ok(()) }
+    }
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        self.to.settle(out)
+    }
+    fn barrier(&mut self, epoch: u64, out: &mut Output<'_>) -> Result {
+        self.to.barrier(epoch, out)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        self.to.save(to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.to.load(from)
     }
 }
 
