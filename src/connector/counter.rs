@@ -58,13 +58,15 @@ impl Source for Counter {
 
     fn splits(&self, shards: usize) -> Result<Vec<Box<dyn Split<u64>>>> {
         let step = self.splits.unwrap_or(shards) as u64;
-        let split = |next| -> Box<dyn Split<u64>> {
+        let split = |first| -> Box<dyn Split<u64>> {
             Box::new(Counting {
-                next,
+                first,
+                next: first,
                 step,
                 end: self.end.unwrap_or(u64::MAX),
                 per_second: self.per_second.map(|rate| rate / step as f64),
                 given: 0,
+                before: 0,
                 since: None,
             })
         };
@@ -73,11 +75,14 @@ impl Source for Counter {
 }
 
 struct Counting {
+    first: u64,
     next: u64,
     step: u64,
     end: u64,
     per_second: Option<f64>,
     given: u64,
+    /// Those of them that an earlier run gave: the rate counts from now on.
+    before: u64,
     since: Option<Instant>,
 }
 
@@ -88,7 +93,7 @@ impl Counting {
             return u64::MAX;
         };
         let since = self.since.get_or_insert_with(Instant::now).elapsed();
-        (since.as_secs_f64() * rate) as u64 - self.given
+        (since.as_secs_f64() * rate) as u64 - (self.given - self.before)
     }
 }
 
@@ -114,6 +119,16 @@ impl Split<u64> for Counting {
 
     fn offset(&self) -> u64 {
         self.given
+    }
+
+    fn name(&self) -> String {
+        format!("numbers from {}, every {}", self.first, self.step)
+    }
+
+    fn seek(&mut self, offset: u64) -> Result {
+        (self.given, self.before) = (offset, offset);
+        self.next = self.first.saturating_add(offset.saturating_mul(self.step));
+        Ok(())
     }
 }
 

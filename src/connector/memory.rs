@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::limits::SOURCE_RECORDS;
 use crate::operator::{Feed, Progress, Source, Split};
 use crate::record::{Plain, Record};
@@ -69,9 +69,9 @@ impl<R: Record + Sync> Source for Memory<R> {
 
     fn splits(&self, shards: usize) -> Result<Vec<Box<dyn Split<R>>>> {
         let step = self.splits.unwrap_or(shards);
-        let split = |next| -> Box<dyn Split<R>> {
+        let split = |first| -> Box<dyn Split<R>> {
             let records = Arc::clone(&self.records);
-            Box::new(Dealt { records, next, step })
+            Box::new(Dealt { records, first, next: first, step })
         };
         Ok((0..step).map(split).collect())
     }
@@ -79,6 +79,7 @@ impl<R: Record + Sync> Source for Memory<R> {
 
 struct Dealt<R> {
     records: Arc<Vec<R>>,
+    first: usize,
     next: usize,
     step: usize,
 }
@@ -97,6 +98,17 @@ impl<R: Record + Sync> Split<R> for Dealt<R> {
 
     fn offset(&self) -> u64 {
         (self.next / self.step) as u64
+    }
+
+    fn name(&self) -> String {
+        let (first, step, all) = (self.first, self.step, self.records.len());
+        format!("records from {first}, every {step}, of {all} in memory")
+    }
+
+    fn seek(&mut self, offset: u64) -> Result {
+        let all = self.records.len().saturating_sub(self.first).div_ceil(self.step);
+        self.next = self.first + place_of(offset, all)? * self.step;
+        Ok(())
     }
 }
 
@@ -119,16 +131,17 @@ where
     }
 
     fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<R>>>> {
-        let split = |slice: &Arc<S>| -> Box<dyn Split<R>> {
+        let split = |(number, slice): (usize, &Arc<S>)| -> Box<dyn Split<R>> {
             let slice = Arc::clone(slice);
-            Box::new(Lent { slice, next: 0 })
+            Box::new(Lent { slice, number, next: 0 })
         };
-        Ok(self.slices.iter().map(split).collect())
+        Ok(self.slices.iter().enumerate().map(split).collect())
     }
 }
 
 struct Lent<S> {
     slice: Arc<S>,
+    number: usize,
     next: usize,
 }
 
@@ -151,6 +164,24 @@ where
     fn offset(&self) -> u64 {
         self.next as u64
     }
+
+    fn name(&self) -> String {
+        format!("slice {} of {} records in memory", self.number, self.slice.len())
+    }
+
+    fn seek(&mut self, offset: u64) -> Result {
+        self.next = place_of(offset, self.slice.len())?;
+        Ok(())
+    }
+}
+
+/// An offset into so many records.
+fn place_of(offset: u64, records: usize) -> Result<usize> {
+    let place = usize::try_from(offset).ok().filter(|place| *place <= records);
+    place.ok_or_else(|| {
+        let what = format!("{offset} records were read and only {records} are there now");
+        Error::new(Kind::Data, what)
+    })
 }
 
 #[cfg(test)]

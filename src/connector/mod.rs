@@ -32,4 +32,6 @@ pub use stdout::Stdout;
 pub use text::{Encode, Encoder, LineText, TextWriter};
 
 #[cfg(test)]
+mod resume_tests;
+#[cfg(test)]
 mod stub;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::operator::{Feed, Progress, Source, Split};
 use crate::record::Record;
 
@@ -45,14 +45,15 @@ impl<R: Record + Sync> Source for Scheduled<R> {
     }
 
     fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<R>>>> {
-        let split = |next| -> Box<dyn Split<R>> {
+        let split = |first| -> Box<dyn Split<R>> {
             let seed = if let Cuts::Random(seed) = self.cuts { seed } else { 0 };
             Box::new(Turns {
                 records: Arc::clone(&self.records),
-                next,
+                first,
+                next: first,
                 step: self.splits,
                 cuts: self.cuts,
-                dice: SmallRng::seed_from_u64(seed.wrapping_add(next as u64)),
+                dice: SmallRng::seed_from_u64(seed.wrapping_add(first as u64)),
             })
         };
         Ok((0..self.splits).map(split).collect())
@@ -62,6 +63,7 @@ impl<R: Record + Sync> Source for Scheduled<R> {
 /// One split.
 struct Turns<R> {
     records: Arc<Vec<R>>,
+    first: usize,
     next: usize,
     step: usize,
     cuts: Cuts,
@@ -113,5 +115,21 @@ impl<R: Record + Sync> Split<R> for Turns<R> {
 
     fn offset(&self) -> u64 {
         (self.next / self.step) as u64
+    }
+
+    fn name(&self) -> String {
+        let (first, step, all) = (self.first, self.step, self.records.len());
+        format!("records from {first}, every {step}, of {all} scheduled")
+    }
+
+    /// What is left is cut in another way than it would have been.
+    fn seek(&mut self, offset: u64) -> Result {
+        let all = self.records.len().saturating_sub(self.first).div_ceil(self.step);
+        if offset > all as u64 {
+            let what = format!("{offset} records were read and only {all} are there now");
+            return Err(Error::new(Kind::Data, what));
+        }
+        self.next = self.first + offset as usize * self.step;
+        Ok(())
     }
 }

@@ -21,7 +21,8 @@ use crate::format::FromText;
 /// Files as sources and as sinks.
 ///
 /// Sources take a path or a glob (`bids/*.jsonl`, `logs/**/*.gz`); a file whose name ends in `.gz`
-/// is unpacked as it is read. Sinks take a directory, in which each shard writes a file.
+/// is unpacked as it is read. Wildcards pass by what is hidden (`.name`). Sinks take a directory,
+/// in which each shard writes a file.
 ///
 /// ```
 /// use thalweg::connector::Files;

@@ -57,26 +57,31 @@ pub(super) fn is_packed(path: &Path) -> bool {
 }
 
 impl Rows {
-    /// The lines of a file from the first one that starts at or after byte `from`, which must be 0
-    /// for a packed file.
+    /// The lines of a file from the first one that starts at or after byte `from`. What is before
+    /// that in a packed file is unpacked, and its lines count as passed.
     pub fn open(path: &Path, from: u64) -> io::Result<Rows> {
         let mut file = File::open(path)?;
         let mut offset = 0;
-        let input: Box<dyn Read + Send> = if is_packed(path) {
+        // From the byte before: if it is a line feed, a line starts at `from`.
+        let before = from.saturating_sub(1);
+        let packed = is_packed(path);
+        let input: Box<dyn Read + Send> = if packed {
             Box::new(MultiGzDecoder::new(file))
         } else {
-            // From the byte before: if it is a line feed, a line starts at `from`.
-            offset = from.saturating_sub(1);
-            file.seek(SeekFrom::Start(offset))?;
+            offset = before;
+            file.seek(SeekFrom::Start(before))?;
             Box::new(file)
         };
         let mut rows = Rows::of(input);
         rows.offset = offset;
-        if from > 0 {
-            rows.skip_line()?;
-            rows.passed = 0;
-        } else {
+        if from == 0 {
             rows.skip_mark()?;
+            return Ok(rows);
+        }
+        rows.skip_to(before)?;
+        rows.skip_line()?;
+        if !packed {
+            rows.passed = 0;
         }
         Ok(rows)
     }
@@ -200,6 +205,21 @@ impl Rows {
         self.end += read;
         self.ended = read == 0;
         Ok(read > 0)
+    }
+
+    /// Passes what is before a byte of the (unpacked) file, or all when it has fewer.
+    fn skip_to(&mut self, offset: u64) -> io::Result<()> {
+        while self.offset < offset {
+            let rest = &self.buffer[self.start..self.end];
+            let len = (rest.len() as u64).min(offset - self.offset);
+            self.passed += memchr::memchr_iter(b'\n', &rest[..len as usize]).count() as u64;
+            self.start += len as usize;
+            self.offset += len;
+            if self.offset < offset && !self.fill()? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Passes a line of whatever length, without keeping it.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use glob::MatchOptions;
+
 use super::decode::{Csv, Decode};
 use super::rows::{Found, Rows, is_packed};
 use super::split::FileSplit;
@@ -85,7 +87,9 @@ pub(in crate::connector) fn matching(pattern: &str) -> Result<Vec<PathBuf>> {
     }
     let bad = |error| Error::new(Kind::Plan, format_args!("pattern {pattern}: {error}"));
     let mut files = Vec::new();
-    for path in glob::glob(pattern).map_err(bad)? {
+    // What sinks have not published yet is hidden.
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    for path in glob::glob_with(pattern, options).map_err(bad)? {
         let path = path.map_err(|error| {
             let path = error.path().display().to_string();
             Error::io(format_args!("reading {path}"), error.error())

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use super::decode::{Decode, Decoded};
-use super::rows::{Found, Rows, count_lines};
+use super::rows::{Found, Rows, count_lines, is_packed};
 use super::sink::{hold, is_part};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::limits::{LINE_BYTES, SOURCE_RECORDS};
 use crate::operator::{Feed, Progress, Split};
 
@@ -20,15 +20,17 @@ pub(super) struct FileSplit<D> {
     from: u64,
     to: u64,
     decode: D,
+    /// Where reading begins: at `from`, or where an earlier run left off.
+    start: u64,
     rows: Option<Rows>,
-    /// Lines of the file before `from`; counted when a message must name a line.
+    /// Lines of the file before `start`; counted when a message must name a line.
     lines_before: Option<u64>,
 }
 
 impl<D: Decode> FileSplit<D> {
     pub fn new(path: PathBuf, from: u64, to: u64, decode: D) -> FileSplit<D> {
         let held = if is_part(&path) { hold(&path) } else { None };
-        FileSplit { path, held, from, to, decode, rows: None, lines_before: None }
+        FileSplit { path, held, from, to, decode, start: from, rows: None, lines_before: None }
     }
 
     fn open(&mut self) -> Result<Rows> {
@@ -39,6 +41,18 @@ impl<D: Decode> FileSplit<D> {
             rows.pass();
         }
         Ok(rows)
+    }
+
+    fn read(&mut self, rows: &mut Rows, feed: &mut Feed<'_, D::Record>) -> Result<Progress> {
+        for _ in 0..SOURCE_RECORDS {
+            if !self.step(rows, feed)? {
+                return Ok(Progress::Done);
+            }
+            if feed.room() == 0 {
+                break;
+            }
+        }
+        Ok(Progress::Busy)
     }
 
     /// Reads one row; false when there is none.
@@ -104,13 +118,14 @@ impl<D: Decode> FileSplit<D> {
         feed.bad(&origin, before + rows.passed() + 1, error, &shown)
     }
 
-    /// The line that reaches over `from` belongs to the piece before.
+    /// The line that reaches over `start` belongs to the piece before. Of a packed file all lines
+    /// that were unpacked count as passed.
     fn count_before(&self) -> Result<u64> {
-        if self.from == 0 {
+        if self.start == 0 || is_packed(&self.path) {
             return Ok(0);
         }
         let failed = |cause| self.failed(&cause);
-        let first = Rows::open(&self.path, self.from).map_err(failed)?;
+        let first = Rows::open(&self.path, self.start).map_err(failed)?;
         count_lines(&self.path, first.offset()).map_err(failed)
     }
 }
@@ -121,20 +136,41 @@ impl<D: Decode> Split<D::Record> for FileSplit<D> {
             Some(rows) => rows,
             None => self.open()?,
         };
-        for _ in 0..SOURCE_RECORDS {
-            if !self.step(&mut rows, feed)? {
-                return Ok(Progress::Done);
-            }
-            if feed.room() == 0 {
-                break;
-            }
-        }
+        let progress = self.read(&mut rows, feed);
         self.rows = Some(rows);
-        Ok(Progress::Busy)
+        progress
     }
 
-    /// In bytes of the (unpacked) file.
+    /// In bytes of the (unpacked) file; where reading began until a row has been passed.
     fn offset(&self) -> u64 {
-        self.rows.as_ref().map_or(self.from, Rows::offset)
+        let passed = self.rows.as_ref().filter(|rows| rows.passed() > 0);
+        passed.map_or(self.start, Rows::offset)
+    }
+
+    fn name(&self) -> String {
+        let path = self.path.display();
+        match (self.from, self.to) {
+            (0, u64::MAX) => path.to_string(),
+            (from, u64::MAX) => format!("{path} from byte {from}"),
+            (from, to) => format!("{path} from byte {from} to {to}"),
+        }
+    }
+
+    fn seek(&mut self, offset: u64) -> Result {
+        if offset == self.from {
+            return Ok(());
+        }
+        let rows = Rows::open(&self.path, offset).map_err(|cause| self.failed(&cause))?;
+        let (path, found) = (self.path.display(), rows.offset());
+        let changed = if found < offset {
+            format!("{path} was read up to byte {offset} and is shorter now")
+        } else if found > offset {
+            format!("{path} was read up to byte {offset}, where no line starts now")
+        } else {
+            (self.start, self.rows) = (offset, Some(rows));
+            return Ok(());
+        };
+        let what = format!("{changed}; bring back the file as it was, or begin the job anew");
+        Err(Error::new(Kind::Data, what))
     }
 }

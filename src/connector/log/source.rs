@@ -60,9 +60,10 @@ struct LogSplit<R> {
     /// Keeps a sink from cutting the file, which is mapped, under the reader.
     #[expect(dead_code, reason = "it is the lock that counts")]
     held: Option<File>,
+    /// Where the first frame starts.
+    first: usize,
     /// Where the next frame starts.
     place: usize,
-    frames: u64,
     record: PhantomData<fn() -> R>,
 }
 
@@ -70,9 +71,21 @@ impl<R: Record> LogSplit<R> {
     fn open(path: PathBuf) -> Result<LogSplit<R>> {
         let failed = |cause| Error::io(format_args!("reading {}", path.display()), &cause);
         let map = File::open(&path).and_then(|file| Map::of(&file)).map_err(failed)?;
-        let place = check_head::<R>(&map, &path)?;
+        let first = check_head::<R>(&map, &path)?;
         let held = hold(&path);
-        Ok(LogSplit { path, map, held, place, frames: 0, record: PhantomData })
+        Ok(LogSplit { path, map, held, first, place: first, record: PhantomData })
+    }
+
+    /// Frames before the next one, counted when a message must name one.
+    #[cold]
+    fn frames_before(&self) -> u64 {
+        let (mut at, mut frames) = (self.first, 0);
+        while at < self.place {
+            let (bytes, records) = (number(&self.map, at), number(&self.map, at + 4));
+            at += FRAME_HEAD_BYTES + records as usize * 8 + bytes as usize;
+            frames += 1;
+        }
+        frames
     }
 
     fn error(&self, what: &str) -> Error {
@@ -137,20 +150,37 @@ impl<R: Record> Split<R> for LogSplit<R> {
                 Next::Torn => {
                     let left = self.map.len() - self.place;
                     let what = format!("the file ends within a frame, {left} bytes are cut off");
+                    let frame = self.frames_before() + 1;
                     self.place = self.map.len();
                     let origin = format!("{}, frame", self.path.display());
-                    feed.bad(&origin, self.frames + 1, &what, "")?;
+                    feed.bad(&origin, frame, &what, "")?;
                     return Ok(Progress::Done);
                 }
             };
             self.place += bytes;
-            self.frames += 1;
         }
         Ok(Progress::Busy)
     }
 
     fn offset(&self) -> u64 {
         self.place as u64
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// A frame's head tells its place: where none starts, reading fails.
+    fn seek(&mut self, offset: u64) -> Result {
+        let places = self.first..=self.map.len();
+        let Some(place) = usize::try_from(offset).ok().filter(|place| places.contains(place))
+        else {
+            let (path, len) = (self.path.display(), self.map.len());
+            let what = format!("{path} was read up to byte {offset} and has only {len} now");
+            return Err(Error::new(Kind::Data, what));
+        };
+        self.place = place;
+        Ok(())
     }
 }
 

@@ -119,10 +119,13 @@ impl Nexmark {
         let splits = splits as u64;
         let reader = |split| Reader {
             generator: Generator::new(self.base_time),
+            start: self.numbers.start,
+            split,
             next: self.numbers.start + split,
             step: splits,
             end: self.numbers.end,
             first: self.numbers.start,
+            base_time: self.base_time,
             done: 0,
             rate: self.rate,
             since: None,
@@ -152,12 +155,17 @@ impl Source for Nexmark {
 /// One split: every `step`th event from `next` on.
 struct Reader {
     generator: Generator,
+    /// The number of the source's first event.
+    start: u64,
+    /// The number of the split.
+    split: u64,
     /// The number of the next event.
     next: u64,
     step: u64,
     end: u64,
-    /// The number of the source's first event, due when reading begins.
+    /// The number of the event that is due when reading begins.
     first: u64,
+    base_time: Timestamp,
     /// Events given.
     done: u64,
     /// Events a second, over all splits.
@@ -205,5 +213,17 @@ impl Split<Event> for Reader {
 
     fn offset(&self) -> u64 {
         self.done
+    }
+
+    fn name(&self) -> String {
+        let (first, step) = (self.start + self.split, self.step);
+        format!("events from {first}, every {step}, base time {}", self.base_time)
+    }
+
+    fn seek(&mut self, offset: u64) -> Result {
+        self.done = offset;
+        self.first = self.start.saturating_add(offset.saturating_mul(self.step));
+        self.next = self.first.saturating_add(self.split);
+        Ok(())
     }
 }

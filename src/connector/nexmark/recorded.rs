@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::{Event, Reader};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::limits::FRAME_BYTES;
 use crate::operator::{Feed, Progress, Source, Split};
 use crate::record::{Block, Record};
@@ -95,16 +95,19 @@ impl Source for Recorded {
     }
 
     fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<Event>>>> {
-        let replay = |blocks: &Blocks| -> Box<dyn Split<Event>> {
-            Box::new(Replay { blocks: Arc::clone(blocks), next: 0, done: 0 })
+        let replay = |(split, blocks): (usize, &Blocks)| -> Box<dyn Split<Event>> {
+            let splits = self.0.len();
+            Box::new(Replay { blocks: Arc::clone(blocks), split, splits, next: 0, done: 0 })
         };
-        Ok(self.0.iter().map(replay).collect())
+        Ok(self.0.iter().enumerate().map(replay).collect())
     }
 }
 
 /// Hands on the blocks of one split.
 struct Replay {
     blocks: Blocks,
+    split: usize,
+    splits: usize,
     /// The next block.
     next: usize,
     /// Events given.
@@ -126,6 +129,24 @@ impl Split<Event> for Replay {
 
     fn offset(&self) -> u64 {
         self.done
+    }
+
+    fn name(&self) -> String {
+        let events: usize = self.blocks.iter().map(Block::len).sum();
+        format!("recorded events, split {} of {}, {events} events", self.split, self.splits)
+    }
+
+    fn seek(&mut self, offset: u64) -> Result {
+        (self.next, self.done) = (0, 0);
+        while let Some(block) = self.blocks.get(self.next).filter(|_| self.done < offset) {
+            self.next += 1;
+            self.done += block.len() as u64;
+        }
+        if self.done == offset {
+            return Ok(());
+        }
+        let what = format!("no block of the recording begins at event {offset}; it is another one");
+        Err(Error::new(Kind::Data, what))
     }
 }
 
