@@ -268,7 +268,12 @@ impl<'a> Output<'a> {
         self.all(|node, port, out| {
             node.deliver(port, u64::MAX, out)?;
             let ended = node.ports.iter().all(|epoch| *epoch == u64::MAX);
-            if ended { node.operator.finish(out) } else { Ok(()) }
+            if !ended {
+                return Ok(());
+            }
+            // What a job that was stopped holds back is part of what it goes on from.
+            node.operator.settle(out)?;
+            node.operator.finish(out)
         })
     }
 

@@ -237,8 +237,8 @@ pub trait Operator: Send {
         out.finish()
     }
 
-    /// All inputs have delivered the barrier of an epoch, and it is about to be saved: what is
-    /// held back and is no state goes on.
+    /// All inputs have delivered the barrier of an epoch, and it is about to be saved, or all have
+    /// ended: what is held back and is no state goes on.
     ///
     /// # Errors
     /// Anything that must end the job.

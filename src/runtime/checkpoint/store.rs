@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! LOCK                 held as long as a process uses the directory
-//! manifest-0           of even epochs  } two slots: while one is written over, the other one
-//! manifest-1           of odd epochs   } holds
+//! manifest-0           of even epochs  } two slots: while one is replaced, by renaming what was
+//! manifest-1           of odd epochs   } written as manifest-new, the other one holds
 //! state-00000012-0     what shard 0 saved of epoch 12
 //! ```
 //!
@@ -91,34 +91,21 @@ impl Store {
     /// The manifest of the newest checkpoint, if there is one.
     ///
     /// # Errors
-    /// When there are manifests and none is whole, or one is of another version.
+    /// When a manifest is damaged or of another version. No crash leaves one half written, so one
+    /// that is not whole may have been the newest, and going on from the other would give results
+    /// twice.
     pub fn newest(&self) -> Result<Option<Manifest>> {
         Ok(self.manifests()?.into_iter().max_by_key(|manifest| manifest.epoch))
     }
 
     fn manifests(&self) -> Result<Vec<Manifest>> {
-        let (mut whole, mut torn) = (Vec::new(), Vec::new());
+        let mut whole = Vec::new();
         for path in (0..2).map(|slot| self.slot(slot)) {
             match fs::read(&path) {
-                Ok(bytes) => match parse(&bytes).map_err(|error| within(&error, &path))? {
-                    Some(manifest) => whole.push(manifest),
-                    None => torn.push(path),
-                },
+                Ok(bytes) => whole.push(parse(&bytes).map_err(|error| within(&error, &path))?),
                 Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
                 Err(cause) => return Err(reading(&path, &cause)),
             }
-        }
-        // One that was torn while it was written is nothing: the other one holds. The first ever
-        // has no other, and nothing had been shown of it.
-        let first = self.slot(1);
-        if whole.is_empty() && torn.iter().any(|path| *path != first) {
-            let names: Vec<_> = torn.iter().map(|path| path.display().to_string()).collect();
-            let what = format!(
-                "no manifest is whole: {}; restore the directory from a copy, or start anew in \
-                 another one",
-                names.join(", ")
-            );
-            return Err(Error::new(Kind::Data, what));
         }
         Ok(whole)
     }
@@ -159,7 +146,9 @@ impl Store {
             format!("{TITLE} {VERSION} {:08x} {}\n", crc32fast::hash(&body), body.len())
                 .into_bytes();
         bytes.extend(body);
-        write(&self.slot(epoch), &[&bytes])?;
+        let (new, slot) = (self.directory.join("manifest-new"), self.slot(epoch));
+        write(&new, &[&bytes])?;
+        fs::rename(&new, &slot).map_err(|cause| writing(&slot, &cause))?;
         self.sync()?;
         self.clean(&manifest)?;
         Ok(manifest)
@@ -201,19 +190,31 @@ impl Store {
     }
 }
 
-/// A manifest from the bytes of its file; none when it is torn.
-fn parse(bytes: &[u8]) -> Result<Option<Manifest>> {
-    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
-    let (line, body) = (String::from_utf8_lossy(&bytes[..end]), &bytes[end + 1..]);
+/// A manifest from the bytes of its file.
+fn parse(bytes: &[u8]) -> Result<Manifest> {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (line, body) = (String::from_utf8_lossy(&bytes[..end]), bytes.get(end + 1..));
     let words: Vec<&str> = line.split(' ').collect();
-    let [TITLE, version, crc, len] = words[..] else { return Ok(None) };
+    let (body, [TITLE, version, crc, len]) = (body.unwrap_or_default(), &words[..]) else {
+        return Err(damaged("it is no manifest".into()));
+    };
     if version.parse() != Ok(VERSION) {
         let what = format!("it has version {version}, this engine reads {VERSION}");
-        return Err(Error::new(Kind::Data, what));
+        return Err(damaged(what));
     }
-    let whole =
-        len.parse() == Ok(body.len()) && u32::from_str_radix(crc, 16) == Ok(crc32fast::hash(body));
-    Ok(serde_json::from_slice(body).ok().filter(|_| whole))
+    if len.parse() != Ok(body.len()) {
+        return Err(damaged(format!("it has {} bytes and had {len}", body.len())));
+    }
+    if *crc != format!("{:08x}", crc32fast::hash(body)) {
+        return Err(damaged("its checksum is wrong".into()));
+    }
+    serde_json::from_slice(body).map_err(|error| damaged(error.to_string()))
+}
+
+/// What is said of a file that is not what was written.
+fn damaged(what: String) -> Error {
+    let remedy = "restore the state directory from a copy, or start anew in another one";
+    Error::new(Kind::Data, format!("{what}; {remedy}"))
 }
 
 fn head(epoch: u64, shard: usize) -> [u8; HEAD_BYTES] {
@@ -227,19 +228,15 @@ fn head(epoch: u64, shard: usize) -> [u8; HEAD_BYTES] {
 
 /// Looks a file of state over and reads it.
 fn open_state(bytes: &[u8], epoch: u64, shard: usize, file: &StateFile) -> Result<Saved> {
-    let refuse = |what: String| {
-        let what = format!("{what}; restore the directory from a copy, or start anew in another");
-        Err(Error::new(Kind::Data, what))
-    };
     if bytes.len() as u64 != file.bytes {
-        return refuse(format!("it has {} bytes and had {}", bytes.len(), file.bytes));
+        return Err(damaged(format!("it has {} bytes and had {}", bytes.len(), file.bytes)));
     }
     if crc32fast::hash(bytes) != file.crc32 {
-        return refuse("its checksum is wrong".into());
+        return Err(damaged("its checksum is wrong".into()));
     }
     match bytes.strip_prefix(&head(epoch, shard)) {
         Some(sections) => Saved::read(sections),
-        None => refuse(format!("it is not what shard {shard} saved of epoch {epoch}")),
+        None => Err(damaged(format!("it is not what shard {shard} saved of epoch {epoch}"))),
     }
 }
 

@@ -1,0 +1,205 @@
+//! Jobs that go on from their checkpoints: after a stop, after a failure, on other shards; and
+//! what is said of a directory that does not fit.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use thalweg::connector::Collected;
+use thalweg::prelude::*;
+
+/// Numbers per key: how many, and their sum.
+type Totals = Vec<(u64, (u64, u64))>;
+
+fn totals_of(end: u64) -> Totals {
+    let of = |key: u64| (0..end).filter(move |n| n % 7 == key);
+    (0..7).map(|key| (key, (of(key).count() as u64, of(key).sum()))).collect()
+}
+
+/// Gives every number twice: as it is, and summed up by key at the end. Fails at one of them.
+fn job(shards: usize, state: &Path, end: u64, fails_at: Option<u64>) -> Made {
+    paced(shards, state, end, fails_at, 1e9)
+}
+
+fn paced(shards: usize, state: &Path, end: u64, fails_at: Option<u64>, per_second: f64) -> Made {
+    let job = Job::new("totals").shards(shards).checkpoints(state, 1.days());
+    let (all, each) = Collect::new();
+    let (sums, totals) = Collect::new();
+    let numbers = job.source(Counter::to(end).rate(per_second));
+    let numbers = numbers.inspect(move |n| assert_ne!(Some(n), fails_at, "as was asked for"));
+    numbers.clone().rebalance().map(|n| n).sink(all);
+    numbers.key_by(|n| n % 7).aggregate_final(|ns| (ns.count(), ns.sum(|n| n))).sink(sums);
+    Made { job, each, totals }
+}
+
+struct Made {
+    job: Job,
+    each: Collected<u64>,
+    totals: Collected<(u64, (u64, u64))>,
+}
+
+fn wait_for(running: &Running, records: u64) {
+    while running.metrics().records_read() < records {
+        assert!(!running.wait_for(1.millis()), "it has ended");
+    }
+}
+
+#[test]
+fn a_stopped_job_goes_on_on_any_number_of_shards() {
+    let (end, directory) = (2_000_000, tempfile::tempdir().unwrap());
+    let state = directory.path().join("state");
+    let mut all = Vec::new();
+    for shards in [1, 4, 2, 8] {
+        let Made { job, each, totals } = paced(shards, &state, end, None, 1e6);
+        let running = job.start().unwrap();
+        wait_for(&running, 20_000);
+        let epoch = running.checkpoint().unwrap();
+        assert_eq!(running.checkpoint().unwrap(), epoch + 1);
+        running.stop();
+        running.join().unwrap();
+        all.extend(each.sorted());
+        assert!(totals.sorted().is_empty(), "it has not come to its end");
+    }
+    let Made { job, each, totals } = job(2, &state, end, None);
+    assert!(job.run().unwrap().records_read() < end - 80_000);
+    all.extend(each.sorted());
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..end));
+    assert_eq!(totals.sorted(), totals_of(end));
+    assert!(fs::read_dir(&state).unwrap().count() < 20, "files that nothing needs go");
+}
+
+#[test]
+fn a_job_that_has_ended_does_nothing_when_it_is_started_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    for expected in [totals_of(1_000), Vec::new()] {
+        let Made { job, each, totals } = job(2, directory.path(), 1_000, None);
+        job.run().unwrap();
+        assert_eq!(each.sorted().is_empty(), expected.is_empty());
+        assert_eq!(totals.sorted(), expected);
+    }
+}
+
+#[test]
+fn a_failed_job_goes_on_from_its_last_checkpoint() {
+    let end = 200_000;
+    for shards in [1, 2, 4, 8] {
+        let directory = tempfile::tempdir().unwrap();
+        for fails_at in [50_000, 50_001, 120_000] {
+            let made = paced(shards, directory.path(), end, Some(fails_at), 500_000.0);
+            let running = made.job.start().unwrap();
+            let _ = running.checkpoint();
+            let error = running.join().unwrap_err().to_string();
+            assert!(error.contains("as was asked for"), "{error}");
+        }
+        let Made { job, totals, .. } = job(shards, directory.path(), end, None);
+        assert!(job.run().unwrap().records_read() < end);
+        assert_eq!(totals.sorted(), totals_of(end));
+    }
+}
+
+#[test]
+fn barriers_pass_while_records_wait_for_room() {
+    // One branch is slow, so that the rings before it are full when the barriers come.
+    for shards in [1, 2, 4, 8] {
+        let directory = tempfile::tempdir().unwrap();
+        let taken = Arc::new(AtomicU64::new(0));
+        let job = Job::new("slow").shards(shards).checkpoints(directory.path(), 5.millis());
+        let numbers = job.source(Counter::to(300_000));
+        let (sink, sums) = Collect::new();
+        numbers.clone().key_by(|n| n % 7).aggregate_final(|ns| ns.count()).sink(sink);
+        let count = taken.clone();
+        let slow = Callback::new(move |_, _, _: u64| {
+            if count.fetch_add(1, Relaxed).is_multiple_of(1_000) {
+                std::thread::sleep(100.micros());
+            }
+        });
+        numbers.gather().sink(slow);
+        job.run().unwrap();
+        assert_eq!(taken.load(Relaxed), 300_000);
+        assert_eq!(sums.sorted().iter().map(|(_, count)| count).sum::<u64>(), 300_000);
+    }
+}
+
+fn refusal(job: Job) -> String {
+    job.start().err().expect("it is refused").to_string()
+}
+
+#[test]
+fn what_does_not_fit_a_checkpoint_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    let stopped = |made: Made| {
+        let running = made.job.start().unwrap();
+        wait_for(&running, 1_000);
+        running.stop();
+        running.join().unwrap();
+    };
+    stopped(job(2, &state, 100_000_000, None));
+    let checkpointed = |name: &str| Job::new(name).shards(2).checkpoints(&state, 1.days());
+
+    let other = checkpointed("others");
+    other.source(Counter::to(100_000_000)).sink(Discard);
+    let said = refusal(other);
+    assert!(said.contains("is of job totals; give this job a directory of its own"), "{said}");
+
+    let removed = checkpointed("totals");
+    removed.source(Counter::to(100_000_000)).sink(Discard);
+    let said = refusal(removed);
+    assert!(said.contains("there is no operator aggregate any more"), "{said}");
+
+    let changed = checkpointed("totals");
+    let numbers = changed.source(Counter::to(100_000_000));
+    numbers.key_by(|n| n % 7).aggregate_final(|ns| ns.count()).sink(Discard);
+    let said = refusal(changed);
+    assert!(said.contains("aggregate: totals was saved as"), "{said}");
+
+    let used = job(2, &state, 100_000_000, None).job.start().unwrap();
+    let said = refusal(job(2, &state, 100_000_000, None).job);
+    assert!(said.contains("another job uses the state directory"), "{said}");
+    used.stop();
+    used.join().unwrap();
+
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let said = refusal(job(2, &file, 1, None).job);
+    assert!(said.contains("opening the state directory"), "{said}");
+}
+
+#[test]
+fn damaged_files_are_refused_in_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path();
+    let running = job(2, state, 100_000_000, None).job.start().unwrap();
+    wait_for(&running, 1_000);
+    running.checkpoint().unwrap();
+    running.stop();
+    running.join().unwrap();
+    let newest = |name: &str| name.starts_with("manifest") || name.starts_with("state-00000002");
+    let files = fs::read_dir(state).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| newest(path.file_name().unwrap().to_str().unwrap()));
+    let files: Vec<_> = files.collect();
+    assert_eq!(files.len(), 4);
+    let refused = |path: &Path| {
+        let said = refusal(job(2, state, 100_000_000, None).job);
+        let named = said.contains(path.to_str().unwrap());
+        assert!(named, "{said}");
+    };
+    for path in files {
+        let whole = fs::read(&path).unwrap();
+        for at in (0..whole.len()).step_by(7) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&path, flipped).unwrap();
+            refused(&path);
+            if at % 5 == 0 {
+                fs::write(&path, &whole[..at]).unwrap();
+                refused(&path);
+            }
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+    job(2, state, 100_000_000, None).job.start().unwrap().stop();
+}
