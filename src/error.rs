@@ -39,10 +39,10 @@ pub enum Fault {
 /// bids.csv line 7: field price: expected a whole number`.
 ///
 /// Cheap to clone. Contexts are added on the way up with [`Error::within`].
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Error(Arc<Inner>);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Inner {
     kind: Kind,
     /// Innermost first.

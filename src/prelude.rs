@@ -9,6 +9,6 @@ pub use crate::operator::{Chain, Clock, Context, Emit, OnBadRecord, bounds_of};
 pub use crate::record;
 pub use crate::record::{InWindow, Key, Record};
 pub use crate::ring::Idle;
-pub use crate::runtime::{Config, Executor, Report, Running};
+pub use crate::runtime::{Config, Executor, Report, Restart, Running};
 pub use crate::time::{Timestamp, Units};
 pub use crate::window::{CountWindow, Cumulating, Global, Session, Sliding, Trigger, Tumbling};

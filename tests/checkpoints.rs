@@ -101,6 +101,69 @@ fn a_failed_job_goes_on_from_its_last_checkpoint() {
 }
 
 #[test]
+fn a_job_is_restarted_within_the_process() {
+    for shards in [1, 2, 4, 8] {
+        let directory = tempfile::tempdir().unwrap();
+        let job = Job::new("restarted").shards(shards).restart(Restart::times(2));
+        let job = job.checkpoints(directory.path(), 2.millis());
+        let failures = Arc::new(AtomicU64::new(0));
+        let (sums, totals) = Collect::new();
+        let numbers = job.source(Counter::to(400_000).rate(1e6));
+        let count = failures.clone();
+        // The fifth time it passes.
+        let fragile = move |n: u64| {
+            let fails = n == 200_000 && count.fetch_add(1, Relaxed) < 4;
+            assert!(!fails, "as was asked for");
+            n
+        };
+        let numbers = numbers.map(fragile).key_by(|n| n % 7);
+        numbers.aggregate_final(|ns| (ns.count(), ns.sum(|n| n))).sink(sums);
+        let running = job.start().unwrap();
+        while !running.wait_for(5.millis()) {}
+        let failed = running.metrics().failures.len();
+        match running.join() {
+            // A checkpoint was made between two of the failures.
+            Ok(report) => {
+                assert_eq!(report.failures.len(), 4);
+                assert!(report.to_string().contains("restarts: 4, the last after: shard"));
+                assert_eq!(totals.sorted(), totals_of(400_000));
+            }
+            Err(error) => {
+                assert_eq!(failed, failures.load(Relaxed) as usize - 1);
+                assert!(error.to_string().contains("as was asked for"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_fails_too_often_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let job = |times| {
+        let job = Job::new("fails").shards(2).restart(Restart::times(times));
+        let numbers = job.source(Counter::to(1_000)).inspect(|n| assert_ne!(n, 500, "no"));
+        numbers.sink(Discard);
+        job
+    };
+    let error = refusal(job(1));
+    assert!(error.contains("a job is restarted from its checkpoints, and has none"), "{error}");
+    for times in [0, 1, 5] {
+        let running = job(times).checkpoints(directory.path(), 1.days()).start().unwrap();
+        while !running.wait_for(5.millis()) {}
+        assert_eq!(running.metrics().failures.len(), times as usize);
+        let error = running.join().unwrap_err().to_string();
+        assert!(error.contains("panicked: ") && error.contains("no"), "{error}");
+    }
+    // While it waits to be started again it can be stopped.
+    let patient = Restart::always().pause(1.days(), 1.days());
+    let job = job(0).restart(patient).checkpoints(directory.path(), 1.days());
+    let running = job.start().unwrap();
+    assert!(!running.wait_for(100.millis()));
+    running.stop();
+    assert!(running.join().is_err());
+}
+
+#[test]
 fn barriers_pass_while_records_wait_for_room() {
     // One branch is slow, so that the rings before it are full when the barriers come.
     for shards in [1, 2, 4, 8] {

@@ -25,7 +25,7 @@ use crate::plan::{
 };
 use crate::record::Record;
 use crate::ring::{Bells, Idle};
-use crate::runtime::{Config, Executor, Report, Running};
+use crate::runtime::{Config, Executor, Report, Restart, Running};
 
 /// A named program of streams.
 ///
@@ -128,6 +128,19 @@ impl Job {
         self
     }
 
+    /// Starts the job again, within the process and from its last checkpoint, when a shard fails.
+    ///
+    /// ```
+    /// use thalweg::prelude::*;
+    ///
+    /// let job = Job::new("orders").checkpoints("state", 10.seconds()).restart(Restart::times(3));
+    /// ```
+    #[must_use]
+    pub fn restart(mut self, restart: Restart) -> Job {
+        self.config.restart = restart;
+        self
+    }
+
     /// Sets everything about how the job is run at once.
     #[must_use]
     pub fn config(mut self, config: Config) -> Job {
@@ -150,7 +163,7 @@ impl Job {
         let mut splits = None;
         let make: Make = Box::new(move |site: &Site<'_>| {
             let seat = site.seat;
-            if splits.is_none() {
+            if seat.shard == 0 {
                 splits = Some(source.splits(seat.began_on)?.into_iter().map(Some).collect());
             }
             let all: &mut Vec<Option<_>> = splits.as_mut().expect("set just above");
@@ -219,7 +232,7 @@ impl Job {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn start(self) -> Result<Running> {
-        Running::start(&self.name, &mut self.plan.borrow_mut(), &self.config)
+        Running::start(&self.name, self.plan.take(), &self.config)
     }
 
     /// Runs the job to its end: until its sources have ended or something fails.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Restart;
 use crate::error::{Error, Kind, Result};
 use crate::limits::LEAD_US;
 use crate::ring::Idle;
@@ -72,6 +73,8 @@ pub struct Config {
     pub stop_on_ctrl_c: bool,
     /// Where checkpoints are kept, and how often one is made.
     pub checkpoints: Option<(PathBuf, Duration)>,
+    /// Whether it is started again after a failure.
+    pub restart: Restart,
 }
 
 impl Config {
@@ -93,6 +96,7 @@ impl Default for Config {
             idle_after: Duration::from_secs(30),
             stop_on_ctrl_c: false,
             checkpoints: None,
+            restart: Restart::never(),
         }
     }
 }

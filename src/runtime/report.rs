@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Executor;
+use crate::error::Error;
 
 /// What one operator has counted, over all shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Report {
     /// Whether it was asked to stop: its sources may have had more, and windows that were open
     /// have given no result.
     pub stopped: bool,
+    /// Why it was restarted, each time. What the operators count they count from the last start on.
+    pub failures: Vec<Error>,
     /// Every operator, in the order of the program. One that exchanges records stands here twice:
     /// as sender and as receiver.
     pub operators: Vec<OperatorReport>,
@@ -77,10 +80,13 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { job, shards, executor, elapsed, stopped, operators } = self;
+        let Report { job, shards, executor, elapsed, stopped, failures, operators } = self;
         let ended = if *stopped { "stopped" } else { "ended" };
         let plural = if *shards == 1 { "" } else { "s" };
         write!(f, "job {job}: {ended} after {elapsed:.1?}, {shards} shard{plural} on {executor}")?;
+        if let Some(last) = failures.last() {
+            write!(f, "\nrestarts: {}, the last after: {last}", failures.len())?;
+        }
         let head = ["in", "out", "late", "bad"].map(str::to_owned);
         let mut rows = vec![("operator", head)];
         rows.extend(operators.iter().map(|operator| {
@@ -117,6 +123,7 @@ mod tests {
             executor: Executor::Threads,
             elapsed: Duration::from_millis(1_250),
             stopped: true,
+            failures: Vec::new(),
             operators: vec![
                 operator("source lines *.txt", 0, 1_000, 0),
                 operator("größte", 1_000, 12, 7),

@@ -30,12 +30,26 @@ struct Desk {
 }
 
 impl Epochs {
-    /// For so many shards, after an epoch.
-    pub fn new(shards: usize, epoch: u64) -> Epochs {
-        let (asked, made) = (AtomicU64::new(epoch), AtomicU64::new(epoch));
+    /// For so many shards.
+    pub fn new(shards: usize) -> Epochs {
         let saved = (0..shards).map(|_| None).collect();
-        let desk = Mutex::new(Desk { saved, done: vec![false; shards], wanted: false });
-        Epochs { asked, made, last: AtomicU64::new(u64::MAX), desk, news: Condvar::new() }
+        let desk = Desk { saved, done: vec![false; shards], wanted: false };
+        Epochs {
+            asked: AtomicU64::new(0),
+            made: AtomicU64::new(0),
+            last: AtomicU64::new(u64::MAX),
+            desk: Mutex::new(desk),
+            news: Condvar::new(),
+        }
+    }
+
+    /// Begins after an epoch, when no shard runs: what was delivered of a later one is nothing.
+    pub fn begin(&self, epoch: u64) {
+        let mut desk = self.desk();
+        desk.saved.fill(None);
+        desk.done.fill(false);
+        self.asked.store(epoch, Release);
+        self.made.store(epoch, Release);
     }
 
     /// How many shards there are.

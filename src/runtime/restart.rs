@@ -1,0 +1,74 @@
+//! What becomes of a job when a shard of it fails.
+
+use std::time::Duration;
+
+/// How often, and how soon, a job with checkpoints is started again within the process when a
+/// shard has failed: an operator that could not go on, a closure that panicked. It goes on from
+/// its last checkpoint, and loses nothing.
+///
+/// ```
+/// use thalweg::prelude::*;
+///
+/// let job = Job::new("orders")
+///     .checkpoints("state", 10.seconds())
+///     .restart(Restart::times(3).pause(100.millis(), 1.minutes()));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// How often at most.
+    pub(super) times: u32,
+    /// The first pause, and the longest.
+    first: Duration,
+    longest: Duration,
+}
+
+impl Restart {
+    /// Not at all: the job ends with the first error. The default.
+    pub const fn never() -> Restart {
+        Restart::times(0)
+    }
+
+    /// So many times at most, at once. Failures between which a checkpoint was made are not added
+    /// up: the job came on.
+    pub const fn times(times: u32) -> Restart {
+        Restart { times, first: Duration::ZERO, longest: Duration::ZERO }
+    }
+
+    /// However often it fails.
+    pub const fn always() -> Restart {
+        Restart::times(u32::MAX)
+    }
+
+    /// Waits before it starts again: `first` after the first failure, and twice as long after each
+    /// that follows without a checkpoint between, up to `longest`.
+    #[must_use]
+    pub const fn pause(mut self, first: Duration, longest: Duration) -> Restart {
+        (self.first, self.longest) = (first, longest);
+        self
+    }
+
+    /// How long to wait after so many failures, one or more.
+    pub(super) fn after(self, failures: u32) -> Duration {
+        let twice = 2_u32.saturating_pow(failures.saturating_sub(1));
+        self.first.saturating_mul(twice).min(self.longest)
+    }
+}
+
+impl Default for Restart {
+    fn default() -> Restart {
+        Restart::never()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double() {
+        let millis = Duration::from_millis;
+        let restart = Restart::always().pause(millis(10), millis(50));
+        assert_eq!([1, 2, 3, 4, 400].map(|n| restart.after(n)), [10, 20, 40, 50, 50].map(millis));
+        assert_eq!(Restart::times(3).after(2), Duration::ZERO);
+    }
+}

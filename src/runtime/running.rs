@@ -1,0 +1,128 @@
+//! The handle to a running job.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::start::{Start, join};
+use super::{Config, Executor, Report, Shared};
+use crate::error::{Error, Kind, Result};
+use crate::plan::Plan;
+
+/// A job that runs.
+///
+/// Dropping it stops the job and waits for it.
+pub struct Running {
+    job: String,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    executor: Executor,
+    shards: usize,
+    started: Instant,
+}
+
+impl Running {
+    /// Starts the shards of a plan.
+    ///
+    /// # Errors
+    /// All that can be found wrong before the first record flows.
+    pub fn start(job: &str, plan: Plan, config: &Config) -> Result<Running> {
+        let started = Start::new(job, plan, config).and_then(Start::begin);
+        let (start, threads) = started.map_err(|error| error.within(format!("job {job}")))?;
+        let (shared, shards, executor) = (start.shared(), start.shards(), start.executor());
+        let threads = start.supervised(threads);
+        Ok(Running {
+            job: job.to_owned(),
+            shared,
+            threads,
+            executor,
+            shards,
+            started: Instant::now(),
+        })
+    }
+
+    /// Asks the sources to end. What they have given flows out; windows that are still open give
+    /// no result. [`Running::join`] waits for it.
+    pub fn stop(&self) {
+        self.shared.stop();
+    }
+
+    /// Makes a checkpoint now and waits until it is made; gives its number.
+    ///
+    /// # Errors
+    /// When the job has no checkpoints, or ends before.
+    pub fn checkpoint(&self) -> Result<u64> {
+        let Some(epochs) = &self.shared.epochs else {
+            let what = "the job has no checkpoints; give it some by .checkpoints(directory, every)";
+            return Err(Error::new(Kind::Plan, what));
+        };
+        // One that is being made now may have begun before.
+        let epoch = epochs.asked() + 1;
+        epochs.want();
+        let given_up = || self.shared.has_failed() || epochs.is_last(epochs.made());
+        if epochs.wait_until_made(epoch, given_up) {
+            return Ok(epoch);
+        }
+        let what = "the job ended before the checkpoint was made";
+        Err(Error::new(Kind::Io, what).within(format!("job {}", self.job)))
+    }
+
+    /// Whether the job has ended by itself or by an error.
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits until the job has ended, for so long at most; whether it has.
+    ///
+    /// ```no_run
+    /// # use thalweg::prelude::*;
+    /// # let running = Job::new("doc").start()?;
+    /// while !running.wait_for(100.millis()) {
+    ///     println!("{} records read", running.metrics().records_read());
+    /// }
+    /// let report = running.join()?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn wait_for(&self, at_most: Duration) -> bool {
+        self.shared.wait_for(at_most)
+    }
+
+    /// What the operators have counted so far; stops no shard.
+    pub fn metrics(&self) -> Report {
+        let plain = self.shared.plain.load(Relaxed);
+        Report {
+            job: self.job.clone(),
+            shards: self.shards,
+            executor: if plain { Executor::Threads } else { self.executor },
+            elapsed: self.started.elapsed(),
+            stopped: self.shared.is_stopped(),
+            failures: self.shared.failures(),
+            operators: self.shared.counted(),
+        }
+    }
+
+    /// Waits until the job has ended.
+    ///
+    /// # Errors
+    /// What ended it early: the first error of any shard, with operator and shard named.
+    pub fn join(mut self) -> Result<Report> {
+        self.wait();
+        let report = self.metrics();
+        match self.shared.error() {
+            Some(error) => Err(error.within(format!("job {}", self.job))),
+            None => Ok(report),
+        }
+    }
+
+    fn wait(&mut self) {
+        join(std::mem::take(&mut self.threads), &self.shared);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+        self.wait();
+    }
+}

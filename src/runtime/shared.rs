@@ -1,0 +1,160 @@
+//! What all threads of a running job share.
+
+use std::ops::Deref;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::OperatorReport;
+use super::checkpoint::Epochs;
+use crate::error::Error;
+use crate::operator::{Counters, Node};
+use crate::ring::Bells;
+
+/// The counters of one operator on all shards.
+struct Watched {
+    name: Arc<str>,
+    shards: Vec<Arc<Counters>>,
+}
+
+/// What all shards of a running job share: the way out, and what can be seen from outside.
+pub(crate) struct Shared {
+    /// Sources shall end early.
+    pub(super) stop: Arc<AtomicBool>,
+    /// A shard has failed: all leave at once.
+    failed: AtomicBool,
+    error: Mutex<Option<Error>>,
+    /// A shard runs on a plain thread although glommio was chosen.
+    pub(super) plain: AtomicBool,
+    pub(super) bells: Bells,
+    /// Where a coordinator of checkpoints may wait.
+    pub(super) epochs: Option<Arc<Epochs>>,
+    /// How many threads there are.
+    alive: Mutex<usize>,
+    /// Told when there is none any more.
+    ended: Condvar,
+    watched: Mutex<Vec<Watched>>,
+    /// Why the job was restarted, each time.
+    failures: Mutex<Vec<Error>>,
+}
+
+/// A thread of the job, from before its start to its end.
+pub(crate) struct Alive(Arc<Shared>);
+
+impl Alive {
+    pub(super) fn new(shared: &Arc<Shared>) -> Alive {
+        *lock(&shared.alive) += 1;
+        Alive(shared.clone())
+    }
+}
+
+impl Deref for Alive {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        let mut alive = lock(&self.0.alive);
+        *alive -= 1;
+        if *alive == 0 {
+            self.0.ended.notify_all();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(stop: Arc<AtomicBool>, bells: Bells, epochs: Option<Arc<Epochs>>) -> Shared {
+        Shared {
+            stop,
+            failed: AtomicBool::new(false),
+            error: Mutex::new(None),
+            plain: AtomicBool::new(false),
+            bells,
+            epochs,
+            alive: Mutex::new(0),
+            ended: Condvar::new(),
+            watched: Mutex::default(),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// Ends the job with this error, unless it has one already.
+    pub(crate) fn fail(&self, error: Error) {
+        lock(&self.error).get_or_insert(error);
+        self.failed.store(true, SeqCst);
+        self.bells.ring_all();
+        if let Some(epochs) = &self.epochs {
+            epochs.wake();
+        }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
+
+    /// What ended the job, if anything did; forgotten here.
+    pub(super) fn error(&self) -> Option<Error> {
+        lock(&self.error).take()
+    }
+
+    /// Begins anew after a failure, when no thread is left that knew of it.
+    pub(super) fn restart(&self, after: Error) {
+        lock(&self.failures).push(after);
+        self.failed.store(false, SeqCst);
+    }
+
+    /// Why the job was restarted, each time.
+    pub(super) fn failures(&self) -> Vec<Error> {
+        lock(&self.failures).clone()
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.store(true, SeqCst);
+        self.bells.ring_all();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    /// Waits until no thread is left, for so long at most; whether none is.
+    pub(super) fn wait_for(&self, at_most: Duration) -> bool {
+        let waited = self.ended.wait_timeout_while(lock(&self.alive), at_most, |alive| *alive > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+    }
+
+    /// From now on the counters of these nodes are shown.
+    pub(super) fn watch(&self, shards: &[Vec<Node>]) {
+        let nodes = shards.first().map_or(0, Vec::len);
+        let of = |node: usize| Watched {
+            name: shards[0][node].name.clone(),
+            shards: shards.iter().map(|nodes| nodes[node].counters.clone()).collect(),
+        };
+        let all = (0..nodes).map(of).filter(|watched| !watched.name.is_empty());
+        *lock(&self.watched) = all.collect();
+    }
+
+    /// What the operators have counted so far.
+    pub(super) fn counted(&self) -> Vec<OperatorReport> {
+        let operator = |watched: &Watched| {
+            let sum = |of: fn(&Counters) -> u64| watched.shards.iter().map(|c| of(c)).sum();
+            OperatorReport {
+                name: watched.name.to_string(),
+                records_in: sum(|c| c.records_in.get()),
+                records_out: sum(|c| c.records_out.get()),
+                late: sum(|c| c.late.get()),
+                bad: sum(|c| c.bad.get()),
+            }
+        };
+        lock(&self.watched).iter().map(operator).collect()
+    }
+}

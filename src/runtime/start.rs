@@ -1,0 +1,229 @@
+//! Starting a job's shards: the first time, and again after a failure.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use core_affinity::CoreId;
+
+use super::checkpoint::{Checkpoints, Epochs};
+use super::{Alive, Config, Executor, Shard, Shared, glommio, interrupt, threads};
+use crate::error::{Error, Kind, Result};
+use crate::limits::SHARDS;
+use crate::operator::{Node, Seat, Waiting};
+use crate::plan::Plan;
+use crate::ring::{Bells, Idler};
+use crate::time::span;
+
+/// How long a job that waits to be started again may take to notice that it shall stop.
+const NOTICE: Duration = Duration::from_millis(10);
+
+/// All that is needed to start a job's shards.
+pub(super) struct Start {
+    job: String,
+    plan: Plan,
+    config: Config,
+    executor: Executor,
+    shards: usize,
+    shared: Arc<Shared>,
+    /// What is wrong so far.
+    wrong: Vec<Error>,
+}
+
+type Threads = Vec<JoinHandle<()>>;
+
+impl Start {
+    /// Looks a plan over.
+    ///
+    /// # Errors
+    /// When Ctrl-C can't be taken over. What else is wrong is said by [`begin`](Start::begin).
+    pub(super) fn new(job: &str, plan: Plan, config: &Config) -> Result<Start> {
+        let asked = config.shard_count();
+        let mut wrong = plan.check(asked);
+        let executor = config.executor.choose().unwrap_or_else(|error| {
+            wrong.push(error);
+            Executor::Threads
+        });
+        if config.restart.times > 0 && config.checkpoints.is_none() {
+            let what = "a job is restarted from its checkpoints, and has none; give it some by \
+                        .checkpoints(directory, every)";
+            wrong.push(Error::new(Kind::Plan, what));
+        }
+        // What else is wrong is found on one shard as well.
+        let shards = if (1..=SHARDS).contains(&asked) { asked } else { 1 };
+        let epochs = config.checkpoints.as_ref().map(|_| Arc::new(Epochs::new(shards)));
+        let shared = Shared::new(Arc::new(AtomicBool::new(false)), Bells::new(shards), epochs);
+        let shared = Arc::new(shared);
+        let (job, config) = (job.to_owned(), config.clone());
+        Ok(Start { job, plan, config, executor, shards, shared, wrong })
+    }
+
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
+    pub(super) fn shards(&self) -> usize {
+        self.shards
+    }
+
+    pub(super) fn executor(&self) -> Executor {
+        self.executor
+    }
+
+    /// Starts the shards, for the first time.
+    ///
+    /// # Errors
+    /// All that can be found wrong before the first record flows.
+    pub(super) fn begin(mut self) -> Result<(Start, Threads)> {
+        let threads = self.start()?;
+        if self.config.stop_on_ctrl_c {
+            interrupt::stop_on_ctrl_c(&self.shared)?;
+        }
+        Ok((self, threads))
+    }
+
+    /// Starts the shards.
+    fn start(&mut self) -> Result<Threads> {
+        let mut wrong = std::mem::take(&mut self.wrong);
+        let directory = self.config.checkpoints.as_ref();
+        let opened = directory.map(|(path, every)| Checkpoints::open(path, *every, &self.job));
+        let checkpoints = opened.transpose().unwrap_or_else(|error| {
+            wrong.push(error);
+            None
+        });
+        let seats = self.seats(checkpoints.as_ref());
+        let mut layout = self.plan.lay_out(&seats, wrong)?;
+        if let Some(checkpoints) = &checkpoints {
+            checkpoints.take_up(&mut layout.shards)?;
+        }
+        self.shared.watch(&layout.shards);
+        if checkpoints.as_ref().is_some_and(Checkpoints::has_finished) {
+            // It had come to its end before: there is nothing left to do.
+            return Ok(Vec::new());
+        }
+        if let (Some(epochs), Some(checkpoints)) = (&self.shared.epochs, &checkpoints) {
+            epochs.begin(checkpoints.epoch());
+        }
+        let mut threads = self.spawn(seats, layout.shards);
+        threads.extend(checkpoints.and_then(|checkpoints| self.coordinate(checkpoints)));
+        Ok(threads)
+    }
+
+    fn seats(&self, checkpoints: Option<&Checkpoints>) -> Vec<Seat> {
+        let waiting = Waiting::new(self.shards);
+        let began_on = checkpoints.and_then(Checkpoints::began_on).unwrap_or(self.shards);
+        let seat = |shard| Seat {
+            shard,
+            shards: self.shards,
+            bells: self.shared.bells.clone(),
+            waiting: waiting.clone(),
+            stop: self.shared.stop.clone(),
+            lead_us: span(self.config.lead),
+            idle_us: span(self.config.idle_after),
+            resumes: checkpoints.map(Checkpoints::epoch),
+            began_on,
+        };
+        (0..self.shards).map(seat).collect()
+    }
+
+    fn spawn(&self, seats: Vec<Seat>, shards: Vec<Vec<Node>>) -> Threads {
+        let (config, shared) = (&self.config, &self.shared);
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        let core = |shard: usize| -> Option<CoreId> {
+            let core = cores.get(shard % cores.len().max(1)).copied();
+            core.filter(|_| config.pin)
+        };
+        let mut all = Vec::new();
+        for (seat, nodes) in seats.into_iter().zip(shards) {
+            let core = core(seat.shard);
+            let idler = Idler::new(config.idle, self.shards, cores.len().max(1));
+            let shard = Shard::new(seat, nodes, idler, shared.epochs.clone());
+            let alive = Alive::new(shared);
+            let spawned = match self.executor {
+                Executor::Glommio => glommio::spawn(shard, alive, core, config.executor),
+                Executor::Auto | Executor::Threads => threads::spawn(shard, alive, core),
+            };
+            match spawned {
+                Ok(thread) => all.push(thread),
+                Err(error) => shared.fail(Error::io("starting a shard's thread", &error)),
+            }
+        }
+        all
+    }
+
+    /// Starts the thread that makes the checkpoints.
+    fn coordinate(&self, checkpoints: Checkpoints) -> Option<JoinHandle<()>> {
+        let epochs = self.shared.epochs.clone()?;
+        let coordinator = checkpoints.coordinator(&self.job, self.shared.clone(), epochs);
+        let thread = std::thread::Builder::new().name("checkpoints".into());
+        let spawned = thread.spawn(move || coordinator.run());
+        let failed =
+            |error| self.shared.fail(Error::io("starting the checkpoints' thread", &error));
+        spawned.map_err(failed).ok()
+    }
+
+    /// The job's threads, watched by one that starts others when they have failed, if the job is
+    /// to be restarted.
+    pub(super) fn supervised(self, threads: Threads) -> Threads {
+        if self.config.restart.times == 0 {
+            return threads;
+        }
+        let (shared, alive) = (self.shared.clone(), Alive::new(&self.shared));
+        let thread = std::thread::Builder::new().name("restarts".into());
+        let spawned = thread.spawn(move || {
+            let _alive = alive;
+            self.supervise(threads);
+        });
+        match spawned {
+            Ok(thread) => vec![thread],
+            Err(error) => {
+                shared.fail(Error::io("starting the thread of restarts", &error));
+                Vec::new()
+            }
+        }
+    }
+
+    fn supervise(mut self, mut threads: Threads) {
+        let restart = self.config.restart;
+        let (mut failures, mut before) = (0, 0);
+        loop {
+            join(threads, &self.shared);
+            let Some(error) = self.shared.error() else { return };
+            let made = self.shared.epochs.as_ref().map_or(0, |epochs| epochs.made());
+            failures = if made > before { 1 } else { failures + 1 };
+            before = made;
+            if failures > restart.times || !self.pause(restart.after(failures)) {
+                return self.shared.fail(error);
+            }
+            self.shared.restart(error);
+            match self.start() {
+                Ok(started) => threads = started,
+                Err(error) => return self.shared.fail(error.within("restarting")),
+            }
+        }
+    }
+
+    /// Waits; false when the job is stopped meanwhile.
+    fn pause(&self, how_long: Duration) -> bool {
+        let until = Instant::now() + how_long;
+        while !self.shared.is_stopped() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            sleep(left.min(NOTICE));
+        }
+        false
+    }
+}
+
+/// Waits for threads.
+pub(super) fn join(threads: Threads, shared: &Shared) {
+    for thread in threads {
+        if thread.join().is_err() {
+            let what = "a thread of the job panicked outside of its turns";
+            shared.fail(Error::new(Kind::Internal, what));
+        }
+    }
+}
