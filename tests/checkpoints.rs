@@ -186,6 +186,41 @@ fn barriers_pass_while_records_wait_for_room() {
     }
 }
 
+#[test]
+fn a_savepoint_outlives_the_job() {
+    let directory = tempfile::tempdir().unwrap();
+    let (state, kept) = (directory.path().join("state"), directory.path().join("kept"));
+    let running = paced(2, &state, 300_000, None, 1e6).job.start().unwrap();
+    wait_for(&running, 10_000);
+    assert_eq!(running.savepoint(&kept).unwrap(), 1);
+    let error = running.savepoint(&kept).unwrap_err().to_string();
+    assert!(error.contains("kept: the directory is not empty"), "{error}");
+    running.join().unwrap();
+    fs::remove_dir_all(&state).unwrap();
+    for shards in [3, 1] {
+        let Made { job, totals, .. } = job(shards, &kept, 300_000, None);
+        job.run().unwrap();
+        let expected = if shards == 3 { totals_of(300_000) } else { Vec::new() };
+        assert_eq!(totals.sorted(), expected, "then it has ended");
+    }
+    let without = Job::new("without").shards(1);
+    without.source(Counter::endless()).sink(Discard);
+    let error = without.start().unwrap().savepoint(&state).unwrap_err().to_string();
+    assert!(error.contains("give it some by .checkpoints(directory, every)"), "{error}");
+}
+
+#[test]
+fn what_is_left_of_an_older_run_makes_no_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = job(2, directory.path(), u64::MAX, None).job.start().unwrap();
+    running.checkpoint().unwrap();
+    // As if another machine had taken the directory over, whose locks are not seen here.
+    fs::write(directory.path().join("LOCK"), "2\n").unwrap();
+    running.checkpoint().unwrap_err();
+    let error = running.join().unwrap_err().to_string();
+    assert!(error.contains("was taken over by a run with term 2, and this one has 1"), "{error}");
+}
+
 fn refusal(job: Job) -> String {
     job.start().err().expect("it is refused").to_string()
 }

@@ -37,6 +37,10 @@ struct Reader<R: Record> {
 /// What is kept of a split: its number, what it reads, where it is, and whether it has ended.
 type Place = (u32, String, u64, bool);
 
+/// The part of a source's state that says where its splits are: their numbers, what they read, how
+/// many records they have given, and whether they have ended.
+pub const SPLITS: &str = "splits";
+
 /// The way out for what a split gives: it is silent no longer, whatever it says of itself, and
 /// what is behind learns that before it gets the records.
 struct Waking<'a, 'b> {
@@ -154,7 +158,7 @@ impl<R: Record> Operator for SourceNode<R> {
     }
 
     fn save(&mut self, to: &mut Saver) -> Result {
-        to.part::<Place>("splits", |part| {
+        to.part::<Place>(SPLITS, |part| {
             for Reader { number, split, .. } in &self.splits {
                 part.put((*number, &split.name(), split.offset(), false));
             }
@@ -166,7 +170,7 @@ impl<R: Record> Operator for SourceNode<R> {
 
     fn load(&mut self, from: &Loader<'_>) -> Result {
         let mut places: HashMap<u32, Place> = HashMap::new();
-        from.part::<Place>("splits", |_, _, place| {
+        from.part::<Place>(SPLITS, |_, _, place| {
             places.insert(place.0, Place::own(place));
         })?;
         if places.is_empty() {

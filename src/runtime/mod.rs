@@ -12,6 +12,7 @@ mod shared;
 mod start;
 mod threads;
 
+pub use checkpoint::{CheckpointView, PartView, PreparedView, SplitView, StateDirectory};
 pub use config::{Config, Executor};
 pub use report::{OperatorReport, Report};
 pub use restart::Restart;

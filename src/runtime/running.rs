@@ -1,10 +1,12 @@
 //! The handle to a running job.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::checkpoint::Epochs;
 use super::start::{Start, join};
 use super::{Config, Executor, Report, Shared};
 use crate::error::{Error, Kind, Result};
@@ -53,19 +55,57 @@ impl Running {
     /// # Errors
     /// When the job has no checkpoints, or ends before.
     pub fn checkpoint(&self) -> Result<u64> {
-        let Some(epochs) = &self.shared.epochs else {
-            let what = "the job has no checkpoints; give it some by .checkpoints(directory, every)";
-            return Err(Error::new(Kind::Plan, what));
-        };
+        let epochs = self.epochs()?;
         // One that is being made now may have begun before.
         let epoch = epochs.asked() + 1;
         epochs.want();
-        let given_up = || self.shared.has_failed() || epochs.is_last(epochs.made());
-        if epochs.wait_until_made(epoch, given_up) {
-            return Ok(epoch);
-        }
-        let what = "the job ended before the checkpoint was made";
-        Err(Error::new(Kind::Io, what).within(format!("job {}", self.job)))
+        let made = epochs.wait_until_made(epoch, || self.makes_no_more(epochs));
+        if made { Ok(epoch) } else { Err(self.ended_before()) }
+    }
+
+    /// Makes a checkpoint now and keeps a copy of it in a directory, which is made and must not
+    /// hold anything: it outlives the job's own checkpoints. A job that is given that directory (or
+    /// a copy of it) by [`Job::checkpoints`](crate::api::Job::checkpoints) goes on from there.
+    /// Waits until it is made; gives its number.
+    ///
+    /// # Errors
+    /// When the job has no checkpoints, or ends before; when the copy can't be written, which does
+    /// the job no harm.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let directory = std::env::temp_dir().join(format!("thalweg-savepoint-{}", std::process::id()));
+    /// # let state = directory.join("state");
+    /// let job = Job::new("orders").shards(2).checkpoints(&state, 10.seconds());
+    /// job.source(Counter::endless()).sink(Discard);
+    /// let running = job.start()?;
+    /// running.savepoint(directory.join("before-the-upgrade"))?;
+    /// # drop(running);
+    /// # std::fs::remove_dir_all(directory).ok();
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn savepoint(&self, directory: impl Into<PathBuf>) -> Result<u64> {
+        let epochs = self.epochs()?;
+        let savepoint = epochs.want_savepoint(directory.into());
+        let kept = epochs.wait_until_kept(&savepoint, || self.makes_no_more(epochs));
+        let kept = kept.unwrap_or_else(|| Err(self.ended_before()));
+        kept.map_err(|error| error.within(format!("job {}", self.job)))
+    }
+
+    fn epochs(&self) -> Result<&Epochs> {
+        self.shared.epochs.as_deref().ok_or_else(|| {
+            let what = "the job has no checkpoints; give it some by .checkpoints(directory, every)";
+            Error::new(Kind::Plan, what)
+        })
+    }
+
+    /// Whether no checkpoint will be made any more.
+    fn makes_no_more(&self, epochs: &Epochs) -> bool {
+        self.shared.has_failed() || epochs.is_last(epochs.made()) || self.threads.is_empty()
+    }
+
+    fn ended_before(&self) -> Error {
+        Error::new(Kind::Io, "the job ended before the checkpoint was made")
     }
 
     /// Whether the job has ended by itself or by an error.

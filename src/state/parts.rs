@@ -192,10 +192,12 @@ impl Saved {
         Some(at)
     }
 
-    /// What there is, with the number of records.
-    pub fn parts(&self) -> impl Iterator<Item = (&PartHead, usize)> {
-        let records = |frames: &[Frame]| frames.iter().map(|frame| frame.records).sum();
-        self.parts.iter().map(move |(head, frames)| (head, records(frames)))
+    /// What there is, with the number of records, and of bytes.
+    pub fn parts(&self) -> impl Iterator<Item = (&PartHead, usize, usize)> {
+        let sum = |frames: &[Frame], of: fn(&Frame) -> usize| frames.iter().map(of).sum();
+        self.parts.iter().map(move |(head, frames)| {
+            (head, sum(frames, |frame| frame.records), sum(frames, |frame| frame.bytes))
+        })
     }
 
     /// Shows the records of a part of every operator that has one.
@@ -329,7 +331,7 @@ mod tests {
     #[test]
     fn what_is_saved_is_loaded_part_by_part() {
         let all = [Saved::read(&saved()).unwrap(), Saved::read(&[]).unwrap()];
-        let counts: Vec<_> = all[0].parts().map(|(_, records)| records).collect();
+        let counts: Vec<_> = all[0].parts().map(|(_, records, _)| records).collect();
         assert_eq!(counts, [10_000, 0, 1]);
         let loader = Loader::new(&all, 0, 1).entered("count", 0);
         let mut next = 0;

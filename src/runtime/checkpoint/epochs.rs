@@ -1,9 +1,12 @@
 //! What the shards and the coordinator of a job's checkpoints tell each other.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+use crate::error::Result;
 
 /// The coordinator asks for an epoch; every shard delivers what it has saved of it.
 #[derive(Debug)]
@@ -27,13 +30,27 @@ struct Desk {
     done: Vec<bool>,
     /// Whether somebody wants a checkpoint now.
     wanted: bool,
+    /// Where the next checkpoint is to be kept besides, and what became of that.
+    savepoints: Vec<Savepoint>,
+}
+
+/// A copy of a checkpoint that somebody waits for.
+pub type Savepoint = Arc<Wanted>;
+
+/// Where a copy of a checkpoint is to be kept.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The directory.
+    pub to: PathBuf,
+    /// Its epoch, or why it could not be made.
+    pub made: OnceLock<Result<u64>>,
 }
 
 impl Epochs {
     /// For so many shards.
     pub fn new(shards: usize) -> Epochs {
         let saved = (0..shards).map(|_| None).collect();
-        let desk = Desk { saved, done: vec![false; shards], wanted: false };
+        let desk = Desk { saved, done: vec![false; shards], wanted: false, savepoints: Vec::new() };
         Epochs {
             asked: AtomicU64::new(0),
             made: AtomicU64::new(0),
@@ -96,6 +113,21 @@ impl Epochs {
         self.news.notify_all();
     }
 
+    /// Somebody wants a checkpoint now that is kept besides.
+    pub fn want_savepoint(&self, to: PathBuf) -> Savepoint {
+        let savepoint = Arc::new(Wanted { to, made: OnceLock::new() });
+        let mut desk = self.desk();
+        desk.savepoints.push(savepoint.clone());
+        desk.wanted = true;
+        self.news.notify_all();
+        savepoint
+    }
+
+    /// The copies that were wanted before the next epoch is asked for.
+    pub fn savepoints(&self) -> Vec<Savepoint> {
+        std::mem::take(&mut self.desk().savepoints)
+    }
+
     /// Wakes whoever waits for news.
     pub fn wake(&self) {
         self.news.notify_all();
@@ -137,6 +169,17 @@ impl Epochs {
     /// No epoch follows this one.
     pub fn end(&self, epoch: u64) {
         self.last.store(epoch, Release);
+    }
+
+    /// Waits until a copy is made; none when `given_up`.
+    pub fn wait_until_kept(
+        &self,
+        savepoint: &Savepoint,
+        given_up: impl Fn() -> bool,
+    ) -> Option<Result<u64>> {
+        let waits = |_: &mut Desk| !given_up() && savepoint.made.get().is_none();
+        drop(self.news.wait_while(self.desk(), waits).unwrap_or_else(PoisonError::into_inner));
+        savepoint.made.get().cloned()
     }
 
     /// Waits until the checkpoint of an epoch is made. False when `given_up`.

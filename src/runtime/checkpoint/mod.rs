@@ -11,9 +11,11 @@
 //! what sinks prepared after it is done away with, what they prepared before is shown.
 
 mod epochs;
+mod inspect;
 mod store;
 
 pub use epochs::Epochs;
+pub use inspect::{CheckpointView, PartView, PreparedView, SplitView, StateDirectory};
 pub use store::{Manifest, Store};
 
 use std::collections::HashSet;
@@ -53,7 +55,7 @@ impl Checkpoints {
             );
             return Err(Error::new(Kind::Plan, what));
         }
-        let saved = store.load(&manifest)?;
+        let saved = store::load(directory, &manifest)?;
         show(&saved)?;
         Ok(Checkpoints { store, every, from: Some((manifest, saved)) })
     }
@@ -105,6 +107,7 @@ impl Checkpoints {
         let manifest = Manifest {
             job: job.to_owned(),
             epoch: self.epoch(),
+            term: self.store.term(),
             began_on: self.began_on().unwrap_or(shards),
             finished: false,
             files: Vec::new(),
@@ -116,10 +119,10 @@ impl Checkpoints {
 /// That no operator is gone of which something was saved.
 fn all_wanted(saved: &[Saved], nodes: &[Node]) -> Result {
     let here: HashSet<&str> = nodes.iter().map(|node| &*node.kept.0).collect();
-    let parts = saved.iter().flat_map(Saved::parts).filter(|(head, records)| {
+    let parts = saved.iter().flat_map(Saved::parts).filter(|(head, records, _)| {
         *records > 0 && head.part != PUBLISH && !here.contains(&*head.step)
     });
-    let gone: HashSet<&str> = parts.map(|(head, _)| &*head.step).collect();
+    let gone: HashSet<&str> = parts.map(|(head, ..)| &*head.step).collect();
     let Some(one) = gone.iter().min() else { return Ok(()) };
     let what = format!(
         "there is no operator {one} any more, of which state was saved; bring it back (its name \
@@ -174,6 +177,7 @@ impl Coordinator {
     /// Makes one checkpoint, maybe the last; false when the job has failed.
     fn make(&mut self, last: bool) -> Result<bool> {
         let epoch = self.manifest.epoch + 1;
+        let savepoints = self.epochs.savepoints();
         self.epochs.ask(epoch);
         self.shared.bells.ring_all();
         let Some(saved) = self.epochs.wait_for_all(|| self.shared.has_failed()) else {
@@ -184,6 +188,10 @@ impl Coordinator {
         self.manifest = self.store.commit(manifest, &saved)?;
         let saved: Result<Vec<_>> = saved.iter().map(|sections| Saved::read(sections)).collect();
         show(&saved?)?;
+        for savepoint in savepoints {
+            let kept = self.store.copy(&self.manifest, &savepoint.to).map(|()| epoch);
+            savepoint.made.get_or_init(|| kept);
+        }
         if last {
             self.epochs.end(epoch);
         }

@@ -1,7 +1,7 @@
 //! The directory of a job's checkpoints.
 //!
 //! ```text
-//! LOCK                 held as long as a process uses the directory
+//! LOCK                 held as long as a job uses the directory; holds the job's term
 //! manifest-0           of even epochs  } two slots: while one is replaced, by renaming what was
 //! manifest-1           of odd epochs   } written as manifest-new, the other one holds
 //! state-00000012-0     what shard 0 saved of epoch 12
@@ -9,6 +9,10 @@
 //!
 //! A manifest names the files of its epoch, each with length and checksum; writing it is the moment
 //! at which the checkpoint is made. A file of state is never changed.
+//!
+//! Whoever opens the directory has a higher *term* than all before. What is left of an older one,
+//! where the lock did not hold it off (on some network file systems it does not), makes no
+//! checkpoint any more.
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -36,6 +40,8 @@ pub struct Manifest {
     pub job: String,
     /// The checkpoint's number, from 1.
     pub epoch: u64,
+    /// That of the run which made it; each start of the job has a higher one.
+    pub term: u64,
     /// How many shards the job was first begun on.
     pub began_on: usize,
     /// Whether the job has ended by itself: there is nothing to go on with.
@@ -59,9 +65,13 @@ pub struct StateFile {
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
-    #[expect(dead_code, reason = "it is the lock that counts")]
-    lock: File,
+    /// Held as long as this lives.
+    _lock: File,
+    term: u64,
 }
+
+/// The file that is locked.
+const LOCK: &str = "LOCK";
 
 impl Store {
     /// Opens a directory, made if need be.
@@ -72,86 +82,102 @@ impl Store {
         let shown = directory.display();
         let failed = |cause| Error::io(format_args!("opening the state directory {shown}"), &cause);
         fs::create_dir_all(directory).map_err(failed)?;
-        let path = directory.join("LOCK");
-        let lock = File::options().create(true).truncate(false).write(true).open(path);
+        let path = directory.join(LOCK);
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Store { directory: directory.to_owned(), lock }),
+            Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let what = format!(
                     "another job uses the state directory {shown}; wait until it has ended, or \
                      give this one a directory of its own"
                 );
-                Err(Error::new(Kind::Io, what))
+                return Err(Error::new(Kind::Io, what));
             }
-            Err(TryLockError::Error(cause)) => Err(failed(cause)),
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }
+        let manifests = manifests(directory)?;
+        let made = manifests.iter().map(|manifest| manifest.term).max().unwrap_or(0);
+        let term = made.max(term(directory).map_err(failed)?) + 1;
+        write(&path, &[format!("{term}\n").as_bytes()])?;
+        Ok(Store { directory: directory.to_owned(), _lock: lock, term })
+    }
+
+    /// The term of whoever opened the directory last.
+    pub fn term(&self) -> u64 {
+        self.term
     }
 
     /// The manifest of the newest checkpoint, if there is one.
     ///
     /// # Errors
-    /// When a manifest is damaged or of another version. No crash leaves one half written, so one
-    /// that is not whole may have been the newest, and going on from the other would give results
-    /// twice.
+    /// As for [`manifests`].
     pub fn newest(&self) -> Result<Option<Manifest>> {
-        Ok(self.manifests()?.into_iter().max_by_key(|manifest| manifest.epoch))
-    }
-
-    fn manifests(&self) -> Result<Vec<Manifest>> {
-        let mut whole = Vec::new();
-        for path in (0..2).map(|slot| self.slot(slot)) {
-            match fs::read(&path) {
-                Ok(bytes) => whole.push(parse(&bytes).map_err(|error| within(&error, &path))?),
-                Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
-                Err(cause) => return Err(reading(&path, &cause)),
-            }
-        }
-        Ok(whole)
+        Ok(manifests(&self.directory)?.into_iter().max_by_key(|manifest| manifest.epoch))
     }
 
     fn slot(&self, epoch: u64) -> PathBuf {
-        self.directory.join(format!("manifest-{}", epoch % 2))
-    }
-
-    /// What the shards saved of a checkpoint.
-    ///
-    /// # Errors
-    /// When a file is missing or not what was written.
-    pub fn load(&self, manifest: &Manifest) -> Result<Vec<Saved>> {
-        let load = |(shard, file): (usize, &StateFile)| {
-            let path = self.directory.join(&file.name);
-            let bytes = fs::read(&path).map_err(|cause| reading(&path, &cause))?;
-            let saved = open_state(&bytes, manifest.epoch, shard, file);
-            saved.map_err(|error| within(&error, &path))
-        };
-        manifest.files.iter().enumerate().map(load).collect()
+        slot(&self.directory, epoch)
     }
 
     /// Makes a checkpoint of what each shard has saved; it holds when this returns.
     ///
     /// # Errors
-    /// When it can't be written: the one before holds then.
+    /// When it can't be written: the one before holds then. When the directory was opened by
+    /// another run since.
     pub fn commit(&self, mut manifest: Manifest, shards: &[Vec<u8>]) -> Result<Manifest> {
         let epoch = manifest.epoch;
+        manifest.term = self.term;
         manifest.files.clear();
         for (shard, sections) in shards.iter().enumerate() {
             manifest.files.push(self.write_state(epoch, shard, sections)?);
         }
         // Their names must stay before anything says that they are there.
-        self.sync()?;
-        let body = serde_json::to_vec_pretty(&manifest)
-            .map_err(|error| Error::new(Kind::Internal, format!("a manifest: {error}")))?;
-        let mut bytes =
-            format!("{TITLE} {VERSION} {:08x} {}\n", crc32fast::hash(&body), body.len())
-                .into_bytes();
-        bytes.extend(body);
-        let (new, slot) = (self.directory.join("manifest-new"), self.slot(epoch));
-        write(&new, &[&bytes])?;
-        fs::rename(&new, &slot).map_err(|cause| writing(&slot, &cause))?;
-        self.sync()?;
+        sync(&self.directory)?;
+        self.is_newest_term()?;
+        write_manifest(&manifest, &self.directory, &self.slot(epoch))?;
         self.clean(&manifest)?;
         Ok(manifest)
+    }
+
+    /// That nobody has opened the directory since.
+    fn is_newest_term(&self) -> Result {
+        let now = term(&self.directory).map_err(|cause| reading(&self.directory, &cause))?;
+        if now == self.term {
+            return Ok(());
+        }
+        let what = format!(
+            "the state directory {} was taken over by a run with term {now}, and this one has \
+             {}: its checkpoints count no more",
+            self.directory.display(),
+            self.term
+        );
+        Err(Error::new(Kind::Io, what))
+    }
+
+    /// Puts a copy of a checkpoint into a directory, which is made and must not hold anything: a
+    /// state directory that a job can be started with.
+    ///
+    /// # Errors
+    /// When it can't be written, or holds something.
+    pub fn copy(&self, manifest: &Manifest, to: &Path) -> Result {
+        let failed = |cause| Error::io(format_args!("writing savepoint {}", to.display()), &cause);
+        fs::create_dir_all(to).map_err(failed)?;
+        if fs::read_dir(to).map_err(failed)?.next().is_some() {
+            let what = format!("savepoint {}: the directory is not empty", to.display());
+            return Err(Error::new(Kind::Io, what));
+        }
+        for StateFile { name, .. } in &manifest.files {
+            // A file of state is never changed: another name for it will do, on the same disk.
+            let (file, copy) = (self.directory.join(name), to.join(name));
+            if fs::hard_link(&file, &copy).is_err() {
+                fs::copy(&file, &copy)
+                    .and_then(|_| File::open(&copy)?.sync_all())
+                    .map_err(failed)?;
+            }
+        }
+        sync(to)?;
+        write_manifest(manifest, to, &slot(to, manifest.epoch))
     }
 
     fn write_state(&self, epoch: u64, shard: usize, sections: &[u8]) -> Result<StateFile> {
@@ -167,7 +193,7 @@ impl Store {
 
     /// Removes files of state that neither slot names.
     fn clean(&self, newest: &Manifest) -> Result {
-        let manifests = self.manifests()?;
+        let manifests = manifests(&self.directory)?;
         let named = manifests.iter().chain([newest]).flat_map(|manifest| &manifest.files);
         let named: HashSet<&str> = named.map(|file| file.name.as_str()).collect();
         let failed = |cause| reading(&self.directory, &cause);
@@ -183,11 +209,65 @@ impl Store {
         }
         Ok(())
     }
+}
 
-    fn sync(&self) -> Result {
-        let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|cause| writing(&self.directory, &cause))
+/// Whole manifests of a directory, none to two.
+///
+/// # Errors
+/// When a manifest is damaged or of another version. No crash leaves one half written, so one
+/// that is not whole may have been the newest, and going on from the other would give results
+/// twice.
+pub fn manifests(directory: &Path) -> Result<Vec<Manifest>> {
+    let mut whole = Vec::new();
+    for path in (0..2).map(|epoch| slot(directory, epoch)) {
+        match fs::read(&path) {
+            Ok(bytes) => whole.push(parse(&bytes).map_err(|error| within(&error, &path))?),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(reading(&path, &cause)),
+        }
     }
+    Ok(whole)
+}
+
+/// What the shards saved of a checkpoint.
+///
+/// # Errors
+/// When a file is missing or not what was written.
+pub fn load(directory: &Path, manifest: &Manifest) -> Result<Vec<Saved>> {
+    let load = |(shard, file): (usize, &StateFile)| {
+        let path = directory.join(&file.name);
+        let bytes = fs::read(&path).map_err(|cause| reading(&path, &cause))?;
+        let saved = open_state(&bytes, manifest.epoch, shard, file);
+        saved.map_err(|error| within(&error, &path))
+    };
+    manifest.files.iter().enumerate().map(load).collect()
+}
+
+/// Where the manifest of an epoch is.
+fn slot(directory: &Path, epoch: u64) -> PathBuf {
+    directory.join(format!("manifest-{}", epoch % 2))
+}
+
+/// The term of whoever opened a directory last; 0 when that is not known.
+fn term(directory: &Path) -> std::io::Result<u64> {
+    let text = fs::read(directory.join(LOCK))?;
+    Ok(String::from_utf8_lossy(&text).trim().parse().unwrap_or(0))
+}
+
+/// Writes a manifest: it is there, whole, or not at all.
+fn write_manifest(manifest: &Manifest, directory: &Path, slot: &Path) -> Result {
+    let body = serde_json::to_vec_pretty(manifest)
+        .map_err(|error| Error::new(Kind::Internal, format!("a manifest: {error}")))?;
+    let title = format!("{TITLE} {VERSION} {:08x} {}\n", crc32fast::hash(&body), body.len());
+    let new = directory.join("manifest-new");
+    write(&new, &[title.as_bytes(), &body])?;
+    fs::rename(&new, slot).map_err(|cause| writing(slot, &cause))?;
+    sync(directory)
+}
+
+fn sync(directory: &Path) -> Result {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|cause| writing(directory, &cause))
 }
 
 /// A manifest from the bytes of its file.

@@ -25,6 +25,8 @@ pub enum Command {
     Bench(Suite),
     /// Say what this machine gives the engine, and what to do about it
     Doctor(Doctor),
+    /// Show what a job has kept in its state directory; exits with 1 when some of it is damaged
+    Inspect(Inspect),
 }
 
 /// The suites of measurements.
@@ -111,6 +113,22 @@ pub struct Doctor {
     /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// The arguments of `thalweg inspect`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Inspect {
+    /// The directory that the job was given by `.checkpoints(…)`, or a savepoint
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+
+    /// Write JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+
+    /// Only say of each checkpoint whether all its checksums are right
+    #[arg(long)]
+    pub verify: bool,
 }
 
 impl From<Executor> for thalweg::runtime::Executor {

@@ -1,6 +1,8 @@
-//! The parts of the program `thalweg`: its arguments, its measurements, its look at the machine.
+//! The parts of the program `thalweg`: its arguments, its measurements, its looks at the machine and
+//! at what jobs have kept.
 
 pub mod args;
 pub mod bench;
 pub mod doctor;
+pub mod inspect;
 pub mod procfs;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 use thalweg_cli::args::{Args, Command, Suite};
-use thalweg_cli::{bench, doctor};
+use thalweg_cli::{bench, doctor, inspect};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -24,5 +24,6 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Bench(Suite::Nexmark(args)) => bench::nexmark(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
     }
 }

@@ -245,3 +245,59 @@ fn an_executor_that_cannot_run_is_refused_with_one_that_can() {
         assert_eq!((output.status.code(), text.lines().count()), (Some(1), 1), "{text}");
     }
 }
+
+/// A job of two shards that was stopped, with two checkpoints.
+fn kept() -> tempfile::TempDir {
+    use thalweg::prelude::*;
+    let directory = tempfile::tempdir().expect("a folder");
+    let job = Job::new("kept").shards(2).checkpoints(directory.path(), 1.days());
+    let counts = job.source(Counter::endless()).key_by(|n| n % 5).aggregate_final(|ns| ns.count());
+    counts.named("counts").sink(Discard);
+    let running = job.start().expect("it starts");
+    running.checkpoint().expect("a checkpoint");
+    running.stop();
+    running.join().expect("it ends well");
+    directory
+}
+
+#[test]
+fn inspect_shows_what_a_job_has_kept() {
+    let directory = kept();
+    let path = directory.path().to_str().expect("UTF-8");
+    let output = thalweg(&["inspect", path]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    for part in [
+        "job kept, keys in",
+        "checkpoint 2 (the newest): term 1, 2 shards (begun on 2), ",
+        "numbers from 1, every 2",
+        "aggregate",
+        "totals",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    let output = thalweg(&["inspect", path, "--json"]);
+    let state: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(state["checkpoints"][0]["parts"][0]["records"], 5, "{state}");
+    let output = thalweg(&["inspect", path, "--verify"]);
+    assert!(stdout(&output).starts_with("checkpoint 2: ok, 2 files, "), "{}", stdout(&output));
+}
+
+#[test]
+fn inspect_tells_damage() {
+    let directory = kept();
+    let path = directory.path().to_str().expect("UTF-8");
+    let file = directory.path().join("state-00000001-1");
+    let mut bytes = std::fs::read(&file).expect("a file of state");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("written");
+    let output = thalweg(&["inspect", path, "--verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    assert!(text.contains("checkpoint 2: ok") && text.contains("checkpoint 1: DAMAGED"), "{text}");
+    let none = tempfile::tempdir().expect("a folder");
+    let output = thalweg(&["inspect", none.path().to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("holds no checkpoint"), "{}", stderr(&output));
+}
