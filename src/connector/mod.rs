@@ -23,7 +23,7 @@ pub use callback::{Callback, CallbackWriter};
 pub use collect::{Collect, CollectWriter, Collected};
 pub use counter::Counter;
 pub use digest::{Digest, DigestWriter, Digested, Discard, Discarding};
-pub use files::{Csv, Decode, Decoded, FileSink, FileSource, Files, Json, Lines};
+pub use files::{Csv, Decode, Decoded, FileSink, FileSource, Files, Json, Lines, publish};
 pub use log::{LogSink, LogSource, LogWriter, RecordLog};
 pub use memory::{Memory, Slices};
 pub use stdout::Stdout;

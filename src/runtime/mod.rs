@@ -121,7 +121,8 @@ impl Running {
         let context = |error: Error| error.within(format!("job {job}"));
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let asked = config.shard_count();
-        let mut wrong = plan.check(asked);
+        let resumes = None;
+        let mut wrong = plan.check(asked, resumes);
         let executor = config.executor.choose().unwrap_or_else(|error| {
             wrong.push(error);
             Executor::Threads
@@ -139,7 +140,7 @@ impl Running {
             stop: stop.clone(),
             lead_us: span(config.lead),
             idle_us: span(config.idle_after),
-            resumes: None,
+            resumes,
         };
         let seats: Vec<Seat> = (0..shards).map(seat).collect();
         let layout = plan.lay_out(&seats, wrong).map_err(context)?;
