@@ -14,6 +14,7 @@ pub use stream::Stream;
 pub use windowed::{Carried, Windowed, Work};
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -102,6 +103,31 @@ impl Job {
         self
     }
 
+    /// Makes a checkpoint of the job every so often and keeps it in this directory, which is made if
+    /// need be and is this job's alone. A job that is started anew with the same directory goes on
+    /// from its last checkpoint, on any number of shards: sources from where they were, operators
+    /// with what they remembered. A job that is stopped makes a last one.
+    ///
+    /// What sinks of files show then is what they would have shown if nothing had happened; see
+    /// [`Guarantee`](crate::operator::Guarantee) for the others. What closures remember is not kept.
+    ///
+    /// ```no_run
+    /// use thalweg::prelude::*;
+    ///
+    /// let job = Job::new("words").checkpoints("state", 10.seconds());
+    /// job.source(Files::lines("*.txt"))
+    ///     .key_by_ref(|line| line)
+    ///     .aggregate_final(|lines| lines.count())
+    ///     .sink(Files::to_csv("counts"));
+    /// job.run()?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn checkpoints(mut self, directory: impl Into<PathBuf>, every: Duration) -> Job {
+        self.config.checkpoints = Some((directory.into(), every));
+        self
+    }
+
     /// Sets everything about how the job is run at once.
     #[must_use]
     pub fn config(mut self, config: Config) -> Job {
@@ -125,7 +151,7 @@ impl Job {
         let make: Make = Box::new(move |site: &Site<'_>| {
             let seat = site.seat;
             if splits.is_none() {
-                splits = Some(source.splits(seat.shards)?.into_iter().map(Some).collect());
+                splits = Some(source.splits(seat.began_on)?.into_iter().map(Some).collect());
             }
             let all: &mut Vec<Option<_>> = splits.as_mut().expect("set just above");
             let mine = (0_u32..).zip(all.iter_mut());

@@ -16,6 +16,7 @@ mod files;
 mod log;
 mod memory;
 pub mod nexmark;
+mod publish;
 mod stdout;
 mod text;
 
@@ -26,6 +27,7 @@ pub use digest::{Digest, DigestWriter, Digested, Discard, Discarding};
 pub use files::{Csv, Decode, Decoded, FileSink, FileSource, Files, Json, Lines, publish};
 pub use log::{LogSink, LogSource, LogWriter, RecordLog};
 pub use memory::{Memory, Slices};
+pub(crate) use publish::publish;
 pub use stdout::Stdout;
 pub use text::{Encode, Encoder, LineText, TextWriter};
 

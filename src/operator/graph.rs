@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::{Counters, Downstream, Operator, SplitState};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::Batch;
-use crate::state::Saver;
+use crate::state::{Loader, Saver};
 use crate::time::Watermark;
 
 /// Where an output leads: an operator further down on this shard, and its input port.
@@ -71,9 +71,12 @@ impl Node {
         self.progress.epoch.get()
     }
 
-    /// Whether it has told what is behind it that nothing comes any more.
+    /// Whether nothing comes to it any more.
     pub fn has_finished(&self) -> bool {
-        self.progress.finished.get()
+        match *self.ports {
+            [] => self.progress.finished.get(),
+            _ => self.ports.iter().all(|epoch| *epoch == u64::MAX),
+        }
     }
 
     /// Lets it and its input ports have this epoch already: the job goes on from there.
@@ -82,15 +85,28 @@ impl Node {
         self.progress.epoch.set(epoch);
     }
 
-    /// Saves the state that it ended with, under a later epoch.
+    /// Saves its state as it is, under an epoch; 0 to see whether it can be.
     ///
     /// # Errors
     /// What its operator fails with.
-    pub fn save_finished(&mut self, epoch: u64, saver: &mut Saver) -> Result {
-        saver.enter(&self.kept.0, self.kept.1);
-        self.operator.save(saver).map_err(|error| error.within(&self.name))?;
-        self.progress.epoch.set(epoch);
+    pub fn save(&mut self, epoch: u64, saver: &mut Saver) -> Result {
+        saver.enter(epoch, &self.kept.0, self.kept.1);
+        self.operator.save(saver).map_err(|error| self.named(error))?;
+        self.progress.epoch.set(self.epoch().max(epoch));
         Ok(())
+    }
+
+    /// Takes up its state.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn load(&mut self, from: &Loader<'_>) -> Result {
+        let own = from.entered(&self.kept.0, self.kept.1);
+        self.operator.load(&own).map_err(|error| self.named(error))
+    }
+
+    fn named(&self, error: Error) -> Error {
+        if self.name.is_empty() { error } else { error.within(&self.name) }
     }
 
     /// Whose code runs within it, in words: its own and that of the closures before it, which can't
@@ -310,7 +326,7 @@ fn complete(
 ) -> Result {
     operator.settle(out)?;
     let mut saver = out.scene.saver.borrow_mut();
-    saver.enter(step, *input);
+    saver.enter(epoch, step, *input);
     operator.save(&mut saver)?;
     drop(saver);
     operator.barrier(epoch, out)

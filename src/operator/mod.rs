@@ -111,6 +111,9 @@ pub struct Seat {
     /// The epoch after which a job with checkpoints goes on, 0 when it begins anew; none without
     /// checkpoints.
     pub resumes: Option<u64>,
+    /// How many shards the job was first begun on: sources are cut into splits for as many, so that
+    /// a split is the same when the job goes on.
+    pub began_on: usize,
 }
 
 /// A count that one shard's thread adds to and any thread reads. Adding is a plain load and store:

@@ -169,6 +169,10 @@ impl<R: Record> Operator for SourceNode<R> {
         from.part::<Place>("splits", |_, _, place| {
             places.insert(place.0, Place::own(place));
         })?;
+        if places.is_empty() {
+            // It was not there when the checkpoint was made.
+            return Ok(());
+        }
         for mut reader in std::mem::take(&mut self.splits) {
             let (number, name) = (reader.number, reader.split.name());
             let Some((_, was, offset, ended)) = places.remove(&number) else {

@@ -64,6 +64,21 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// What the steps' state is kept under: their names, and for the second of a name and those
+    /// after it which one it is. What is added or taken away elsewhere changes nothing.
+    pub(super) fn ids(&self) -> Vec<Arc<str>> {
+        let mut count: HashMap<&str, usize> = HashMap::new();
+        let names = self.steps.iter().map(|step| step.name.as_str());
+        let id = |name| {
+            let nth = count.entry(name).or_default();
+            *nth += 1;
+            if *nth == 1 { name.into() } else { format!("{name} ({nth})").into() }
+        };
+        names.map(id).collect()
+    }
+}
+
 /// That a step which is no sink is followed by another.
 fn leads_on(taken: bool) -> Result {
     if taken {

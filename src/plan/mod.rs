@@ -168,14 +168,14 @@ impl Plan {
     /// what it writes to when it is opened: sinks are opened last, and not at all when something
     /// else is wrong.
     pub fn lay_out(&mut self, seats: &[Seat], mut wrong: Vec<Error>) -> Result<Layout> {
-        let names = self.names();
+        let (names, ids) = (self.names(), self.ids());
         let is_sink = |number: &usize| matches!(self.steps[*number].flow, Flow::Ends(_));
         let (sinks, others): (Vec<_>, Vec<_>) = (0..self.steps.len()).partition(is_sink);
         let mut layout = Layout { shards: seats.iter().map(|_| Vec::new()).collect() };
         let mut exits = vec![Exit { operator: 0, sender: 0 }; self.steps.len()];
         let mut place = |step: &mut Step, number: usize, wrong: &mut Vec<Error>| {
-            let name = names[number].clone();
-            let mut placing = Placing { name, seats, exits: &exits, wrong: None };
+            let (name, id) = (names[number].clone(), ids[number].clone());
+            let mut placing = Placing { name, id, seats, exits: &exits, wrong: None };
             let exit = layout.place(step, &mut placing);
             wrong.extend(placing.wrong);
             exits[number] = exit;
@@ -208,6 +208,8 @@ fn all(wrong: &[Error]) -> Error {
 /// What a step is placed with.
 struct Placing<'p> {
     name: Arc<str>,
+    /// What its state is kept under.
+    id: Arc<str>,
     seats: &'p [Seat],
     /// Those of the steps before.
     exits: &'p [Exit],
@@ -293,7 +295,9 @@ impl Layout {
         for (shard, seat) in placing.seats.iter().enumerate() {
             let made = placing.make(|| make(&Site { seat, leads }));
             let closures = inputs.iter().flat_map(|input| input.closures.iter().copied());
-            self.push(shard, &placing.name, inputs.len(), made).closures = closures.collect();
+            let node = self.push(shard, &placing.name, inputs.len(), made);
+            node.closures = closures.collect();
+            node.kept = (placing.id.clone(), 0);
         }
         for (port, input) in inputs.iter().enumerate() {
             self.connect(placing.from(input.from), Edge { node, port });
@@ -319,6 +323,7 @@ impl Layout {
                 let made = placing.make(|| (sender.make)(&site, lanes));
                 let node = self.push(shard, &placing.name, 1, made);
                 node.closures.clone_from(&input.closures);
+                node.kept = (placing.id.clone(), port);
                 inboxes[shard].push(inbox);
             }
             self.connect(placing.from(input.from), Edge { node: first + port, port: 0 });
@@ -342,7 +347,7 @@ impl Layout {
         let node = sender + 2 * inputs;
         for (shard, seat) in placing.seats.iter().enumerate() {
             let made = placing.make(|| receiver(&Site { seat, leads: &[] }));
-            self.push(shard, &placing.name, inputs, made);
+            self.push(shard, &placing.name, inputs, made).kept = (placing.id.clone(), 0);
         }
         for port in 0..inputs {
             self.connect((sender + inputs + port, 0), Edge { node, port });

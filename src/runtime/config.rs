@@ -1,6 +1,7 @@
 //! How a job is run, apart from what it does.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
@@ -69,6 +70,8 @@ pub struct Config {
     pub idle_after: Duration,
     /// Whether Ctrl-C (and SIGTERM) stops the job.
     pub stop_on_ctrl_c: bool,
+    /// Where checkpoints are kept, and how often one is made.
+    pub checkpoints: Option<(PathBuf, Duration)>,
 }
 
 impl Config {
@@ -89,6 +92,7 @@ impl Default for Config {
             lead: Duration::from_micros(LEAD_US.unsigned_abs()),
             idle_after: Duration::from_secs(30),
             stop_on_ctrl_c: false,
+            checkpoints: None,
         }
     }
 }

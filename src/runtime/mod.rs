@@ -1,5 +1,6 @@
 //! The runtime: shards, what drives them, and how a running job is watched and stopped.
 
+mod checkpoint;
 mod config;
 mod glommio;
 mod interrupt;
@@ -18,11 +19,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use self::checkpoint::{Checkpoints, Epochs};
 use crate::error::{Error, Kind, Result};
 use crate::limits::SHARDS;
 use crate::operator::{Counters, Seat, Waiting};
 use crate::plan::Plan;
-use crate::ring::Bells;
+use crate::ring::{Bells, Idler};
 use crate::time::span;
 
 /// What all shards of a running job share: the way out.
@@ -35,6 +37,8 @@ pub(crate) struct Shared {
     /// A shard runs on a plain thread although glommio was chosen.
     plain: AtomicBool,
     bells: Bells,
+    /// Where a coordinator of checkpoints may wait.
+    epochs: Option<Arc<Epochs>>,
     /// How many shards' threads there are.
     alive: Mutex<usize>,
     /// Told when there is none any more.
@@ -77,6 +81,9 @@ impl Shared {
         drop(first);
         self.failed.store(true, SeqCst);
         self.bells.ring_all();
+        if let Some(epochs) = &self.epochs {
+            epochs.wake();
+        }
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -132,6 +139,15 @@ impl Running {
         let bells = Bells::new(shards);
         let waiting = Waiting::new(shards);
         let stop = Arc::new(AtomicBool::new(false));
+        let opened = config
+            .checkpoints
+            .as_ref()
+            .map(|(directory, every)| Checkpoints::open(directory, *every, job));
+        let checkpoints = opened.transpose().unwrap_or_else(|error| {
+            wrong.push(error);
+            None
+        });
+        let began_on = checkpoints.as_ref().and_then(Checkpoints::began_on).unwrap_or(shards);
         let seat = |shard| Seat {
             shard,
             shards,
@@ -140,14 +156,21 @@ impl Running {
             stop: stop.clone(),
             lead_us: span(config.lead),
             idle_us: span(config.idle_after),
-            resumes,
+            resumes: checkpoints.as_ref().map(Checkpoints::epoch),
+            began_on,
         };
         let seats: Vec<Seat> = (0..shards).map(seat).collect();
-        let layout = plan.lay_out(&seats, wrong).map_err(context)?;
+        let mut layout = plan.lay_out(&seats, wrong).map_err(context)?;
+        if let Some(checkpoints) = &checkpoints {
+            checkpoints.take_up(&mut layout.shards).map_err(context)?;
+        }
+        let epochs = checkpoints.as_ref().map(|made| Arc::new(Epochs::new(shards, made.epoch())));
         let watched = watch(&layout.shards);
         let (failed, plain) = (AtomicBool::new(false), AtomicBool::new(false));
         let (error, alive, ended) = (Mutex::new(None), Mutex::new(0), Condvar::new());
-        let shared = Arc::new(Shared { stop, failed, error, plain, bells, alive, ended });
+        let shared =
+            Shared { stop, failed, error, plain, bells, epochs: epochs.clone(), alive, ended };
+        let shared = Arc::new(shared);
         if config.stop_on_ctrl_c {
             interrupt::stop_on_ctrl_c(&shared).map_err(context)?;
         }
@@ -160,10 +183,15 @@ impl Running {
             shards,
             started: Instant::now(),
         };
+        if checkpoints.as_ref().is_some_and(Checkpoints::has_finished) {
+            // It had come to its end before: there is nothing left to do.
+            return Ok(running);
+        }
         for (seat, nodes) in seats.into_iter().zip(layout.shards) {
             let core = cores.get(seat.shard % cores.len().max(1)).copied();
             let core = core.filter(|_| config.pin);
-            let shard = Shard::new(seat, nodes, config.idle, cores.len().max(1));
+            let idler = Idler::new(config.idle, shards, cores.len().max(1));
+            let shard = Shard::new(seat, nodes, idler, epochs.clone());
             let alive = Alive::new(&shared);
             let spawned = match executor {
                 Executor::Glommio => glommio::spawn(shard, alive, core, config.executor),
@@ -174,6 +202,14 @@ impl Running {
                 Err(error) => shared.fail(Error::io("starting a shard's thread", &error)),
             }
         }
+        if let (Some(checkpoints), Some(epochs)) = (checkpoints, epochs) {
+            let coordinator = checkpoints.coordinator(job, shared.clone(), epochs);
+            let thread = std::thread::Builder::new().name("checkpoints".into());
+            match thread.spawn(move || coordinator.run()) {
+                Ok(thread) => running.threads.push(thread),
+                Err(error) => shared.fail(Error::io("starting the thread of checkpoints", &error)),
+            }
+        }
         Ok(running)
     }
 
@@ -181,6 +217,26 @@ impl Running {
     /// no result. [`Running::join`] waits for it.
     pub fn stop(&self) {
         self.shared.stop();
+    }
+
+    /// Makes a checkpoint now and waits until it is made; gives its number.
+    ///
+    /// # Errors
+    /// When the job has no checkpoints, or ends before.
+    pub fn checkpoint(&self) -> Result<u64> {
+        let Some(epochs) = &self.shared.epochs else {
+            let what = "the job has no checkpoints; give it some by .checkpoints(directory, every)";
+            return Err(Error::new(Kind::Plan, what));
+        };
+        // One that is being made now may have begun before.
+        let epoch = epochs.asked() + 1;
+        epochs.want();
+        let given_up = || self.shared.has_failed() || epochs.is_last(epochs.made());
+        if epochs.wait_until_made(epoch, given_up) {
+            return Ok(epoch);
+        }
+        let what = "the job ended before the checkpoint was made";
+        Err(Error::new(Kind::Io, what).within(format!("job {}", self.job)))
     }
 
     /// Whether the job has ended by itself or by an error.

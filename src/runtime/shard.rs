@@ -2,11 +2,13 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::checkpoint::Epochs;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{Node, Output, Progress, Scene, Seat};
-use crate::ring::{Bell, Idle, Idler, Rest};
+use crate::ring::{Bell, Idler, Rest};
 
 /// One pinned thread's part of a job.
 pub struct Shard {
@@ -18,6 +20,11 @@ pub struct Shard {
     ended: bool,
     opened: bool,
     scene: Scene,
+    /// Where it delivers what it saves, in a job with checkpoints.
+    epochs: Option<Arc<Epochs>>,
+    /// The last epoch that was begun here, and that was delivered.
+    begun: u64,
+    delivered: u64,
     idler: Idler,
     /// How long the next sleep may be.
     nap: Duration,
@@ -46,7 +53,7 @@ const NAP_MIN: Duration = Duration::from_micros(50);
 
 impl Shard {
     /// A shard of these nodes, each of which leads only to nodes behind it.
-    pub fn new(seat: Seat, nodes: Vec<Node>, idle: Idle, cores: usize) -> Shard {
+    pub fn new(seat: Seat, nodes: Vec<Node>, idler: Idler, epochs: Option<Arc<Epochs>>) -> Shard {
         let mut behind: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
         for index in (0..nodes.len()).rev() {
             let mut all: Vec<usize> = Vec::new();
@@ -58,9 +65,21 @@ impl Shard {
             all.dedup();
             behind[index] = all;
         }
-        let idler = Idler::new(idle, seat.shards, cores);
         let scene = Scene::default();
-        Shard { seat, nodes, behind, ended: false, opened: false, scene, idler, nap: NAP_MIN }
+        let begun = epochs.as_ref().map_or(0, |epochs| epochs.asked());
+        Shard {
+            seat,
+            nodes,
+            behind,
+            ended: false,
+            opened: false,
+            scene,
+            epochs,
+            begun,
+            delivered: begun,
+            idler,
+            nap: NAP_MIN,
+        }
     }
 
     /// The shard's number.
@@ -112,6 +131,7 @@ impl Shard {
             self.opened = true;
             self.open()?;
         }
+        self.begin_epoch()?;
         let mut total = Progress::Done;
         for index in (0..self.nodes.len()).rev() {
             match self.poll(index)? {
@@ -121,8 +141,57 @@ impl Shard {
                 Progress::Idle | Progress::Parked | Progress::Done => {}
             }
         }
+        self.deliver_epoch()?;
         let ended = std::mem::replace(&mut self.ended, total == Progress::Done);
-        Ok(if total == Progress::Done && !ended { Progress::Busy } else { total })
+        Ok(match total {
+            Progress::Done if !ended => Progress::Busy,
+            Progress::Done => self.leave(),
+            total => total,
+        })
+    }
+
+    /// Begins an epoch that is asked for at every node where one begins.
+    fn begin_epoch(&mut self) -> Result {
+        let Some(asked) = self.epochs.as_ref().map(|epochs| epochs.asked()) else {
+            return Ok(());
+        };
+        if asked > self.begun {
+            self.begun = asked;
+            for index in 0..self.nodes.len() {
+                if self.nodes[index].operator.begins() && !self.nodes[index].has_finished() {
+                    Output::begin(&mut self.nodes, index, &self.scene, asked)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers what was saved of the epoch that is asked for, once every node has it.
+    fn deliver_epoch(&mut self) -> Result {
+        let Some(epochs) = self.epochs.as_ref().filter(|_| self.delivered < self.begun) else {
+            return Ok(());
+        };
+        let epoch = self.begun;
+        if self.nodes.iter().any(|node| node.epoch() < epoch && !node.has_finished()) {
+            return Ok(());
+        }
+        let mut saver = self.scene.saver.borrow_mut();
+        for node in self.nodes.iter_mut().filter(|node| node.epoch() < epoch) {
+            node.save(epoch, &mut saver)?;
+        }
+        self.delivered = epoch;
+        epochs.deliver(self.seat.shard, saver.take());
+        Ok(())
+    }
+
+    /// Nothing is left to do: a job with checkpoints waits for its last one.
+    fn leave(&self) -> Progress {
+        let Some(epochs) = &self.epochs else { return Progress::Done };
+        if epochs.is_last(self.delivered) {
+            return Progress::Done;
+        }
+        epochs.done(self.seat.shard);
+        Progress::Parked
     }
 
     fn open(&mut self) -> Result {
@@ -133,10 +202,13 @@ impl Shard {
         Ok(())
     }
 
-    /// Polls a node unless something behind it can't take a batch.
+    /// Polls a node unless something behind it can't take a batch, or has not got the barrier that
+    /// this one has handed on.
     fn poll(&mut self, index: usize) -> Result<Progress> {
+        let epoch = self.nodes[index].epoch();
         for behind in &self.behind[index] {
-            if !self.nodes[*behind].operator.ready() {
+            let node = &mut self.nodes[*behind];
+            if !node.operator.ready() || (node.epoch() < epoch && !node.has_finished()) {
                 return Ok(Progress::Parked);
             }
         }

@@ -41,18 +41,19 @@ pub struct Saver {
 }
 
 impl Saver {
-    /// Nothing yet of an epoch; 0 to see whether all could be saved.
-    pub fn new(epoch: u64) -> Saver {
-        Saver { epoch, ..Saver::default() }
+    /// Nothing yet.
+    pub fn new() -> Saver {
+        Saver::default()
     }
 
-    /// The epoch that is saved.
+    /// The epoch that is saved; 0 when it is only to be seen whether all could be.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
     /// What follows is of this operator; its own input port 0 is the step's port `input`.
-    pub fn enter(&mut self, step: &str, input: usize) {
+    pub fn enter(&mut self, epoch: u64, step: &str, input: usize) {
+        self.epoch = epoch;
         step.clone_into(&mut self.step);
         self.input = input;
     }
@@ -93,9 +94,8 @@ impl Saver {
         Ok(())
     }
 
-    /// The sections of all parts; what follows is of the next epoch.
+    /// The sections of all parts, which are forgotten here.
     pub fn take(&mut self) -> Vec<u8> {
-        self.epoch += 1;
         std::mem::take(&mut self.bytes)
     }
 }
@@ -198,16 +198,25 @@ impl Saved {
         self.parts.iter().map(move |(head, frames)| (head, records(frames)))
     }
 
+    /// Shows the records of a part of every operator that has one.
+    ///
+    /// # Errors
+    /// When they were saved as another type, or are damaged.
+    pub fn each_of<R: Record>(&self, part: &str, mut show: impl FnMut(R::View<'_>)) -> Result {
+        self.each::<R>(None, part, &mut |_, record| show(record))
+    }
+
     /// Shows the records of a part.
     fn each<R: Record>(
         &self,
-        step: &str,
+        of: Option<&str>,
         part: &str,
         show: &mut impl FnMut(Timestamp, R::View<'_>),
     ) -> Result {
         let own = R::data_type().to_string();
-        let wanted = |head: &PartHead| head.step == step && head.part == part;
+        let wanted = |head: &PartHead| head.part == part && of.is_none_or(|step| head.step == step);
         for (head, frames) in self.parts.iter().filter(|(head, _)| wanted(head)) {
+            let step = &head.step;
             if head.schema != own || Some(head.layout) != R::STORED {
                 let was = &head.schema;
                 let what = format!(
@@ -251,8 +260,11 @@ impl<'a> Loader<'a> {
 
     /// What is loaded is of this operator, as in [`Saver::enter`].
     #[must_use]
-    pub fn entered(self, step: &'a str, input: usize) -> Loader<'a> {
-        Loader { step, input, ..self }
+    pub fn entered<'b>(&self, step: &'b str, input: usize) -> Loader<'b>
+    where
+        'a: 'b,
+    {
+        Loader { step, input, ..*self }
     }
 
     /// As [`Saver::input`].
@@ -290,7 +302,7 @@ impl<'a> Loader<'a> {
         mut show: impl FnMut(usize, Timestamp, R::View<'_>),
     ) -> Result {
         for (shard, saved) in self.saved.iter().enumerate() {
-            saved.each::<R>(self.step, part, &mut |at, record| show(shard, at, record))?;
+            saved.each::<R>(Some(self.step), part, &mut |at, record| show(shard, at, record))?;
         }
         Ok(())
     }
@@ -301,15 +313,15 @@ mod tests {
     use super::*;
 
     fn saved() -> Vec<u8> {
-        let mut saver = Saver::new(1);
-        saver.enter("count", 0);
+        let mut saver = Saver::new();
+        saver.enter(1, "count", 0);
         let words = ["a", "bb", ""];
         let of = |n: u64| (words[n as usize % 3], n);
         saver
             .part::<(String, u64)>("totals", |to| (0..10_000).for_each(|n| to.put(of(n))))
             .unwrap();
         saver.part::<u64>("none", |_| {}).unwrap();
-        saver.enter("other", 1);
+        saver.enter(1, "other", 1);
         saver.part::<u64>("totals", |to| to.put_at(Timestamp::MAX, 7)).unwrap();
         saver.take()
     }

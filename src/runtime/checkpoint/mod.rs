@@ -1,0 +1,194 @@
+//! Checkpoints: from what the shards save to what holds on disk.
+//!
+//! ```text
+//! coordinator        asks for epoch 7 ──▶ shards: sources begin it, barriers flow, nodes save
+//!                    ◀── what each shard has saved, when all its nodes have
+//!                    writes files of state, syncs, writes the manifest: the checkpoint is made
+//!                    shows the files that sinks have prepared; asks for epoch 8 some time later
+//! ```
+//!
+//! Whatever stops this between two lines, the job goes on from the last checkpoint that was made:
+//! what sinks prepared after it is done away with, what they prepared before is shown.
+
+mod epochs;
+mod store;
+
+pub use epochs::Epochs;
+pub use store::{Manifest, Store};
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use crate::connector::publish;
+use crate::error::{Error, Kind, Result};
+use crate::operator::{Node, PUBLISH, Publish};
+use crate::record::Record;
+use crate::state::{Loader, Saved, Saver};
+
+/// A job's checkpoints before it is started.
+pub(super) struct Checkpoints {
+    store: Store,
+    every: Duration,
+    /// What the job goes on from.
+    from: Option<(Manifest, Vec<Saved>)>,
+}
+
+impl Checkpoints {
+    /// Opens the directory and shows what belongs to the checkpoint that is there.
+    ///
+    /// # Errors
+    /// When it can't be used, is another job's, or is damaged.
+    pub fn open(directory: &std::path::Path, every: Duration, job: &str) -> Result<Checkpoints> {
+        let store = Store::open(directory)?;
+        let Some(manifest) = store.newest()? else {
+            return Ok(Checkpoints { store, every, from: None });
+        };
+        if manifest.job != job {
+            let what = format!(
+                "the state directory {} is of job {}; give this job a directory of its own",
+                directory.display(),
+                manifest.job
+            );
+            return Err(Error::new(Kind::Plan, what));
+        }
+        let saved = store.load(&manifest)?;
+        show(&saved)?;
+        Ok(Checkpoints { store, every, from: Some((manifest, saved)) })
+    }
+
+    /// The epoch that the job goes on after; 0 when it begins anew.
+    pub fn epoch(&self) -> u64 {
+        self.from.as_ref().map_or(0, |(manifest, _)| manifest.epoch)
+    }
+
+    /// How many shards it was first begun on, if it was.
+    pub fn began_on(&self) -> Option<usize> {
+        self.from.as_ref().map(|(manifest, _)| manifest.began_on)
+    }
+
+    /// Whether it had ended by itself.
+    pub fn has_finished(&self) -> bool {
+        self.from.as_ref().is_some_and(|(manifest, _)| manifest.finished)
+    }
+
+    /// Sees whether all state could be saved, and takes up what was saved.
+    ///
+    /// # Errors
+    /// What can't be kept, or does not fit what was.
+    pub fn take_up(&self, shards: &mut [Vec<Node>]) -> Result {
+        let mut saver = Saver::new();
+        for node in shards.first_mut().into_iter().flatten() {
+            node.save(0, &mut saver)?;
+        }
+        let Some((manifest, saved)) = &self.from else { return Ok(()) };
+        let context = |error: Error| {
+            let what = "the job does not fit its checkpoint";
+            error.within(format!("{what} of epoch {}", manifest.epoch))
+        };
+        all_wanted(saved, &shards[0]).map_err(context)?;
+        let count = shards.len();
+        for (shard, nodes) in shards.iter_mut().enumerate() {
+            let loader = Loader::new(saved, shard, count);
+            for node in nodes {
+                node.load(&loader).map_err(context)?;
+                node.resume(manifest.epoch);
+            }
+        }
+        Ok(())
+    }
+
+    /// The coordinator of the job that now starts.
+    pub fn coordinator(self, job: &str, shared: Arc<Shared>, epochs: Arc<Epochs>) -> Coordinator {
+        let shards = epochs.shards();
+        let manifest = Manifest {
+            job: job.to_owned(),
+            epoch: self.epoch(),
+            began_on: self.began_on().unwrap_or(shards),
+            finished: false,
+            files: Vec::new(),
+        };
+        Coordinator { store: self.store, every: self.every, manifest, shared, epochs }
+    }
+}
+
+/// That no operator is gone of which something was saved.
+fn all_wanted(saved: &[Saved], nodes: &[Node]) -> Result {
+    let here: HashSet<&str> = nodes.iter().map(|node| &*node.kept.0).collect();
+    let parts = saved.iter().flat_map(Saved::parts).filter(|(head, records)| {
+        *records > 0 && head.part != PUBLISH && !here.contains(&*head.step)
+    });
+    let gone: HashSet<&str> = parts.map(|(head, _)| &*head.step).collect();
+    let Some(one) = gone.iter().min() else { return Ok(()) };
+    let what = format!(
+        "there is no operator {one} any more, of which state was saved; bring it back (its name \
+         is what `.named(…)` gives it), or start anew in another directory"
+    );
+    Err(Error::new(Kind::Plan, what))
+}
+
+/// Shows the files that sinks have prepared.
+fn show(saved: &[Saved]) -> Result {
+    for shard in saved {
+        let mut files = Vec::new();
+        shard.each_of::<(String, String)>(PUBLISH, |(from, to)| {
+            files.push(Publish { from: String::own(from), to: String::own(to) });
+        })?;
+        files.iter().try_for_each(publish)?;
+    }
+    Ok(())
+}
+
+/// Makes the checkpoints of a running job, on a thread of its own.
+pub(super) struct Coordinator {
+    store: Store,
+    every: Duration,
+    /// Of the last checkpoint.
+    manifest: Manifest,
+    shared: Arc<Shared>,
+    epochs: Arc<Epochs>,
+}
+
+impl Coordinator {
+    /// Makes checkpoints until the job has ended.
+    pub fn run(mut self) {
+        let mut next = Instant::now() + self.every;
+        loop {
+            let wait = next.saturating_duration_since(Instant::now());
+            let Some(last) = self.epochs.wait_for_turn(wait, || self.shared.has_failed()) else {
+                return;
+            };
+            next = Instant::now() + self.every;
+            match self.make(last) {
+                Ok(true) if !last => {}
+                Ok(_) => return,
+                Err(error) => {
+                    let epoch = self.manifest.epoch + 1;
+                    return self.shared.fail(error.within(format!("checkpoint {epoch}")));
+                }
+            }
+        }
+    }
+
+    /// Makes one checkpoint, maybe the last; false when the job has failed.
+    fn make(&mut self, last: bool) -> Result<bool> {
+        let epoch = self.manifest.epoch + 1;
+        self.epochs.ask(epoch);
+        self.shared.bells.ring_all();
+        let Some(saved) = self.epochs.wait_for_all(|| self.shared.has_failed()) else {
+            return Ok(false);
+        };
+        let finished = last && !self.shared.is_stopped();
+        let manifest = Manifest { epoch, finished, ..self.manifest.clone() };
+        self.manifest = self.store.commit(manifest, &saved)?;
+        let saved: Result<Vec<_>> = saved.iter().map(|sections| Saved::read(sections)).collect();
+        show(&saved?)?;
+        if last {
+            self.epochs.end(epoch);
+        }
+        self.epochs.settle(epoch);
+        self.shared.bells.ring_all();
+        Ok(true)
+    }
+}
