@@ -287,8 +287,8 @@ struct Ended<C, S> {
 }
 
 impl<C: Chain, S: Sink<C::Out>> Ending for Ended<C, S> {
-    fn check(&self, shards: usize) -> Result {
-        self.sink.check(shards)
+    fn check(&self, shards: usize, resumes: Option<u64>) -> Result {
+        self.sink.check(shards, resumes)
     }
 
     fn place(&self) -> Option<PathBuf> {

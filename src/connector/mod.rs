@@ -16,7 +16,6 @@ mod files;
 mod log;
 mod memory;
 pub mod nexmark;
-mod publish;
 mod stdout;
 mod text;
 
@@ -24,10 +23,9 @@ pub use callback::{Callback, CallbackWriter};
 pub use collect::{Collect, CollectWriter, Collected};
 pub use counter::Counter;
 pub use digest::{Digest, DigestWriter, Digested, Discard, Discarding};
-pub use files::{Csv, Decode, Decoded, FileSink, FileSource, Files, Json, Lines};
+pub use files::{Csv, Decode, Decoded, FileSink, FileSource, Files, Json, Lines, publish};
 pub use log::{LogSink, LogSource, LogWriter, RecordLog};
 pub use memory::{Memory, Slices};
-pub(crate) use publish::publish;
 pub use stdout::Stdout;
 pub use text::{Encode, Encoder, LineText, TextWriter};
 

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use crate::error::{Error, Result};
 use crate::format::{CsvText, JsonText};
-use crate::operator::Writer;
+use crate::operator::{Publish, Writer};
 use crate::record::Record;
 use crate::time::Timestamp;
 
@@ -136,6 +136,16 @@ pub trait Target: Send + 'static {
     fn finish(&mut self) -> Result {
         Ok(())
     }
+
+    /// Ends what belongs to an epoch: what comes next goes to a new file. As
+    /// [`Writer::prepare`].
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn prepare(&mut self, epoch: u64) -> Result<Vec<Publish>> {
+        let _ = epoch;
+        Ok(Vec::new())
+    }
 }
 
 /// Writes the records of one shard as text.
@@ -143,13 +153,19 @@ pub trait Target: Send + 'static {
 pub struct TextWriter<R, E, T> {
     encoder: E,
     target: T,
+    /// The next record is the first of a file.
+    begins: bool,
     record: PhantomData<fn(&R)>,
 }
 
 impl<R: Record, E: Encoder<R>, T: Target> TextWriter<R, E, T> {
     pub(super) fn new(encoder: E, target: T) -> Self {
-        let record = PhantomData;
-        TextWriter { encoder, target, record }
+        TextWriter { encoder, target, begins: false, record: PhantomData }
+    }
+
+    /// Begins every file with the header.
+    pub(super) fn with_headers(encoder: E, target: T) -> Self {
+        TextWriter { begins: true, ..TextWriter::new(encoder, target) }
     }
 
     fn write_out(&mut self) -> Result {
@@ -163,6 +179,10 @@ impl<R: Record, E: Encoder<R>, T: Target> TextWriter<R, E, T> {
 
 impl<R: Record, E: Encoder<R>, T: Target> Writer<R> for TextWriter<R, E, T> {
     fn write(&mut self, _: Timestamp, record: R::View<'_>) -> Result {
+        if self.begins {
+            self.begins = false;
+            self.encoder.header();
+        }
         self.encoder.push(record);
         if self.encoder.text().len() >= GATHERED {
             return self.write_out();
@@ -177,6 +197,13 @@ impl<R: Record, E: Encoder<R>, T: Target> Writer<R> for TextWriter<R, E, T> {
     fn finish(&mut self) -> Result {
         self.write_out()?;
         self.target.finish()
+    }
+
+    fn prepare(&mut self, epoch: u64) -> Result<Vec<Publish>> {
+        self.write_out()?;
+        let files = self.target.prepare(epoch)?;
+        self.begins |= !files.is_empty();
+        Ok(files)
     }
 }
 

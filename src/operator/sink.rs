@@ -26,12 +26,13 @@ pub trait Sink<R: Record>: Send + 'static {
 
     /// What can be found wrong while nothing outside is changed: a directory that can't be
     /// written, say. Called before any sink of the job is opened, also when the job is refused for
-    /// another reason, so that all that is wrong with it is said at once.
+    /// another reason, so that all that is wrong with it is said at once. `resumes` is the epoch
+    /// that [`resume`](Sink::resume) will get, none when it is [`open`](Sink::open) that is called.
     ///
     /// # Errors
     /// Why it could not be opened on so many shards.
-    fn check(&self, shards: usize) -> Result {
-        let _ = shards;
+    fn check(&self, shards: usize, resumes: Option<u64>) -> Result {
+        let _ = (shards, resumes);
         Ok(())
     }
 
@@ -55,10 +56,12 @@ pub trait Sink<R: Record>: Send + 'static {
 
     /// Opens the writer of one shard for a job that has checkpoints and goes on after `epoch`; 0
     /// when it begins anew. What an earlier run of the job wrote up to that epoch stays; what it
-    /// wrote later and did not publish is done away with.
+    /// wrote later and did not publish is done away with. By now the files are published that the
+    /// checkpoint names, and an earlier run's writers are gone; it may have had more shards.
     ///
     /// # Errors
-    /// As for [`open`](Sink::open).
+    /// As for [`open`](Sink::open); that there are results already when the job begins anew, which
+    /// would be taken for its own.
     fn resume(&mut self, shard: usize, shards: usize, epoch: u64) -> Result<Self::Writer> {
         let _ = epoch;
         self.open(shard, shards)

@@ -12,8 +12,8 @@ use crate::limits::SHARDS;
 
 impl Plan {
     /// All that is wrong with a plan for so many shards, as far as it can be told while nothing is
-    /// made and nothing outside is changed.
-    pub fn check(&self, shards: usize) -> Vec<Error> {
+    /// made and nothing outside is changed. `resumes` is as in [`Seat`](crate::operator::Seat).
+    pub fn check(&self, shards: usize, resumes: Option<u64>) -> Vec<Error> {
         let mut wrong = Vec::new();
         let mut writers = shards;
         if shards == 0 || shards > SHARDS {
@@ -36,7 +36,7 @@ impl Plan {
             let found = [
                 timed.note(number, step),
                 match &step.flow {
-                    Flow::Ends(sink) => sink.check(writers),
+                    Flow::Ends(sink) => sink.check(writers, resumes),
                     Flow::Local(_) | Flow::Exchanged { .. } => leads_on(taken[number]),
                 },
                 match &step.flow {

@@ -99,8 +99,8 @@ pub trait Ending: Send {
     /// What is wrong with the sink, as far as it can be told without changing anything.
     ///
     /// # Errors
-    /// Why it could not be opened on so many shards.
-    fn check(&self, shards: usize) -> Result;
+    /// Why it could not be opened on so many shards, after the epoch that the job goes on from.
+    fn check(&self, shards: usize, resumes: Option<u64>) -> Result;
 
     /// What nobody else of the job may write to.
     fn place(&self) -> Option<PathBuf>;
@@ -183,7 +183,8 @@ impl Plan {
         others.into_iter().for_each(|number| place(&mut self.steps[number], number, &mut wrong));
         if wrong.is_empty() {
             // Sources hold what they read by now: no sink may write over it.
-            wrong = self.check(seats.len());
+            let resumes = seats.first().and_then(|seat| seat.resumes);
+            wrong = self.check(seats.len(), resumes);
         }
         if wrong.is_empty() {
             sinks.into_iter().for_each(|number| place(&mut self.steps[number], number, &mut wrong));

@@ -30,7 +30,7 @@ impl Running {
     /// # Errors
     /// All that can be found wrong before the first record flows.
     pub fn start(job: &str, plan: Plan, config: &Config) -> Result<Running> {
-        let started = Start::new(job, plan, config).and_then(Start::begin);
+        let started = Start::new(job, plan, config).begin();
         let (start, threads) = started.map_err(|error| error.within(format!("job {job}")))?;
         let (shared, shards, executor) = (start.shared(), start.shards(), start.executor());
         let threads = start.supervised(threads);

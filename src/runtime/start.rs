@@ -34,13 +34,10 @@ pub(super) struct Start {
 type Threads = Vec<JoinHandle<()>>;
 
 impl Start {
-    /// Looks a plan over.
-    ///
-    /// # Errors
-    /// When Ctrl-C can't be taken over. What else is wrong is said by [`begin`](Start::begin).
-    pub(super) fn new(job: &str, plan: Plan, config: &Config) -> Result<Start> {
+    /// What is wrong is said by [`begin`](Start::begin).
+    pub(super) fn new(job: &str, plan: Plan, config: &Config) -> Start {
         let asked = config.shard_count();
-        let mut wrong = plan.check(asked);
+        let mut wrong = Vec::new();
         let executor = config.executor.choose().unwrap_or_else(|error| {
             wrong.push(error);
             Executor::Threads
@@ -56,7 +53,7 @@ impl Start {
         let shared = Shared::new(Arc::new(AtomicBool::new(false)), Bells::new(shards), epochs);
         let shared = Arc::new(shared);
         let (job, config) = (job.to_owned(), config.clone());
-        Ok(Start { job, plan, config, executor, shards, shared, wrong })
+        Start { job, plan, config, executor, shards, shared, wrong }
     }
 
     pub(super) fn shared(&self) -> Arc<Shared> {
@@ -76,15 +73,15 @@ impl Start {
     /// # Errors
     /// All that can be found wrong before the first record flows.
     pub(super) fn begin(mut self) -> Result<(Start, Threads)> {
-        let threads = self.start()?;
+        let threads = self.start(true)?;
         if self.config.stop_on_ctrl_c {
             interrupt::stop_on_ctrl_c(&self.shared)?;
         }
         Ok((self, threads))
     }
 
-    /// Starts the shards.
-    fn start(&mut self) -> Result<Threads> {
+    /// Starts the shards; the first time the plan is looked over.
+    fn start(&mut self, first: bool) -> Result<Threads> {
         let mut wrong = std::mem::take(&mut self.wrong);
         let directory = self.config.checkpoints.as_ref();
         let opened = directory.map(|(path, every)| Checkpoints::open(path, *every, &self.job));
@@ -92,6 +89,10 @@ impl Start {
             wrong.push(error);
             None
         });
+        if first {
+            let resumes = checkpoints.as_ref().map(Checkpoints::epoch);
+            wrong.extend(self.plan.check(self.config.shard_count(), resumes));
+        }
         let seats = self.seats(checkpoints.as_ref());
         let mut layout = self.plan.lay_out(&seats, wrong)?;
         if let Some(checkpoints) = &checkpoints {
@@ -197,7 +198,7 @@ impl Start {
                 return self.shared.fail(error);
             }
             self.shared.restart(error);
-            match self.start() {
+            match self.start(false) {
                 Ok(started) => threads = started,
                 Err(error) => return self.shared.fail(error.within("restarting")),
             }

@@ -1,6 +1,9 @@
 //! Files of text: lines, CSV, JSON lines.
 
 mod decode;
+mod epochs;
+#[cfg(test)]
+mod epochs_tests;
 pub(super) mod place;
 mod rows;
 mod sink;
@@ -10,10 +13,12 @@ mod split;
 mod tests;
 
 pub use decode::{Csv, Decode, Decoded, Json, Lines};
+pub use epochs::publish;
 pub use sink::FileSink;
 pub use source::FileSource;
 
-pub(super) use sink::{PartFile, hold};
+pub(super) use epochs::Holder;
+pub(super) use sink::{Parts, hold};
 pub(super) use source::matching;
 
 use crate::format::FromText;

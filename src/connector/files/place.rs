@@ -1,14 +1,22 @@
 //! The directory that a sink writes into, looked at without touching it.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use super::epochs;
 use crate::connector::text::failed;
 use crate::error::{Error, Kind, Result};
 use crate::sys::place::{is_kernels_own, may_make_files};
 
-/// Whether so many shards can write their files into a directory, which need not be there yet.
-pub(in crate::connector) fn check(directory: &Path, shards: usize, extension: &str) -> Result {
+/// Whether so many shards can write their files into a directory, which need not be there yet; with
+/// checkpoints, whether they can after an epoch.
+pub(in crate::connector) fn check(
+    directory: &Path,
+    shards: usize,
+    extension: &str,
+    resumes: Option<u64>,
+) -> Result {
     let found = nearest(directory);
     let facts = found.metadata().map_err(|cause| failed(found.display(), &cause))?;
     if !facts.is_dir() {
@@ -20,9 +28,16 @@ pub(in crate::connector) fn check(directory: &Path, shards: usize, extension: &s
         let what = "is a view of the kernel's and takes no files; write to another directory";
         return Err(Error::new(Kind::Io, format!("{} {what}", found.display())));
     }
-    let there = if found == directory { check_files(directory, shards, extension)? } else { 0 };
-    if there == shards {
-        return Ok(());
+    let there = found == directory;
+    match resumes {
+        None if there && check_files(directory, shards, extension)? == shards => return Ok(()),
+        None => {}
+        Some(_) if directory.to_str().is_none() => return Err(epochs::not_text(directory)),
+        Some(epoch) if there => {
+            epochs::check_free(directory, extension)?;
+            check_epochs(directory, extension, epoch)?;
+        }
+        Some(_) => {}
     }
     may_make_files(found)
         .map_err(|cause| Error::io(format_args!("making files in {}", found.display()), &cause))
@@ -52,6 +67,64 @@ pub(super) fn lock(path: &Path, file: &File) -> Result {
     Ok(())
 }
 
+/// Makes a directory that is there to stay, if need be.
+pub(super) fn make(directory: &Path) -> Result {
+    let failed = |cause| failed(directory.display(), &cause);
+    let found = nearest(directory).to_owned();
+    fs::create_dir_all(directory).map_err(failed)?;
+    let made = directory.ancestors().take_while(|made| *made != found);
+    made.map(parent).try_for_each(sync).map_err(failed)
+}
+
+/// Makes sure that the names in a directory stay.
+pub(super) fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// The directory that a file is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// The files in a directory whose names are text, in their order.
+pub(super) fn files(directory: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let failed = |cause| failed(directory.display(), &cause);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        files.extend(entry.file_name().into_string().ok().map(|name| (name, entry.path())));
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// That what shows in a directory was written by a job with checkpoints up to an epoch; when that
+/// is 0, that nothing shows.
+pub(super) fn check_epochs(directory: &Path, extension: &str, epoch: u64) -> Result {
+    for (name, path) in files(directory)? {
+        let of = epochs::numbers(&name, extension);
+        let why = match of {
+            None if number(&name, extension).is_none() => continue,
+            Some((_, of)) if of <= epoch && epoch > 0 => continue,
+            _ if epoch == 0 => "and the job begins anew".to_owned(),
+            None => "of a run without checkpoints".to_owned(),
+            Some((_, of)) => format!("of epoch {of}, and the job goes on after epoch {epoch}"),
+        };
+        // It would be taken for a result of this job, or its rows would be there twice.
+        let path = path.display();
+        let what = format!("{path} is there, {why}; remove it or write to another directory");
+        return Err(Error::new(Kind::Io, what));
+    }
+    Ok(())
+}
+
+/// The shard of a file that is named `part-3.csv`, say.
+fn number(name: &str, extension: &str) -> Option<usize> {
+    let stem = name.strip_prefix("part-")?.strip_suffix(extension)?.strip_suffix('.')?;
+    stem.parse().ok()
+}
+
 /// The directory itself, or what is there of the way to it.
 fn nearest(directory: &Path) -> &Path {
     let there = |path: &&Path| path.symlink_metadata().is_ok();
@@ -60,15 +133,17 @@ fn nearest(directory: &Path) -> &Path {
 
 /// Looks at the files that are there, in their order; how many of the shards' are.
 fn check_files(directory: &Path, shards: usize, extension: &str) -> Result<usize> {
-    let entries = fs::read_dir(directory).map_err(|cause| failed(directory.display(), &cause))?;
-    let numbered = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name();
-        let rest = name.to_str()?.strip_prefix("part-")?.strip_suffix(extension)?;
-        Some((rest.strip_suffix('.')?.parse::<usize>().ok()?, entry.path()))
-    });
-    let mut files: Vec<_> = numbered.collect();
-    files.sort_unstable();
-    for (number, path) in &files {
+    let mut numbered = Vec::new();
+    for (name, path) in files(directory)? {
+        if epochs::numbers(&name, extension).is_some() {
+            let path = path.display();
+            let what = format!("{path} is of an earlier run with checkpoints; remove it first");
+            return Err(Error::new(Kind::Io, what));
+        }
+        numbered.extend(number(&name, extension).map(|number| (number, path)));
+    }
+    numbered.sort_unstable();
+    for (number, path) in &numbered {
         if *number >= shards {
             // It would be taken for a result of this run.
             let path = path.display();
@@ -77,7 +152,7 @@ fn check_files(directory: &Path, shards: usize, extension: &str) -> Result<usize
         }
         check_file(path)?;
     }
-    Ok(files.len())
+    Ok(numbered.len())
 }
 
 /// Whether a file can be written over. Only what stays as it is when it is opened is opened.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::connector::text::{Encode, Encoder, Target, TextWriter, failed};
 use crate::error::Result;
-use crate::operator::Sink;
+use crate::operator::{Guarantee, Publish, Sink};
 use crate::record::Record;
 
 use super::decode::Csv;
+use super::epochs::{EpochFiles, Holder};
 use super::place;
 
 /// A sink into a directory, which is made if need be: shard 3 writes `part-3.csv`, and so on.
@@ -17,15 +18,20 @@ use super::place;
 /// [`Files`](super::Files).
 ///
 /// The files are synced when the stream ends; until then a reader sees whole rows.
+///
+/// When the job has checkpoints, every row shows exactly once: what comes before the checkpoint of
+/// epoch 12 shows when that is made, as `part-3-00000012.csv`, and is hidden until then. A job that
+/// begins anew wants a directory without such files; one that goes on, with those that it wrote.
 #[derive(Debug)]
 pub struct FileSink<E> {
     directory: PathBuf,
     encode: E,
+    holder: Holder,
 }
 
 impl<E> FileSink<E> {
     pub(super) fn new(directory: PathBuf, encode: E) -> FileSink<E> {
-        FileSink { directory, encode }
+        FileSink { directory, encode, holder: Holder::default() }
     }
 }
 
@@ -39,14 +45,14 @@ impl FileSink<Csv<()>> {
 }
 
 impl<R: Record, E: Encode<R>> Sink<R> for FileSink<E> {
-    type Writer = TextWriter<R, E::Encoder, PartFile>;
+    type Writer = TextWriter<R, E::Encoder, Parts>;
 
     fn name(&self) -> String {
         format!("{} files in {}", self.encode.extension(), self.directory.display())
     }
 
-    fn check(&self, shards: usize) -> Result {
-        place::check(&self.directory, shards, self.encode.extension())
+    fn check(&self, shards: usize, resumes: Option<u64>) -> Result {
+        place::check(&self.directory, shards, self.encode.extension(), resumes)
     }
 
     fn place(&self) -> Option<PathBuf> {
@@ -54,10 +60,74 @@ impl<R: Record, E: Encode<R>> Sink<R> for FileSink<E> {
     }
 
     fn open(&mut self, shard: usize, shards: usize) -> Result<Self::Writer> {
-        let file = PartFile::create(&self.directory, shard, shards, self.encode.extension())?;
+        let file = Parts::open(&self.directory, (shard, shards), self.encode.extension())?;
         let mut encoder = self.encode.encoder();
         encoder.header();
         Ok(TextWriter::new(encoder, file))
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::ExactlyOnce
+    }
+
+    fn resume(&mut self, shard: usize, shards: usize, epoch: u64) -> Result<Self::Writer> {
+        let (seat, extension) = ((shard, shards), self.encode.extension());
+        let files = Parts::resume(&self.directory, seat, extension, epoch, &mut self.holder)?;
+        Ok(TextWriter::with_headers(self.encode.encoder(), files))
+    }
+}
+
+/// What a shard writes.
+#[derive(Debug)]
+pub enum Parts {
+    /// One file.
+    One(PartFile),
+    /// A file for each epoch.
+    Epochs(EpochFiles),
+}
+
+impl Parts {
+    /// Opens the one file of a shard out of so many.
+    pub(in crate::connector) fn open(
+        directory: &Path,
+        (shard, shards): (usize, usize),
+        extension: &str,
+    ) -> Result<Parts> {
+        PartFile::create(directory, shard, shards, extension).map(Parts::One)
+    }
+
+    /// Goes on after an epoch.
+    pub(in crate::connector) fn resume(
+        directory: &Path,
+        seat: (usize, usize),
+        extension: &'static str,
+        epoch: u64,
+        holder: &mut Holder,
+    ) -> Result<Parts> {
+        EpochFiles::resume(directory, seat, extension, epoch, holder).map(Parts::Epochs)
+    }
+}
+
+impl Target for Parts {
+    fn write(&mut self, text: &[u8]) -> Result {
+        match self {
+            Parts::One(file) => file.write(text),
+            Parts::Epochs(files) => files.write(text),
+        }
+    }
+
+    fn finish(&mut self) -> Result {
+        match self {
+            Parts::One(file) => file.finish(),
+            Parts::Epochs(files) => files.finish(),
+        }
+    }
+
+    fn prepare(&mut self, epoch: u64) -> Result<Vec<Publish>> {
+        match self {
+            Parts::One(file) => file.prepare(epoch),
+            Parts::Epochs(files) => files.prepare(epoch),
+        }
     }
 }
 
@@ -70,14 +140,9 @@ pub struct PartFile {
 
 impl PartFile {
     /// Makes the file of one shard; the first one makes the directory too.
-    pub(in crate::connector) fn create(
-        directory: &Path,
-        shard: usize,
-        shards: usize,
-        extension: &str,
-    ) -> Result<PartFile> {
+    fn create(directory: &Path, shard: usize, shards: usize, extension: &str) -> Result<PartFile> {
         if shard == 0 {
-            place::check(directory, shards, extension)?;
+            place::check(directory, shards, extension, None)?;
             let made = fs::create_dir_all(directory);
             made.map_err(|cause| failed(directory.display(), &cause))?;
         }
@@ -90,6 +155,17 @@ impl PartFile {
             file.set_len(0).map_err(failed)?;
         }
         Ok(PartFile { path, file })
+    }
+
+    /// Makes a file that must not be there yet.
+    pub(super) fn create_new(path: PathBuf) -> Result<PartFile> {
+        let file = File::create_new(&path);
+        let file = file.map_err(|cause| failed(path.display(), &cause))?;
+        Ok(PartFile { path, file })
+    }
+
+    pub(super) fn into_path(self) -> PathBuf {
+        self.path
     }
 }
 
@@ -113,8 +189,7 @@ impl Target for PartFile {
 
     /// Syncs the file, and the directory so that its name stays too.
     fn finish(&mut self) -> Result {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        let synced = self.file.sync_all().and_then(|()| File::open(directory)?.sync_all());
+        let synced = self.file.sync_all().and_then(|()| place::sync(place::parent(&self.path)));
         synced.map_err(|cause| failed(self.path.display(), &cause))
     }
 }

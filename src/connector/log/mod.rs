@@ -65,7 +65,8 @@ impl RecordLog {
     }
 
     /// A sink into a directory, which is made if need be: shard 3 writes `part-3.tlog`, and so on.
-    /// Files of an earlier run are written over.
+    /// Files of an earlier run are written over. When the job has checkpoints, every record shows
+    /// exactly once, as in [`FileSink`](super::FileSink).
     pub fn write(directory: impl Into<PathBuf>) -> LogSink {
         LogSink::new(directory.into())
     }

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::{EXTENSION, frame_head, head, small};
-use crate::connector::files::{PartFile, place};
+use crate::connector::files::{Holder, Parts, place};
 use crate::connector::text::Target;
 use crate::error::{Error, Kind, Result};
-use crate::operator::{Sink, Writer};
+use crate::operator::{Guarantee, Publish, Sink, Writer};
 use crate::record::{Block, Record};
 use crate::time::Timestamp;
 
@@ -14,11 +14,12 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub struct LogSink {
     directory: PathBuf,
+    holder: Holder,
 }
 
 impl LogSink {
     pub(super) fn new(directory: PathBuf) -> LogSink {
-        LogSink { directory }
+        LogSink { directory, holder: Holder::default() }
     }
 }
 
@@ -29,9 +30,9 @@ impl<R: Record> Sink<R> for LogSink {
         format!("log in {}", self.directory.display())
     }
 
-    fn check(&self, shards: usize) -> Result {
+    fn check(&self, shards: usize, resumes: Option<u64>) -> Result {
         head::<R>()?;
-        place::check(&self.directory, shards, EXTENSION)
+        place::check(&self.directory, shards, EXTENSION, resumes)
     }
 
     fn place(&self) -> Option<PathBuf> {
@@ -39,28 +40,52 @@ impl<R: Record> Sink<R> for LogSink {
     }
 
     fn open(&mut self, shard: usize, shards: usize) -> Result<LogWriter<R>> {
-        let head = head::<R>()?;
-        let mut file = PartFile::create(&self.directory, shard, shards, EXTENSION)?;
-        file.write(&head)?;
-        let place = head.len() as u64;
-        Ok(LogWriter { file, place, block: Block::new(), frame: Vec::new() })
+        // Before a file is made.
+        head::<R>()?;
+        let mut writer = LogWriter::new(Parts::open(&self.directory, (shard, shards), EXTENSION)?);
+        writer.begin()?;
+        Ok(writer)
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::ExactlyOnce
+    }
+
+    fn resume(&mut self, shard: usize, shards: usize, epoch: u64) -> Result<LogWriter<R>> {
+        head::<R>()?;
+        let (seat, holder) = ((shard, shards), &mut self.holder);
+        Parts::resume(&self.directory, seat, EXTENSION, epoch, holder).map(LogWriter::new)
     }
 }
 
 /// Writes the log of one shard.
 #[derive(Debug)]
 pub struct LogWriter<R> {
-    file: PartFile,
-    /// Bytes of the file so far.
+    file: Parts,
+    /// Bytes of the file so far; none when the next frame is the first of a file.
     place: u64,
     block: Block<R>,
     frame: Vec<u8>,
 }
 
 impl<R: Record> LogWriter<R> {
+    fn new(file: Parts) -> LogWriter<R> {
+        LogWriter { file, place: 0, block: Block::new(), frame: Vec::new() }
+    }
+
+    fn begin(&mut self) -> Result {
+        let head = head::<R>()?;
+        self.file.write(&head)?;
+        self.place = head.len() as u64;
+        Ok(())
+    }
+
     fn write_frame(&mut self) -> Result {
         if self.block.is_empty() {
             return Ok(());
+        }
+        if self.place == 0 {
+            self.begin()?;
         }
         let Some((records, times)) = self.block.stored() else {
             return Err(Error::new(
@@ -98,5 +123,14 @@ impl<R: Record> Writer<R> for LogWriter<R> {
     fn finish(&mut self) -> Result {
         self.write_frame()?;
         self.file.finish()
+    }
+
+    fn prepare(&mut self, epoch: u64) -> Result<Vec<Publish>> {
+        self.write_frame()?;
+        let files = self.file.prepare(epoch)?;
+        if !files.is_empty() {
+            self.place = 0;
+        }
+        Ok(files)
     }
 }
