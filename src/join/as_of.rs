@@ -1,10 +1,10 @@
 //! The join with what was valid at a time.
 
-use super::{Fields, Joint, Sweep, over, shift};
+use super::{Fields, Joint, Sweep, over, owns, shift};
 use crate::error::Result;
 use crate::operator::{Emitter, KeyOf, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Table, Timer, Timers};
+use crate::state::{Loader, Saver, Table, Timer, Timers};
 use crate::time::{Timestamp, Watermark};
 
 /// Right records of a key, oldest first, at most one of a time.
@@ -41,6 +41,29 @@ impl<J: Joint> AsOfJoin<J> {
     /// The oldest right record that a left one of this time can have.
     fn oldest(&self, at: Timestamp) -> Timestamp {
         shift(at, self.tolerance.saturating_neg())
+    }
+
+    /// Lets a left record wait.
+    fn wait(&mut self, at: Timestamp, record: <J::Left as Record>::View<'_>) {
+        let part = self.by.0.part(record);
+        let hash = J::LeftBy::hash(&part);
+        let key = (J::LeftBy::own(part), J::Left::own(record));
+        self.waiting.set(Timer { at, hash, life: 0, key });
+    }
+
+    /// Keeps a right record, unless there is a greater one of its time.
+    fn keep(&mut self, at: Timestamp, record: <J::Right as Record>::View<'_>) {
+        let versions = &mut Sides::of(&self.by.1, &mut self.table, record).right;
+        let record = J::Right::own(record);
+        let place = versions.partition_point(|(since, _)| *since < at);
+        match versions.get_mut(place).filter(|(since, _)| *since == at) {
+            Some((_, other)) if Fields::of(other) < Fields::of(&record) => *other = record,
+            Some(_) => {}
+            None => {
+                versions.insert(place, (at, record));
+                self.sweep.added();
+            }
+        }
     }
 
     /// Gives the row of a left record.
@@ -87,6 +110,30 @@ impl<J: Joint> Lifecycle for AsOfJoin<J> {
         self.forget(at);
         out.watermark(at)
     }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        to.part::<J::Left>("left", |part| {
+            for Timer { at, key: (_, left), .. } in self.waiting.iter() {
+                left.lend(|left| part.put_at(*at, left));
+            }
+        })?;
+        to.part::<J::Right>("right", |part| {
+            for (at, right) in self.table.iter().flat_map(|(_, sides)| &sides.right) {
+                right.lend(|right| part.put_at(*at, right));
+            }
+        })
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        from.part::<J::Left>("left", |_, at, record| {
+            if owns(from, &self.by.0, record) {
+                self.wait(at, record);
+            }
+        })?;
+        from.part::<J::Right>("right", |_, at, record| {
+            if owns(from, &self.by.1, record) {
+                self.keep(at, record);
+            }
+        })
+    }
 }
 
 impl<J: Joint> Stage<J::Left, 0> for AsOfJoin<J> {
@@ -96,10 +143,7 @@ impl<J: Joint> Stage<J::Left, 0> for AsOfJoin<J> {
         record: <J::Left as Record>::View<'_>,
         _: &mut Output<'_>,
     ) -> Result {
-        let part = self.by.0.part(record);
-        let hash = J::LeftBy::hash(&part);
-        let key = (J::LeftBy::own(part), J::Left::own(record));
-        self.waiting.set(Timer { at, hash, life: 0, key });
+        self.wait(at, record);
         Ok(())
     }
 }
@@ -111,17 +155,7 @@ impl<J: Joint> Stage<J::Right, 1> for AsOfJoin<J> {
         record: <J::Right as Record>::View<'_>,
         _: &mut Output<'_>,
     ) -> Result {
-        let versions = &mut Sides::of(&self.by.1, &mut self.table, record).right;
-        let record = J::Right::own(record);
-        let place = versions.partition_point(|(since, _)| *since < at);
-        match versions.get_mut(place).filter(|(since, _)| *since == at) {
-            Some((_, other)) if Fields::of(other) < Fields::of(&record) => *other = record,
-            Some(_) => {}
-            None => {
-                versions.insert(place, (at, record));
-                self.sweep.added();
-            }
-        }
+        self.keep(at, record);
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
 //! The join of records whose times are near each other.
 
-use super::{Joint, Sweep, Timed, give_each, over, shift};
+use super::{Joint, Sweep, Timed, give_each, over, owns, shift};
 use crate::error::Result;
 use crate::operator::{Emitter, KeyOf, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Table, Timer, Timers};
+use crate::state::{Loader, Saver, Table, Timer, Timers};
 use crate::time::{Timestamp, Watermark};
 
 /// Keys and times of records that were alone when they came, by the last time at which another
@@ -118,6 +118,47 @@ impl<J: Joint> Lifecycle for IntervalJoin<J> {
         self.forget(at);
         out.watermark(at)
     }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        let keys = || self.table.iter().map(|(_, sides)| sides);
+        save_all("left", keys().flat_map(|sides| sides.left.iter()), to)?;
+        save_all("right", keys().flat_map(|sides| sides.right.iter()), to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        let IntervalJoin { by, near, table, waiting, sweep, .. } = self;
+        from.part::<(J::Left, bool)>("left", |_, at, (record, met)| {
+            if !owns(from, &by.0, record) {
+                return;
+            }
+            Sides::of(&by.0, table, record).left.put(at, J::Left::own(record), met);
+            if J::Pairing::LEFT && !met {
+                waiting.left.set(wake(&by.0, record, at, near.left.to(at).1));
+            }
+            sweep.added();
+        })?;
+        from.part::<(J::Right, bool)>("right", |_, at, (record, met)| {
+            if !owns(from, &by.1, record) {
+                return;
+            }
+            Sides::of(&by.1, table, record).right.put(at, J::Right::own(record), met);
+            if J::Pairing::RIGHT && !met {
+                waiting.right.set(wake(&by.1, record, at, near.right.to(at).1));
+            }
+            sweep.added();
+        })
+    }
+}
+
+/// Saves a side's records, each with whether it has met another.
+fn save_all<'r, R: Record>(
+    part: &str,
+    records: impl Iterator<Item = &'r (bool, (Timestamp, R))>,
+    to: &mut Saver,
+) -> Result {
+    to.part::<(R, bool)>(part, |part| {
+        for (met, (at, record)) in records {
+            record.lend(|record| part.put_at(*at, (record, *met)));
+        }
+    })
 }
 
 impl<J: Joint> Stage<J::Left, 0> for IntervalJoin<J> {

@@ -19,8 +19,9 @@ pub use joint::{Joint, Of};
 pub use table::{TableJoin, TableSide};
 
 use crate::error::Result;
-use crate::operator::{Emitter, Output};
+use crate::operator::{Emitter, KeyOf, Output};
 use crate::record::Record;
+use crate::state::Loader;
 use crate::time::{Timestamp, Watermark};
 use fields::Fields;
 use timed::Timed;
@@ -64,6 +65,11 @@ fn shift(at: Timestamp, by: i64) -> Timestamp {
 /// still come, except at the end.
 fn over(at: Watermark) -> Timestamp {
     if at == Timestamp::MAX { at } else { shift(at, -1) }
+}
+
+/// Whether the shard that loads owns the key of a record.
+fn owns<R: Record, B: KeyOf<R>>(from: &Loader<'_>, by: &B, record: R::View<'_>) -> bool {
+    from.owns(B::hash(&by.part(record)))
 }
 
 /// Gives what `row` makes of each record, with the record's event time or `at`, whichever is

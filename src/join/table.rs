@@ -7,7 +7,7 @@ use crate::operator::{
     Stage, Stamp,
 };
 use crate::record::{Batch, Record};
-use crate::state::Table;
+use crate::state::{Loader, Saver, Table};
 use crate::time::{Timestamp, Watermark};
 
 /// A left record's view.
@@ -19,6 +19,7 @@ pub struct TableSide<J: Joint> {
     pairing: J::Pairing,
     table: Table<J::Key, (Timestamp, J::Right)>,
     whole: bool,
+    shard: usize,
     waiting: Vec<(Timestamp, J::Left)>,
     /// The watermark of what waits.
     held: Watermark,
@@ -30,7 +31,7 @@ impl<J: Joint> TableSide<J> {
     pub fn new(by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self {
         let (table, out) = (Table::new(), Emitter::new(0));
         let (waiting, held) = (Vec::new(), Timestamp::MIN);
-        TableSide { by, pairing, table, whole: false, waiting, held, out }
+        TableSide { by, pairing, table, whole: false, shard: 0, waiting, held, out }
     }
 
     #[inline(always)]
@@ -62,7 +63,10 @@ impl<J: Joint> TableSide<J> {
 
     /// The table is whole: what has waited goes on.
     fn release(&mut self, out: &mut Output<'_>) -> Result {
-        self.whole = true;
+        if std::mem::replace(&mut self.whole, true) {
+            // A job that goes on is told again.
+            return Ok(());
+        }
         for (at, record) in std::mem::take(&mut self.waiting) {
             record.lend(|record| self.row(at, record, out))?;
         }
@@ -72,12 +76,40 @@ impl<J: Joint> TableSide<J> {
 }
 
 impl<J: Joint> Lifecycle for TableSide<J> {
+    fn open(&mut self, seat: &Seat) -> Result {
+        self.shard = seat.shard;
+        Ok(())
+    }
     fn end(&mut self, out: &mut Output<'_>) -> Result {
         self.out.flush(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.held = at;
         if self.whole { out.watermark(at) } else { Ok(()) }
+    }
+    /// All shards have the same table: the first one saves it, all load it.
+    fn save(&mut self, to: &mut Saver) -> Result {
+        let table = Some(&self.table).filter(|_| self.shard == 0);
+        to.part::<J::Right>("table", |part| {
+            for (_, (at, row)) in table.into_iter().flat_map(Table::iter) {
+                row.lend(|row| part.put_at(*at, row));
+            }
+        })?;
+        to.part::<bool>("table is whole", |part| part.put(self.whole))?;
+        to.part::<J::Left>("waiting for the table", |part| {
+            for (at, left) in &self.waiting {
+                left.lend(|left| part.put_at(*at, left));
+            }
+        })
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        from.part::<J::Right>("table", |_, at, row| self.put(at, row))?;
+        from.part::<bool>("table is whole", |_, _, whole| self.whole |= whole)?;
+        from.part::<J::Left>("waiting for the table", |shard, at, left| {
+            if shard % from.shards() == from.shard() {
+                self.waiting.push((at, J::Left::own(left)));
+            }
+        })
     }
 }
 
@@ -138,6 +170,9 @@ where
     ) -> Result {
         if port == 0 { self.left.split(port, split, state, out) } else { Ok(()) }
     }
+    fn idle(&mut self, port: usize, idle: bool, out: &mut Output<'_>) -> Result {
+        if port == 0 { self.left.idle(port, idle, out) } else { Ok(()) }
+    }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
         self.left.flush(out)
     }
@@ -149,5 +184,11 @@ where
     }
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
         self.left.finish(out)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        self.left.save(to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.left.load(from)
     }
 }

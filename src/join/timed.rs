@@ -25,6 +25,11 @@ impl<R> Timed<R> {
         self.records.is_empty()
     }
 
+    /// All records, each with whether it has met another.
+    pub fn iter(&self) -> impl Iterator<Item = &(bool, (Timestamp, R))> {
+        self.records.iter()
+    }
+
     /// Puts a record where it belongs: near the end, as streams are nearly in order.
     pub fn put(&mut self, at: Timestamp, record: R, met: bool) {
         if self.records.back().is_none_or(|(_, (last, _))| *last <= at) {

@@ -187,6 +187,8 @@ pub trait Keep<R: Record>: Default + Send + 'static {
 
     /// Keeps a record.
     fn keep(&mut self, record: R::View<'_>);
+    /// Keeps what has been kept before.
+    fn keep_again(&mut self, kept: <Self::Kept as Record>::View<'_>);
     /// Keeps what another has kept, after its own.
     fn append(&mut self, other: Self);
     /// What has been kept.
@@ -199,6 +201,9 @@ impl<R: Record> Keep<R> for Few<R> {
     #[inline(always)]
     fn keep(&mut self, record: R::View<'_>) {
         self.push(R::own(record));
+    }
+    fn keep_again(&mut self, kept: R::View<'_>) {
+        self.push(R::own(kept));
     }
     fn append(&mut self, other: Self) {
         Few::append(self, other);
@@ -217,6 +222,9 @@ impl<R: Record> Keep<R> for Seen {
 
     #[inline(always)]
     fn keep(&mut self, _: R::View<'_>) {
+        self.0 = true;
+    }
+    fn keep_again(&mut self, (): ()) {
         self.0 = true;
     }
     fn append(&mut self, other: Self) {

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::{KeyOf, Lifecycle, Output, Progress, Stage, Stamp};
 use crate::error::{Error, Kind, Result};
+use crate::key;
 use crate::limits::LAST_TIMERS;
 use crate::record::{Block, Key, Record};
-use crate::state::{Table, Timer, Timers};
+use crate::state::{Loader, Saver, Table, Timer, Timers};
 use crate::time::{Timestamp, Watermark};
 
 /// Which clock a call of a process function goes by.
@@ -190,6 +191,7 @@ where
     /// The state, the event-time timer that was set last, the number of the key's life.
     table: Table<B::Key, (S, Timestamp, u64)>,
     around: Around<B::Key, O>,
+    ended: bool,
     record: PhantomData<fn() -> R>,
 }
 
@@ -204,7 +206,7 @@ where
     /// Runs these closures on state for each key.
     pub fn new(by: B, on_record: F, on_timer: G) -> Self {
         let (table, around) = (Table::new(), Around::new());
-        Process { by, on_record, on_timer, table, around, record: PhantomData }
+        Process { by, on_record, on_timer, table, around, ended: false, record: PhantomData }
     }
 
     /// Calls the timer closure unless the life of the key that set the timer is over.
@@ -284,15 +286,17 @@ where
     }
 
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        if at == Timestamp::MAX {
+        // A job that goes on is told again what it was told.
+        if at == Timestamp::MAX && self.around.watermark < at {
             self.fire_alarms(true, out)?;
         }
-        self.fire_timers(at, out)?;
+        self.fire_timers(at.max(self.around.watermark), out)?;
         out.watermark(at)
     }
 
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
-        if self.around.alarms.is_empty() {
+        // A stopped job does not wait for timers.
+        if self.ended || self.around.alarms.is_empty() {
             return Ok(Progress::Done);
         }
         if !self.fire_alarms(false, out)? {
@@ -303,10 +307,82 @@ where
     }
 
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
-        // A stopped job does not wait for timers.
-        self.around.alarms = Timers::new();
+        self.ended = true;
         out.finish()
     }
+
+    fn save(&mut self, to: &mut Saver) -> Result {
+        let Process { table, around, .. } = self;
+        to.part::<Timestamp>("process watermark", |part| part.put(around.watermark))?;
+        to.part::<Kept<B::Key, S>>("keys", |part| {
+            for (key, (state, set, _)) in table.iter() {
+                key.lend(|key| {
+                    state.lend(|state| {
+                        part.put((B::Key::shorten(key), S::shorten(state), *set));
+                    });
+                });
+            }
+        })?;
+        save_live("timers", &around.timers, table, to)?;
+        // What is left at the input's end is never due.
+        let none = Timers::new();
+        let alarms = if around.watermark == Timestamp::MAX { &none } else { &around.alarms };
+        save_live("alarms", alarms, table, to)
+    }
+
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        let Process { table, around, .. } = self;
+        from.part::<Timestamp>("process watermark", |_, _, at| {
+            around.watermark = around.watermark.max(at);
+        })?;
+        from.part::<Kept<B::Key, S>>("keys", |_, _, (key, state, set)| {
+            let key = B::Key::own(key);
+            let hash = key::hash(&key);
+            if from.owns(hash) {
+                let life = around.new_life();
+                table.insert_new(hash, key, (S::own(state), set, life));
+            }
+        })?;
+        load_live("timers", &mut around.timers, table, from)?;
+        load_live("alarms", &mut around.alarms, table, from)
+    }
+}
+
+/// What is kept of a key: its state, and the event-time timer that was set last.
+type Kept<K, S> = (K, S, Timestamp);
+
+/// Saves the timers that were set by lives that are not over.
+fn save_live<K: Key, S>(
+    part: &str,
+    timers: &Timers<K>,
+    table: &Table<K, (S, Timestamp, u64)>,
+    to: &mut Saver,
+) -> Result {
+    let lives = |timer: &&Timer<K>| {
+        let kept = table.get(timer.hash, |key| *key == timer.key);
+        kept.is_some_and(|(_, _, life)| *life == timer.life)
+    };
+    to.part::<K>(part, |part| {
+        for timer in timers.iter().filter(lives) {
+            timer.key.lend(|key| part.put_at(timer.at, key));
+        }
+    })
+}
+
+/// Sets timers again, of the lives that their keys have now.
+fn load_live<K: Key, S>(
+    part: &str,
+    timers: &mut Timers<K>,
+    table: &Table<K, (S, Timestamp, u64)>,
+    from: &Loader<'_>,
+) -> Result {
+    from.part::<K>(part, |_, at, key| {
+        let key = K::own(key);
+        let hash = key::hash(&key);
+        if let Some((_, _, life)) = table.get(hash, |other| *other == key) {
+            timers.set(Timer { at, hash, life: *life, key });
+        }
+    })
 }
 
 impl<R, B, S, O, F, G> Stage<R> for Process<R, B, S, O, F, G>

@@ -52,6 +52,13 @@ where
     }
 }
 
+impl<S, F, D> Punctual<S, F, D> {
+    /// What its watermark is saved under.
+    fn part(&self, input: usize) -> String {
+        if self.sends { format!("watermark of input {input}") } else { "watermark".into() }
+    }
+}
+
 impl<S, F, D> Lifecycle for Punctual<S, F, D>
 where
     S: Lifecycle,
@@ -96,9 +103,22 @@ where
         self.stage.barrier(epoch, out)
     }
     fn save(&mut self, to: &mut Saver) -> Result {
+        to.part::<Timestamp>(self.part(to.input(0)), |part| part.put(self.told))?;
         self.stage.save(to)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
+        let (own, same) = (from.shard(), from.were() == from.shards());
+        let mut told: Vec<Watermark> = Vec::new();
+        from.part::<Timestamp>(&self.part(from.input(0)), |shard, _, at| {
+            if !same || shard == own {
+                told.push(at);
+            }
+        })?;
+        let told = told.into_iter();
+        // What any shard has closed stays closed. A sender must not turn away what another one
+        // could not have given: it is asked about again behind the exchange.
+        let told = if self.sends { told.min() } else { told.max() };
+        self.told = told.unwrap_or(Timestamp::MIN);
         self.stage.load(from)
     }
 }

@@ -72,6 +72,12 @@ impl<K> Timers<K> {
         self.len() == 0
     }
 
+    /// All that wait, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Timer<K>> {
+        let later = self.later.iter().map(|Queued(timer)| timer);
+        self.fresh.iter().chain(&self.due).chain(later)
+    }
+
     /// Adds one; O(1).
     pub fn set(&mut self, timer: Timer<K>) {
         self.fresh.push(timer);

@@ -90,6 +90,12 @@ impl<K: Key, V> Panes<K, V> {
         self.open.pop_front()
     }
 
+    /// All open panes, oldest first.
+    pub fn iter(&mut self) -> impl Iterator<Item = (Timestamp, &Table<K, V>)> {
+        self.leave();
+        self.open.iter().map(|(start, table)| (*start, table))
+    }
+
     /// The start of the oldest open pane.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.open.front().map(|(start, _)| *start)

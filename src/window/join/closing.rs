@@ -13,7 +13,7 @@ use crate::time::{Timestamp, Watermark};
 use crate::window::spec::us;
 use crate::window::{Panes, WindowSpec};
 
-type PaneOf<K, L, S> = Table<K, PaneSides<L, S>>;
+pub(super) type PaneOf<K, L, S> = Table<K, PaneSides<L, S>>;
 
 /// Makes windows of panes and hands on their rows.
 pub(super) struct Closing<K, L, S, P, O> {
@@ -41,6 +41,46 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         self.held.is_empty()
     }
 
+    /// One that holds nothing and has been told this watermark.
+    pub fn empty(&self, told: Watermark) -> Self
+    where
+        P: Clone,
+    {
+        let (spec, lateness) = (self.spec, self.lateness);
+        let mut empty = Closing::new(spec, lateness, self.pairing.clone());
+        if told > Timestamp::MIN {
+            empty.told = told;
+            empty.next = spec.end_at_or_after(us(told, 1));
+            empty.over = spec.end_at_or_after(us(us(told, -lateness), 1));
+        }
+        empty
+    }
+
+    /// Panes for these windows.
+    pub fn panes(&self) -> Panes<K, PaneSides<L, S>> {
+        Panes::new(self.spec.pane, self.spec.offset)
+    }
+
+    /// The watermark that it was told.
+    pub fn watermark(&self) -> Watermark {
+        self.told
+    }
+
+    /// The panes of windows that are still to end or to be over.
+    pub fn held(&self) -> impl Iterator<Item = (Timestamp, &PaneOf<K, L, S>)> {
+        self.held.iter().map(|(pane, table)| (*pane, table))
+    }
+
+    /// Takes up what another one holds, which has been told the same watermark.
+    pub fn take_up<R: Record>(&mut self, panes: &mut Panes<K, PaneSides<L, S>>, other: Self)
+    where
+        S: Keep<R>,
+    {
+        for (pane, table) in other.held {
+            self.hold::<R>(panes, pane, table);
+        }
+    }
+
     /// How long rows of a window may still come after its end, microseconds.
     pub fn lateness(&self) -> i64 {
         self.lateness
@@ -58,6 +98,8 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         S: Keep<R>,
         P: Pairing<L, S::Kept, Out = O>,
     {
+        // A job that goes on is told again what it was told.
+        let at = at.max(self.told);
         if self.lateness > 0 && self.told > Timestamp::MIN {
             self.give_late::<R>(panes, out)?;
         }
@@ -79,8 +121,8 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         if self.lateness > 0 {
             self.end::<R>(panes, at, out)?;
             self.next = self.spec.end_at_or_after(us(at, 1));
-            self.told = at;
         }
+        self.told = at;
         self.out.flush(out)
     }
 
@@ -192,7 +234,7 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
     }
 
     /// Keeps a pane; what is there of the same time already is kept before it.
-    fn hold<R: Record>(
+    pub fn hold<R: Record>(
         &mut self,
         panes: &mut Panes<K, PaneSides<L, S>>,
         pane: Timestamp,
@@ -205,16 +247,7 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         let Some((_, kept)) = self.held.get_mut(place).filter(|(other, _)| *other == pane) else {
             return self.held.insert(place, (pane, table));
         };
-        for (key, sides) in table.drain() {
-            let hash = key::hash(&key);
-            match kept.get_mut(hash, |other| *other == key) {
-                Some(kept) => {
-                    kept.left.append(sides.left);
-                    kept.right.append(sides.right);
-                }
-                None => kept.insert_new(hash, key, sides),
-            }
-        }
+        add::<K, L, R, S>(kept, &mut table);
         panes.recycle(table);
     }
 
@@ -247,5 +280,22 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
             }
         }
         Ok(())
+    }
+}
+
+/// Moves all entries of a table to another.
+pub(super) fn add<K: Key, L: Record, R: Record, S: Keep<R>>(
+    to: &mut PaneOf<K, L, S>,
+    from: &mut PaneOf<K, L, S>,
+) {
+    for (key, sides) in from.drain() {
+        let hash = key::hash(&key);
+        match to.get_mut(hash, |other| *other == key) {
+            Some(kept) => {
+                kept.left.append(sides.left);
+                kept.right.append(sides.right);
+            }
+            None => to.insert_new(hash, key, sides),
+        }
     }
 }
