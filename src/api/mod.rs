@@ -180,7 +180,8 @@ impl Job {
 
     /// What the job does, as it is so far, in words: its operators in the order in which they were
     /// added, for each of its inputs where the records come from, which closures are fused into
-    /// it, and what is exchanged between shards. Runs nothing.
+    /// it, and what is exchanged between shards; with
+    /// [checkpoints](Job::checkpoints) also how often its sinks get a record. Runs nothing.
     ///
     /// ```
     /// use thalweg::prelude::*;
@@ -205,7 +206,8 @@ impl Job {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn explain(&self) -> Explanation {
-        self.plan.borrow().explain(&self.name, self.config.shard_count())
+        let checkpoints = self.config.checkpoints.is_some();
+        self.plan.borrow().explain(&self.name, self.config.shard_count(), checkpoints)
     }
 
     /// Starts the job and gives a handle to it. Dropping the handle stops the job.
