@@ -103,13 +103,14 @@ impl Job {
         self
     }
 
-    /// Makes a checkpoint of the job every so often and keeps it in this directory, which is made if
-    /// need be and is this job's alone. A job that is started anew with the same directory goes on
-    /// from its last checkpoint, on any number of shards: sources from where they were, operators
-    /// with what they remembered. A job that is stopped makes a last one.
+    /// Makes a checkpoint of the job every so often and keeps it in this directory, which is made
+    /// if need be and is this job's alone. A job that is started anew with the same directory goes
+    /// on from its last checkpoint, on any number of shards: sources from where they were,
+    /// operators with what they remembered. A job that is stopped makes a last one.
     ///
     /// What sinks of files show then is what they would have shown if nothing had happened; see
-    /// [`Guarantee`](crate::operator::Guarantee) for the others. What closures remember is not kept.
+    /// [`Guarantee`](crate::operator::Guarantee) for the others. What closures remember is not
+    /// kept.
     ///
     /// ```no_run
     /// use thalweg::prelude::*;
