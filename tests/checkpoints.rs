@@ -90,6 +90,7 @@ fn a_failed_job_goes_on_from_its_last_checkpoint() {
         for fails_at in [50_000, 50_001, 120_000] {
             let made = paced(shards, directory.path(), end, Some(fails_at), 500_000.0);
             let running = made.job.start().unwrap();
+            wait_for(&running, 1_000);
             let _ = running.checkpoint();
             let error = running.join().unwrap_err().to_string();
             assert!(error.contains("as was asked for"), "{error}");
