@@ -103,13 +103,14 @@ impl Job {
         self
     }
 
-    /// Makes a checkpoint of the job every so often and keeps it in this directory, which is made if
-    /// need be and is this job's alone. A job that is started anew with the same directory goes on
-    /// from its last checkpoint, on any number of shards: sources from where they were, operators
-    /// with what they remembered. A job that is stopped makes a last one.
+    /// Makes a checkpoint of the job every so often and keeps it in this directory, which is made
+    /// if need be and is this job's alone. A job that is started anew with the same directory goes
+    /// on from its last checkpoint, on any number of shards: sources from where they were,
+    /// operators with what they remembered. A job that is stopped makes a last one.
     ///
     /// What sinks of files show then is what they would have shown if nothing had happened; see
-    /// [`Guarantee`](crate::operator::Guarantee) for the others. What closures remember is not kept.
+    /// [`Guarantee`](crate::operator::Guarantee) for the others. What closures remember is not
+    /// kept.
     ///
     /// ```no_run
     /// use thalweg::prelude::*;
@@ -180,7 +181,8 @@ impl Job {
 
     /// What the job does, as it is so far, in words: its operators in the order in which they were
     /// added, for each of its inputs where the records come from, which closures are fused into
-    /// it, and what is exchanged between shards. Runs nothing.
+    /// it, and what is exchanged between shards; with
+    /// [checkpoints](Job::checkpoints) also how often its sinks get a record. Runs nothing.
     ///
     /// ```
     /// use thalweg::prelude::*;
@@ -205,7 +207,8 @@ impl Job {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn explain(&self) -> Explanation {
-        self.plan.borrow().explain(&self.name, self.config.shard_count())
+        let checkpoints = self.config.checkpoints.is_some();
+        self.plan.borrow().explain(&self.name, self.config.shard_count(), checkpoints)
     }
 
     /// Starts the job and gives a handle to it. Dropping the handle stops the job.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::{Keyed, Windowed};
 use crate::error::Result;
 use crate::operator::{
-    Borrows, ByRef, ByValue, Chain, Emit, EventTime, Filter, FilterMap, FlatMap, Fused, Identity,
-    Inspect, KeyOf, Map, Operator, Sink, Written,
+    Borrows, ByRef, ByValue, Chain, Emit, EventTime, Filter, FilterMap, FlatMap, Fused, Guarantee,
+    Identity, Inspect, KeyOf, Map, Operator, Sink, Written,
 };
 use crate::plan::{Ending, Flow, Input, Origin, Plan, Site, Step, Times};
 use crate::record::{Key, Record, ToKey};
@@ -293,6 +293,10 @@ impl<C: Chain, S: Sink<C::Out>> Ending for Ended<C, S> {
 
     fn place(&self) -> Option<PathBuf> {
         self.sink.place()
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        self.sink.guarantee()
     }
 
     fn make(&mut self, site: &Site<'_>) -> Result<Box<dyn Operator>> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::operator::{
-    Chain, Counters, Edge, Forward, Inbox, Lane, Lead, Node, Operator, Seat, lanes,
+    Chain, Counters, Edge, Forward, Guarantee, Inbox, Lane, Lead, Node, Operator, Seat, lanes,
 };
 
 /// An output port of a step, where the next one begins.
@@ -104,6 +104,9 @@ pub trait Ending: Send {
 
     /// What nobody else of the job may write to.
     fn place(&self) -> Option<PathBuf>;
+
+    /// How often a record arrives when the job goes on from a checkpoint.
+    fn guarantee(&self) -> Guarantee;
 
     /// Opens the sink for a shard; called once a shard.
     ///

@@ -105,7 +105,7 @@ impl Target for EpochFiles {
 ///
 /// # Errors
 /// When the file is neither there nor published, and what the operating system says.
-pub fn publish(file: &Publish) -> Result {
+pub(crate) fn publish(file: &Publish) -> Result {
     let (from, to) = (Path::new(&file.from), Path::new(&file.to));
     let failed = |cause| failed(to.display(), &cause);
     match fs::rename(from, to) {
