@@ -438,12 +438,15 @@ pub struct EventTime<C, F> {
     /// The split that was read last.
     current: usize,
     splits: Vec<(Newest, SplitState)>,
+    /// Whether a split was heard of, other than from a checkpoint.
+    heard: bool,
 }
 
 impl<C, F> EventTime<C, F> {
     /// Takes event times from `f`; records may come up to `disorder` after newer ones.
     pub fn new(chain: C, f: F, disorder: std::time::Duration) -> Self {
-        EventTime { chain, f, disorder: span(disorder), current: 0, splits: Vec::new() }
+        let (disorder, current, splits) = (span(disorder), 0, Vec::new());
+        EventTime { chain, f, disorder, current, splits, heard: false }
     }
 
     /// The watermark of each split, and whether it is idle.
@@ -490,6 +493,7 @@ where
         let before = self.chain.begin(split);
         self.current = split as usize;
         self.grow(self.current);
+        self.heard = true;
         let (newest, state) = &mut self.splits[self.current];
         *state = SplitState::Active;
         (before, *newest)
@@ -503,6 +507,7 @@ where
     fn split(&mut self, split: u32, state: SplitState) {
         self.chain.split(split, state);
         self.grow(split as usize);
+        self.heard = true;
         self.splits[split as usize].1 = state;
     }
 
@@ -510,10 +515,7 @@ where
         if input == Timestamp::MAX {
             return input;
         }
-        match self.splits.is_empty() {
-            true => Timestamp::MIN,
-            false => least(self.marks()),
-        }
+        if self.heard { least(self.marks()) } else { Timestamp::MIN }
     }
 
     fn is_idle(&self, input: bool) -> bool {

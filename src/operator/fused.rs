@@ -189,9 +189,10 @@ impl<C: Chain> Head<C> {
     }
 
     /// Notes the watermark and whether the chain is idle, for this shard and the others; whether
-    /// there is news.
-    fn advance(&mut self) -> (Option<Watermark>, Option<bool>) {
-        let low = self.chain.watermark(self.input);
+    /// there is news. While splits begin the watermark does not grow: in a job that goes on it
+    /// could be of those alone that have said so, and not of others that are further behind.
+    fn advance(&mut self, begins: bool) -> (Option<Watermark>, Option<bool>) {
+        let low = if begins { self.told } else { self.chain.watermark(self.input) };
         let grown = (low > self.told).then_some(low);
         self.told = self.told.max(low);
         let idle = self.chain.is_idle(self.input_idle);
@@ -246,9 +247,9 @@ impl<C: Chain, S: Stage<C::Out>> Fused<C, S> {
         Fused { head: Head::new(chain, lead), stage }
     }
 
-    /// Tells the stage how far its input has come.
-    fn advance(&mut self, out: &mut Output<'_>) -> Result {
-        let (grown, turned) = self.head.advance();
+    /// Tells the stage how far its input has come; `begins`: after a split that is active now.
+    fn advance(&mut self, begins: bool, out: &mut Output<'_>) -> Result {
+        let (grown, turned) = self.head.advance(begins);
         tell(grown, turned, &mut self.stage, out)
     }
 
@@ -266,19 +267,19 @@ impl<C: Chain, S: Stage<C::Out>> Operator for Fused<C, S> {
     fn process(&mut self, _: usize, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
         self.head.run::<S, 0>(batch, &mut self.stage, out)?;
         self.stage.end(out)?;
-        self.advance(out)
+        self.advance(false, out)
     }
     fn watermark(&mut self, _: usize, at: Watermark, out: &mut Output<'_>) -> Result {
         self.head.input = at;
-        self.advance(out)
+        self.advance(false, out)
     }
     fn split(&mut self, _: usize, split: u32, state: SplitState, out: &mut Output<'_>) -> Result {
         self.head.chain.split(split, state);
-        self.advance(out)
+        self.advance(state == SplitState::Active, out)
     }
     fn idle(&mut self, _: usize, idle: bool, out: &mut Output<'_>) -> Result {
         self.head.input_idle = idle;
-        self.advance(out)
+        self.advance(false, out)
     }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
         self.stage.flush(out)
@@ -350,9 +351,10 @@ where
         result
     }
 
-    fn advance(&mut self, out: &mut Output<'_>) -> Result {
-        self.heads.0.advance();
-        self.heads.1.advance();
+    /// As for [`Fused`].
+    fn advance(&mut self, begins: bool, out: &mut Output<'_>) -> Result {
+        self.heads.0.advance(begins);
+        self.heads.1.advance(begins);
         let heads =
             [(self.heads.0.told, self.heads.0.idle), (self.heads.1.told, self.heads.1.idle)];
         let (low, idle) = (least(heads.into_iter()), all_idle(heads.into_iter()));
@@ -379,19 +381,19 @@ where
             _ => self.heads.1.run::<S, 1>(batch, &mut self.stage, out)?,
         }
         self.stage.end(out)?;
-        self.advance(out)
+        self.advance(false, out)
     }
     fn process_both(&mut self, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
         self.run_both(batch, out)?;
         self.stage.end(out)?;
-        self.advance(out)
+        self.advance(false, out)
     }
     fn watermark(&mut self, port: usize, at: Watermark, out: &mut Output<'_>) -> Result {
         match port {
             0 => self.heads.0.input = at,
             _ => self.heads.1.input = at,
         }
-        self.advance(out)
+        self.advance(false, out)
     }
     fn split(
         &mut self,
@@ -404,14 +406,14 @@ where
             0 => self.heads.0.chain.split(split, state),
             _ => self.heads.1.chain.split(split, state),
         }
-        self.advance(out)
+        self.advance(state == SplitState::Active, out)
     }
     fn idle(&mut self, port: usize, idle: bool, out: &mut Output<'_>) -> Result {
         match port {
             0 => self.heads.0.input_idle = idle,
             _ => self.heads.1.input_idle = idle,
         }
-        self.advance(out)
+        self.advance(false, out)
     }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
         self.stage.flush(out)
