@@ -254,3 +254,53 @@ fn lack_of_event_times_and_of_length_are_said_together() {
     assert!(error.contains("2 things are wrong: (1) window: its stream has no"), "{error}");
     assert!(error.contains("; (2) window: the length of the windows is less"), "{error}");
 }
+
+#[test]
+fn windows_of_very_many_panes_are_refused() {
+    let (ten, third) = (10.seconds(), std::time::Duration::from_micros(3_333_333));
+    let panes = refusal(|job| counted(timed(job), Sliding::of(ten, third)));
+    let expected = "job refused: window: a window of 10s is made of 10000000 panes of 1µs, the \
+                    greatest length that divides both it and the slide of 3333333µs; at most \
+                    131072 are allowed: give a slide that divides the length, such as 2500ms";
+    assert_eq!(panes, expected);
+    let joined = refusal(|job| {
+        let pairs = pairs(timed(job), timed(job)).window(Sliding::of(ten, third));
+        pairs.inner(|l, _| l).sink(Discard);
+    });
+    assert_eq!(joined, expected.replacen("window", "window join", 1));
+    let sparse = refusal(|job| counted(timed(job), Sliding::of(ten, ten + 1.micros())));
+    assert!(sparse.ends_with("give a slide that divides the length, such as 10s"), "{sparse}");
+    let steps = refusal(|job| counted(timed(job), Cumulating::of(1.days(), 1.millis())));
+    let expected = "job refused: window: a window of 1d is made of 86400000 panes of 1ms; at most \
+                    131072 are allowed: give a longer step";
+    assert_eq!(steps, expected);
+    let early = refusal(|job| {
+        let windows = timed(job).window(Tumbling::of(1.hours())).early_every(7.millis());
+        windows.aggregate(|ns| ns.count()).sink(Discard);
+    });
+    let expected = "job refused: window: a window of 1h is made of 3600000 panes of 1ms, the \
+                    greatest length that divides both its panes and the 7ms between early \
+                    results; at most 131072 are allowed: give a longer span between them that \
+                    divides 1h";
+    assert_eq!(early, expected);
+    runs(|job| counted(timed(job), Sliding::of(1.days(), 1.seconds())));
+    runs(|job| counted(timed(job), Tumbling::of(365.days())));
+}
+
+#[test]
+fn first_records_within_no_time_are_refused() {
+    let expected = "job refused: first: the time that a key is remembered for is less than a \
+                    microsecond; give a span such as 1.seconds()";
+    let none = 0.seconds();
+    let within = refusal(|job| timed(job).key_by(|n| n).first_within(none).sink(Discard));
+    assert_eq!(within, expected);
+    let by_time = refusal(|job| timed(job).key_by(|n| n).first_by_time(none).sink(Discard));
+    assert_eq!(by_time, expected);
+}
+
+#[test]
+fn an_error_shows_in_main_as_it_prints() {
+    let job = Job::new("shown").shards(300);
+    let error = job.start().err().unwrap();
+    assert_eq!(format!("{error:?}"), error.to_string());
+}
