@@ -120,7 +120,7 @@ fn what_is_wrong_outside_is_said_in_words() {
     let job = Job::new("unwritable").shards(2);
     job.source(Counter::to(10)).sink(Files::to_json(directory.path().join("file")));
     let error = job.run().unwrap_err().to_string();
-    assert!(error.contains("writing") && error.contains("file"), "{error}");
+    assert!(error.contains("file is no directory; name one"), "{error}");
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn no_sink_writes_over_what_is_being_read_or_written() {
     };
     for shards in [1, 2] {
         let directory = tempfile::tempdir().unwrap();
-        let [csv, log, two] = ["csv", "log", "two"].map(|name| directory.path().join(name));
+        let [csv, log] = ["csv", "log"].map(|name| directory.path().join(name));
         let job = |name| Job::new(name).shards(shards);
         let write = job("write");
         write.source(Memory::of(bids(100))).sink(Files::to_csv(&csv));
@@ -255,10 +255,76 @@ fn no_sink_writes_over_what_is_being_read_or_written() {
         let again = job("again");
         again.source(read_log()).sink(RecordLog::write(&log));
         refused(again, &log);
+        let kept = directory.path().join("kept");
+        fs::create_dir(&kept).unwrap();
+        fs::write(kept.join("part-0.csv"), "of yesterday").unwrap();
+        let again = job("again");
+        let rows = again.source(read_csv());
+        rows.clone().sink(Files::to_csv(&kept));
+        rows.sink(Files::to_csv(&csv));
+        refused(again, &csv);
+        assert_eq!(fs::read_to_string(kept.join("part-0.csv")).unwrap(), "of yesterday");
         assert_eq!((digest(1, read_csv()), digest(1, read_log())), (in_csv, in_log));
-        let both = job("both");
-        both.source(Memory::of(bids(1))).sink(Files::to_csv(&two));
-        both.source(Memory::of(bids(1))).sink(Files::to_csv(&two));
-        refused(both, &two);
+    }
+}
+
+#[test]
+fn sinks_that_write_the_same_files_name_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, again) = (directory.path().join("one"), directory.path().join("none/../one"));
+    let elsewhere = directory.path().join("link/one");
+    std::os::unix::fs::symlink(directory.path(), directory.path().join("link")).unwrap();
+    for other in [&one, &again, &elsewhere] {
+        let job = Job::new("both").shards(2);
+        let numbers = job.source(Counter::to(10));
+        numbers.clone().sink(Files::to_csv(&one));
+        numbers.clone().sink(Files::to_json(&one));
+        numbers.named("other").sink(Files::to_csv(other));
+        let message = job.run().unwrap_err().to_string();
+        let wanted = format!(
+            "job both: other: sink csv files in {} writes to {}/part-*.csv, too; give each sink a \
+             place of its own",
+            one.display(),
+            one.canonicalize().unwrap_or(one.clone()).display()
+        );
+        assert_eq!(message, wanted);
+    }
+    assert!(!one.exists(), "nothing is made for a job that is refused");
+    let job = Job::new("both").shards(2);
+    let numbers = job.source(Counter::to(10));
+    numbers.clone().sink(Files::to_csv(&one));
+    numbers.sink(Files::to_json(&one));
+    job.run().unwrap();
+}
+
+#[test]
+fn places_that_take_no_files_are_said_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir_all(directory.path().join("part-1.txt")).unwrap();
+    std::os::unix::fs::symlink("nowhere", directory.path().join("link")).unwrap();
+    let said = |path: &Path| {
+        let job = Job::new("unwritable").shards(2);
+        job.source(Counter::to(10)).named("out").sink(Files::to_lines(path));
+        job.start().err().unwrap().to_string()
+    };
+    let kernels = "is a view of the kernel's and takes no files; write to another directory";
+    assert_eq!(said(Path::new("/proc/nope/x")), format!("job unwritable: out: /proc {kernels}"));
+    let message = said(directory.path());
+    let wanted = "part-1.txt is a directory, and a file is to have that name; remove it or write \
+                  to another directory";
+    assert!(message.ends_with(wanted), "{message}");
+    assert!(!directory.path().join("part-0.txt").exists());
+    let message = said(&directory.path().join("link"));
+    assert!(message.contains("link: No such file") && message.contains("check the"), "{message}");
+    let closed = directory.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+    // Root may write there.
+    if fs::write(closed.join("file"), "").is_err() {
+        for path in [&closed, &closed.join("deep/er")] {
+            let message = said(path);
+            let wanted = "closed: Permission denied (os error 13); allow it to this user or choose";
+            assert!(message.contains("out: making files in ") && message.contains(wanted));
+        }
     }
 }

@@ -5,11 +5,11 @@
 
 mod support;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use support::{Deal, Gathered};
+use support::{Deal, Gathered, Timetable};
 use thalweg::operator::{Feed, Progress, Source, Split};
 use thalweg::prelude::*;
 
@@ -308,40 +308,6 @@ fn a_shard_whose_splits_are_idle_holds_no_other_back() {
 
 fn bids_until_9_s() -> Vec<Bid> {
     bids(900)
-}
-
-/// Splits that give numbers, each so many milliseconds after the job's start.
-struct Timetable(Vec<Vec<(u64, u64)>>);
-
-struct TimetableSplit {
-    begun: Option<Instant>,
-    left: VecDeque<(u64, u64)>,
-}
-
-impl Source for Timetable {
-    type Record = u64;
-    fn name(&self) -> String {
-        "timetable".into()
-    }
-    fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<u64>>>> {
-        let split = |left: &Vec<_>| TimetableSplit { begun: None, left: left.clone().into() };
-        Ok(self.0.iter().map(|left| Box::new(split(left)) as _).collect())
-    }
-}
-
-impl Split<u64> for TimetableSplit {
-    fn poll(&mut self, feed: &mut Feed<'_, u64>) -> Result<Progress> {
-        let begun = *self.begun.get_or_insert_with(Instant::now);
-        // What is due, and in the same look that nothing more is.
-        while let Some((due, number)) = self.left.front() {
-            if begun.elapsed() < due.millis() {
-                return Ok(Progress::Idle);
-            }
-            feed.push(*number)?;
-            self.left.pop_front();
-        }
-        Ok(Progress::Done)
-    }
 }
 
 #[test]

@@ -120,6 +120,23 @@ fn event_times_are_followed_through_the_plan() {
     });
     let mixed = refusal(|job| counted(timed(job).union(numbers(job)), windows));
     assert!(mixed.ends_with(REMEDY), "{mixed}");
+    let late = refusal(|job| {
+        let (counts, late) = timed(job).window(windows).aggregate_with_late(|ns| ns.count());
+        counts.sink(Discard);
+        counted(late, windows);
+    });
+    assert!(late.ends_with(REMEDY), "{late}");
+    let late = refusal(|job| {
+        let joined = pairs(timed(job), timed(job)).window(windows);
+        let (rows, _, late) = joined.inner_with_late(|l, _| l);
+        counted(rows.union(late), windows);
+    });
+    assert!(late.ends_with(REMEDY), "{late}");
+    runs(|job| {
+        let (counts, late) = timed(job).window(windows).aggregate_with_late(|ns| ns.count());
+        counts.sink(Discard);
+        counted(late.event_time(|n| Timestamp::from_millis(n as i64), 0.seconds()), windows);
+    });
     let rows = refusal(|job| {
         let rows = numbers(job).join_table(timed(job), |n| n, |n| n, |n, _| n);
         counted(rows, windows);
@@ -303,4 +320,134 @@ fn an_error_shows_in_main_as_it_prints() {
     let job = Job::new("shown").shards(300);
     let error = job.start().err().unwrap();
     assert_eq!(format!("{error:?}"), error.to_string());
+}
+
+#[test]
+fn sinks_that_cannot_be_written_are_said_with_all_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let (kept, file) = (directory.path().join("kept"), directory.path().join("file"));
+    std::fs::create_dir(&kept).unwrap();
+    std::fs::write(kept.join("part-0.csv"), "of yesterday\n").unwrap();
+    std::fs::write(&file, "no directory\n").unwrap();
+    let no_directory =
+        format!("{} is no directory; name one for the sink to write", file.display());
+    let error = refusal(|job| {
+        counted(numbers(job), Tumbling::of(1.seconds()));
+        numbers(job).sink(Files::to_csv(&kept));
+        numbers(job).named("first").sink(Files::to_csv(&file));
+        numbers(job).named("second").sink(RecordLog::write(file.join("in")));
+    });
+    assert!(error.contains("3 things are wrong: (1) window: its stream has no"), "{error}");
+    assert!(error.contains(&format!("; (2) first: {no_directory}")), "{error}");
+    assert!(error.contains(&format!("; (3) second: {no_directory}")), "{error}");
+    // What is wrong with one sink costs no other one what is in its files.
+    let error = refusal(|job| {
+        numbers(job).sink(Files::to_csv(&kept));
+        numbers(job).named("first").sink(Files::to_csv(&file));
+    });
+    assert_eq!(error, format!("job refused: first: {no_directory} files into"));
+    let text = std::fs::read_to_string(kept.join("part-0.csv")).unwrap();
+    assert_eq!(text, "of yesterday\n");
+}
+
+#[test]
+fn a_number_of_shards_out_of_range_is_said_with_all_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = directory.path().join("part-3.csv");
+    std::fs::write(&old, "of yesterday\n").unwrap();
+    for shards in [0, 257] {
+        let job = Job::new("refused").shards(shards);
+        counted(numbers(&job), Tumbling::of(1.seconds()));
+        // How many of its files are too many can't be said.
+        numbers(&job).sink(Files::to_csv(directory.path()));
+        let error = job.start().err().unwrap().to_string();
+        let expected = format!(
+            "job refused: 2 things are wrong: (1) {shards} shards: give a number from 1 to 256; \
+             (2) window: its stream has no {REMEDY}"
+        );
+        assert_eq!(error, expected);
+    }
+    assert!(!directory.path().join("part-0.csv").exists());
+}
+
+#[test]
+fn streams_that_end_nowhere_are_refused() {
+    const NOWHERE: &str = "its stream ends nowhere; end it with .sink(…), e.g. Stdout::csv(), or \
+                           Discard where nobody needs it";
+    let with_a_sink = |rest: &dyn Fn(&Job)| {
+        refusal(|job| {
+            job.source(Counter::to(3)).sink(Discard);
+            rest(job);
+        })
+    };
+    let source = with_a_sink(&|job| drop(numbers(job).map(|n| n + 1)));
+    assert_eq!(source, format!("job refused: source counter to 100: {NOWHERE}"));
+    let window = with_a_sink(&|job| {
+        drop(timed(job).window(Tumbling::of(1.seconds())).aggregate(|ns| ns.count()));
+    });
+    assert_eq!(window, format!("job refused: window: {NOWHERE}"));
+    let ways = with_a_sink(&|job| drop(numbers(job).split(|n| n > 3)));
+    assert_eq!(ways, format!("job refused: split: {NOWHERE}"));
+    let alone = refusal(|job| drop(numbers(job)));
+    assert_eq!(alone, format!("job refused: source counter to 100: {NOWHERE}"));
+    let both = with_a_sink(&|job| drop((numbers(job), numbers(job).settle())));
+    assert_eq!(
+        both,
+        format!(
+            "job refused: 2 things are wrong: (1) source counter to 100 (#2): {NOWHERE}; (2) \
+             settle: {NOWHERE}"
+        )
+    );
+}
+
+#[test]
+fn outputs_beside_the_one_that_is_used_may_end_nowhere() {
+    runs(|job| {
+        let [small, _] = numbers(job).route(["small", "large"], |n| usize::from(n > 3));
+        small.sink(Discard);
+    });
+    runs(|job| job.source_with_bad(Nexmark::events(10)).1.sink(Discard));
+    runs(|job| {
+        let windows = timed(job).window(Tumbling::of(1.seconds()));
+        let (_, late) = windows.aggregate_with_late(|ns| ns.count());
+        late.sink(Discard);
+    });
+}
+
+#[test]
+fn streams_of_two_jobs_are_all_that_is_said_of_them() {
+    let other = Job::new("other");
+    let error = refusal(|job| pairs(numbers(job), numbers(&other)).inner(|l, _| l).sink(Discard));
+    assert!(error.starts_with("job refused: join: the streams are of two jobs"), "{error}");
+}
+
+#[test]
+fn operators_of_one_name_are_told_apart_by_their_numbers() {
+    let windows = Tumbling::of(1.seconds());
+    let error = refusal(|job| {
+        counted(numbers(job), windows);
+        counted(numbers(job).settle(), windows);
+        counted(numbers(job).named("third"), windows);
+    });
+    let expected = format!(
+        "job refused: 3 things are wrong: (1) window (#1): its stream has no {REMEDY}; (2) window \
+         (#5): its stream has no {REMEDY}; (3) third: its stream has no {REMEDY}"
+    );
+    assert_eq!(error, expected);
+    let job = Job::new("numbered").shards(2);
+    let odd = |n: u64| if n == 70 { panic!("odd one") } else { n };
+    let thirds = timed(&job).settle().map(odd).window(windows);
+    thirds.aggregate(|ns| ns.count()).sink(Discard);
+    counted(timed(&job).settle(), windows);
+    assert!(job.explain().to_string().contains("\n#2 window\n"), "{}", job.explain());
+    let error = job.run().unwrap_err().to_string();
+    assert!(error.contains(": window (#2) or the map before it: panicked: odd one"), "{error}");
+    let job = Job::new("numbered").shards(1);
+    numbers(&job).sink(Discard);
+    numbers(&job).named("last").sink(Discard);
+    let report = job.run().unwrap();
+    let names: Vec<_> = report.operators.iter().map(|operator| operator.name.as_str()).collect();
+    let expected =
+        ["source counter to 100 (#0)", "source counter to 100 (#2)", "sink discard", "last"];
+    assert_eq!(names, expected);
 }

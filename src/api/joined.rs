@@ -1,6 +1,5 @@
 //! [`Joined`]: two keyed streams whose records meet by key.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::operator::{
     Chain, Exchange, FullOuter, Identity, Inner, KeyOf, Late, LateOfBoth, LeftOuter, Pairing,
     Punctual,
 };
-use crate::plan::{Flow, Input, Origin, Plan, Step};
+use crate::plan::{Flow, Input, Origin, Step};
 use crate::record::Record;
 use crate::window::{LATE_PORT, Paned};
 
@@ -185,7 +184,10 @@ where
         let Joined { left, right, how } = self;
         let (name, plan) = (left.stream.label(H::NAME), left.stream.plan);
         if !Rc::ptr_eq(&plan, &right.stream.plan) {
-            return refused(&plan, name, two_jobs());
+            let left = Input::through(left.stream.from, &left.stream.chain);
+            let rows = refuse(&plan, name, vec![left], two_jobs());
+            let late = rows.from;
+            return (rows, Stream::at(&plan, late), Stream::at(&plan, late));
         }
         let checked = how.check();
         let port = move |side: usize| wanted.then_some(LATE_PORT + side);
@@ -202,7 +204,11 @@ where
             let late = LateOfBoth::<L, R>::new(port(0), port(1));
             Ok(Punctual::new(made(), on_time.clone(), late))
         });
-        let receiver = local2((Identity::new(), Identity::new()), move |_| Ok(stage()));
+        let on_time = rule.clone();
+        let receiver = local2((Identity::new(), Identity::new()), move |_| {
+            let late = LateOfBoth::<L, R>::new(None, None);
+            Ok(Punctual::new(stage(), on_time.clone(), late))
+        });
         let on_time = rule.clone();
         let send_left = sending(left.stream.chain, TO_OWNER, move |lanes, bells| {
             let owner = ToOwner::new(left.by.clone());
@@ -225,16 +231,6 @@ where
 
 /// Rows, and the records of the left and the right stream that came too late.
 type WithLate<O, L, R> = (Stream<O>, Stream<L>, Stream<R>);
-
-fn refused<O: Record, L: Record, R: Record>(
-    plan: &Rc<RefCell<Plan>>,
-    name: String,
-    error: Error,
-) -> WithLate<O, L, R> {
-    let rows = refuse(plan, name, error);
-    let late = rows.from;
-    (rows, Stream::at(plan, late), Stream::at(plan, late))
-}
 
 fn two_jobs() -> Error {
     let what = "the streams are of two jobs; begin both at sources of the same job";

@@ -19,7 +19,9 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::operator::{BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
-use crate::plan::{Explanation, Flow, Make, MakeSender, Origin, Plan, Sender, Site, Step, Times};
+use crate::plan::{
+    Explanation, Flow, Input, Make, MakeSender, Origin, Plan, Sender, Site, Step, Times,
+};
 use crate::record::Record;
 use crate::ring::{Bells, Idle};
 use crate::runtime::{Config, Executor, Report, Running};
@@ -170,9 +172,10 @@ impl Job {
     /// Starts the job and gives a handle to it. Dropping the handle stops the job.
     ///
     /// # Errors
-    /// What can be found wrong before the first record flows: no source or no sink, a missing file,
-    /// a directory that can't be written, a window on a stream without event times or of no length,
-    /// a number of shards that is out of range.
+    /// All that can be found wrong before the first record flows, said at once: no source, a stream
+    /// that ends nowhere, a missing file, a directory that can't be written, two sinks that write
+    /// to the same files, a window on a stream without event times or of no length, a number of
+    /// shards that is out of range. What sinks would write over is left alone then.
     ///
     /// ```
     /// use thalweg::prelude::*;
@@ -208,11 +211,16 @@ pub(crate) fn refusing(error: Error) -> Flow {
 }
 
 /// Adds a step that can't be: the job is refused with this error, and with all others.
-pub(crate) fn refuse<R: Record>(plan: &Rc<RefCell<Plan>>, name: String, error: Error) -> Stream<R> {
+pub(crate) fn refuse<R: Record>(
+    plan: &Rc<RefCell<Plan>>,
+    name: String,
+    inputs: Vec<Input>,
+    error: Error,
+) -> Stream<R> {
     let flow = refusing(error);
     // What it lacks is said: nothing more is to be said of what is behind it.
     let times = Times::Gives(true);
-    let origin = plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow, times });
+    let origin = plan.borrow_mut().add(Step { name, inputs, flow, times });
     Stream::at(plan, origin)
 }
 

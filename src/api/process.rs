@@ -2,7 +2,9 @@
 
 use super::keyed::{TO_OWNER, ToOwner};
 use super::{Keyed, Stream, local, sending};
-use crate::operator::{Chain, Context, Exchange, Identity, KeyOf, Late, Process, Punctual, Stamp};
+use crate::operator::{
+    Chain, Context, Exchange, Identity, KeyOf, Late, Process, Punctual, not_behind,
+};
 use crate::plan::{Flow, Times};
 use crate::record::Record;
 use crate::time::Timestamp;
@@ -76,30 +78,27 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         let chain = stream.chain.clone();
         let owner = ToOwner::<R, B>::new(by.clone());
         let stage = move || Process::<R, B, S, O, F, G>::new(by.clone(), each.clone(), due.clone());
-        let behind = stage.clone();
-        let receiver = local(Identity::new(), move |_| Ok(behind()));
-        let (send, alone) = if on_time {
+        let on_time_only = stage.clone();
+        let on_time_only =
+            move || Ok(Punctual::new(on_time_only(), not_behind, Late::<R>::new(None)));
+        let (send, receiver, alone) = if on_time {
             let send = sending(chain.clone(), TO_OWNER, move |lanes, bells| {
                 let exchange = Exchange::new(owner.clone(), lanes, bells);
-                Punctual::sending(exchange, not_late, Late::<R>::new(None))
+                Punctual::sending(exchange, not_behind, Late::<R>::new(None))
             });
-            (
-                send,
-                local(chain, move |_| Ok(Punctual::new(stage(), not_late, Late::<R>::new(None)))),
-            )
+            let behind = on_time_only.clone();
+            let receiver = local(Identity::new(), move |_| behind());
+            (send, receiver, local(chain, move |_| on_time_only()))
         } else {
             let send = sending(chain.clone(), TO_OWNER, move |lanes, bells| {
                 Exchange::new(owner.clone(), lanes, bells)
             });
-            (send, local(chain, move |_| Ok(stage())))
+            let behind = stage.clone();
+            let receiver = local(Identity::new(), move |_| Ok(behind()));
+            (send, receiver, local(chain, move |_| Ok(stage())))
         };
         let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
         let times = if on_time { Times::Needs } else { Times::Keeps };
         Stream::at(&stream.plan, stream.step_with(times, kind, flow))
     }
-}
-
-/// Only records that are not before the watermark of their own split.
-fn not_late(stamp: Stamp) -> Option<Timestamp> {
-    (stamp.at >= stamp.mark).then_some(stamp.at)
 }

@@ -2,16 +2,17 @@
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Keyed, Windowed, local};
-use crate::error::Error;
+use super::{Keyed, Windowed};
+use crate::error::Result;
 use crate::operator::{
-    Borrows, ByRef, ByValue, Chain, Emit, EventTime, Filter, FilterMap, FlatMap, Identity, Inspect,
-    KeyOf, Map, Sink, Written,
+    Borrows, ByRef, ByValue, Chain, Emit, EventTime, Filter, FilterMap, FlatMap, Fused, Identity,
+    Inspect, KeyOf, Map, Operator, Sink, Written,
 };
-use crate::plan::{Flow, Input, Origin, Plan, Site, Step, Times};
+use crate::plan::{Ending, Flow, Input, Origin, Plan, Site, Step, Times};
 use crate::record::{Key, Record, ToKey};
 use crate::time::Timestamp;
 use crate::window::Windows;
@@ -269,17 +270,34 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Ends the stream in a sink, which writes on every shard what is there; `gather` before it
     /// brings all to one.
     ///
-    /// An opening error of the sink ends the job before the first record flows: it comes from
-    /// [`Job::start`](crate::api::Job::start).
-    pub fn sink<S: Sink<R>>(self, mut sink: S) {
-        let kind = format!("sink {}", sink.name());
-        let stage = move |site: &Site<'_>| {
-            let writer = sink.open(site.seat.shard, site.seat.shards)?;
-            Ok::<_, Error>(Written::<R, S::Writer>::new(writer))
-        };
-        let name = self.label(&kind);
+    /// What is wrong with the sink is said by [`Job::start`](crate::api::Job::start), before the
+    /// first record flows.
+    pub fn sink<S: Sink<R>>(self, sink: S) {
+        let name = self.label(&format!("sink {}", sink.name()));
         let inputs = vec![Input::through(self.from, &self.chain)];
-        let flow = Flow::Local(local(self.chain, stage));
-        self.plan.borrow_mut().add_sink(Step { name, inputs, flow, times: Times::Keeps });
+        let flow = Flow::Ends(Box::new(Ended { sink, chain: self.chain }));
+        self.plan.borrow_mut().add(Step { name, inputs, flow, times: Times::Keeps });
+    }
+}
+
+/// A sink and what flows into it.
+struct Ended<C, S> {
+    chain: C,
+    sink: S,
+}
+
+impl<C: Chain, S: Sink<C::Out>> Ending for Ended<C, S> {
+    fn check(&self, shards: usize) -> Result {
+        self.sink.check(shards)
+    }
+
+    fn place(&self) -> Option<PathBuf> {
+        self.sink.place()
+    }
+
+    fn make(&mut self, site: &Site<'_>) -> Result<Box<dyn Operator>> {
+        let writer = self.sink.open(site.seat.shard, site.seat.shards)?;
+        let written = Written::<C::Out, S::Writer>::new(writer);
+        Ok(Box::new(Fused::new(self.chain.clone(), written, site.lead(0))))
     }
 }

@@ -30,7 +30,10 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> Windowed<R, C, B, W>
     /// that time counts, and the result of its key is given again.
     ///
     /// The last result of a key and window holds all records that were not late, whatever the
-    /// number of shards; how many results come before it depends on when the records come. Count
+    /// number of shards; how many results come before it depends on when the records come. The
+    /// watermark behind the windows is behind by the lateness, since a result has the event time of
+    /// its window's last microsecond however late it is given again: so none is late for what
+    /// follows, and windows that follow end by so much later. Count
     /// and global windows, in which nothing is late, ignore it. The guide's
     /// [windows](crate::guide::windows#late-records) has an example.
     pub fn allowed_lateness(self, lateness: Duration) -> Self {
@@ -128,7 +131,10 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
     }
 
     /// As [`aggregate`](Windowed::aggregate); the second stream is the records that came too late,
-    /// with their event times, on the shards that read them.
+    /// with their event times, on the shards that read them. They are behind the watermark, so what
+    /// goes by event time needs an `event_time` of its own on them. Records that a split brings
+    /// back from a long silence while the others go on may be found late only where they arrive:
+    /// these are counted, but not among them.
     ///
     /// ```
     /// # use thalweg::prelude::*;

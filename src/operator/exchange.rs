@@ -10,6 +10,11 @@
 //! their own while records flow.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crossbeam_utils::CachePadded;
 
 use super::quiet::{all_idle, least};
 use super::{Lifecycle, Operator, Output, Partition, Progress, Seat, Stage, Stamp};
@@ -25,7 +30,7 @@ pub enum Packet {
     Frame(Frame),
     /// A watermark alone.
     Watermark(Watermark),
-    /// The sender is silent for long; its next packet says that it is so no longer.
+    /// The sender is silent for long; its next packet, whatever it is, says that it is so no more.
     Idle,
     /// The sender has ended.
     Finish,
@@ -39,7 +44,12 @@ pub struct Lane {
     waiting: VecDeque<Packet>,
     /// The watermark that the receiver was told.
     told: Watermark,
+    reached: Reached,
 }
+
+/// What the shards behind an exchange were told, each in microseconds on a line of its own: read
+/// by a sender that comes back from idle, since the others did not wait for it.
+type Reached = Arc<[CachePadded<AtomicI64>]>;
 
 /// The receiver's end of the way from one shard.
 pub struct Arrival {
@@ -52,6 +62,8 @@ pub struct Arrival {
 
 /// All ways of one exchange: the lanes and the inbox of each shard.
 pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
+    let reached: Reached =
+        (0..shards).map(|_| CachePadded::new(AtomicI64::new(i64::MIN))).collect();
     let mut all: Vec<(Vec<Lane>, Vec<Arrival>)> =
         (0..shards).map(|_| (Vec::new(), Vec::new())).collect();
     for from in 0..shards {
@@ -59,20 +71,24 @@ pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
             let (packets, arriving) = ring(RING_FRAMES);
             let (empties, home) = ring(2 * RING_FRAMES);
             let (waiting, told) = (VecDeque::new(), Timestamp::MIN);
-            all[from].0.push(Lane { ring: packets, home, waiting, told });
+            let reached = reached.clone();
+            all[from].0.push(Lane { ring: packets, home, waiting, told, reached });
             let (watermark, idle, finished) = (Timestamp::MIN, false, false);
             all[to].1.push(Arrival { ring: arriving, home: empties, watermark, idle, finished });
         }
     }
-    let inbox = |from| Inbox {
+    let inbox = |(shard, from)| Inbox {
         from,
+        shard,
+        reached: reached.clone(),
         bells: bells.clone(),
         told: Timestamp::MIN,
         idle: false,
         next: 0,
         unsent: 0,
     };
-    all.into_iter().map(|(lanes, from)| (lanes, inbox(from))).collect()
+    let all = all.into_iter().enumerate();
+    all.map(|(shard, (lanes, from))| (lanes, inbox((shard, from)))).collect()
 }
 
 impl Lane {
@@ -155,9 +171,10 @@ impl<R: Record, P: Partition<R>> Lifecycle for Exchange<R, P> {
     }
 
     fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
-        if idle {
-            self.flush(out)?;
-            (0..self.lanes.len()).for_each(|shard| self.send(shard, Packet::Idle));
+        self.flush(out)?;
+        for shard in 0..self.lanes.len() {
+            let said = if idle { Packet::Idle } else { Packet::Watermark(self.watermark) };
+            self.send(shard, said);
         }
         Ok(())
     }
@@ -193,6 +210,12 @@ impl<R: Record, P: Partition<R>> Lifecycle for Exchange<R, P> {
 
     fn ready(&mut self) -> bool {
         !self.waits
+    }
+
+    fn reached(&self) -> Watermark {
+        let reached = self.lanes.first().into_iter().flat_map(|lane| lane.reached.iter());
+        let most = reached.map(|told| told.load(Relaxed)).max();
+        most.map_or(Timestamp::MIN, Timestamp::from_micros)
     }
 
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
@@ -234,6 +257,8 @@ impl<R: Record, P: Partition<R>> Exchange<R, P> {
 /// The other end of an exchange: what arrives from all shards, with their least watermark.
 pub struct Inbox {
     from: Vec<Arrival>,
+    shard: usize,
+    reached: Reached,
     bells: Bells,
     /// What the operators behind were told.
     told: Watermark,
@@ -282,6 +307,7 @@ impl Inbox {
         }
         if low > self.told {
             self.told = low;
+            self.reached[self.shard].store(low.micros(), Relaxed);
             out.watermark(low)?;
         }
         if idle && !self.idle {

@@ -60,6 +60,11 @@ pub trait Lifecycle: Send + 'static {
     fn ready(&mut self) -> bool {
         true
     }
+    /// The greatest watermark that any shard was told behind the exchange that this ends in: what
+    /// comes back from idle is late there if it is before.
+    fn reached(&self) -> Watermark {
+        Timestamp::MIN
+    }
     /// See [`Operator::finish`].
     ///
     /// # Errors
@@ -166,6 +171,23 @@ impl<C: Chain> Head<C> {
     }
 }
 
+/// Tells a stage its watermark, if it has grown, and that it is idle or is so no longer: that it
+/// is not before the watermark, that it is behind it.
+fn tell(
+    grown: Option<Watermark>,
+    turned: Option<bool>,
+    stage: &mut impl Lifecycle,
+    out: &mut Output<'_>,
+) -> Result {
+    if turned == Some(false) {
+        stage.idle(false, out)?;
+    }
+    if let Some(at) = grown {
+        stage.watermark(at, out)?;
+    }
+    if turned == Some(true) { stage.idle(true, out) } else { Ok(()) }
+}
+
 /// The operator made of a chain and a stage.
 pub struct Fused<C, S> {
     head: Head<C>,
@@ -181,10 +203,7 @@ impl<C: Chain, S: Stage<C::Out>> Fused<C, S> {
     /// Tells the stage how far its input has come.
     fn advance(&mut self, out: &mut Output<'_>) -> Result {
         let (grown, turned) = self.head.advance();
-        if let Some(at) = grown {
-            self.stage.watermark(at, out)?;
-        }
-        turned.map_or(Ok(()), |idle| self.stage.idle(idle, out))
+        tell(grown, turned, &mut self.stage, out)
     }
 
     /// The work at the chain's end.
@@ -276,17 +295,11 @@ where
         self.heads.1.advance();
         let heads =
             [(self.heads.0.told, self.heads.0.idle), (self.heads.1.told, self.heads.1.idle)];
-        let low = least(heads.into_iter());
-        if low > self.told {
-            self.told = low;
-            self.stage.watermark(low, out)?;
-        }
-        let idle = all_idle(heads.into_iter());
-        if idle != self.idle {
-            self.idle = idle;
-            self.stage.idle(idle, out)?;
-        }
-        Ok(())
+        let (low, idle) = (least(heads.into_iter()), all_idle(heads.into_iter()));
+        let (grown, turned) =
+            ((low > self.told).then_some(low), (idle != self.idle).then_some(idle));
+        (self.told, self.idle) = (self.told.max(low), idle);
+        tell(grown, turned, &mut self.stage, out)
     }
 }
 

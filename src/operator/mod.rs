@@ -41,7 +41,7 @@ pub use lead::{Lead, Waiting};
 pub use pairing::{FullOuter, Inner, Keep, LeftOuter, Pairing, Seen, Semi, Sides};
 pub use pass::{Forward, Pass, Routed, Way};
 pub use process::{Clock, Context, Process};
-pub use punctual::Punctual;
+pub use punctual::{Fate, Punctual, not_behind};
 pub use route::{Broadcast, ByKey, ByRange, Deal, Gather, Partition, Random, bounds_of};
 pub use sink::{Sink, Writer, Written};
 pub use source::{BadRecord, Downstream, Feed, OnBadRecord, Source, Split};

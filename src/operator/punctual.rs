@@ -5,37 +5,56 @@ use crate::error::Result;
 use crate::record::Record;
 use crate::time::{Timestamp, Watermark};
 
-/// A stage that gets only the records that are on time; the others go to `late`. The rule gives
-/// the event time that a record counts as, or none when it is late. It sees the watermark of the
-/// record's own split and is asked before the exchange, so its answer does not depend on the
-/// number of shards.
+/// What becomes of a record at an operator that goes by event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is on time and counts as of this time.
+    Counts(Timestamp),
+    /// It comes too late.
+    Late,
+    /// Nothing asks for records of its time.
+    Unasked,
+}
+
+/// The fate of records of which none older than the watermark is awaited.
+pub fn not_behind(Stamp { at, mark }: Stamp) -> Fate {
+    if at >= mark { Fate::Counts(at) } else { Fate::Late }
+}
+
+/// A stage that gets only the records that are on time; the late ones go to `late`. The rule says
+/// which. It sees the watermark of the record's own split and is asked before the exchange, so its
+/// answer does not depend on the number of shards; of a split that was idle and comes back behind
+/// the others, it sees the watermark that the others have reached. It is asked again behind the
+/// exchange, since the others may have gone on meanwhile.
 pub struct Punctual<S, F, D> {
     stage: S,
     rule: F,
     late: D,
+    /// The watermark that the stage was told, or that was reached behind it.
+    told: Watermark,
     /// Whether the stage is an exchange: then the side stream's watermarks come from here.
     sends: bool,
 }
 
 impl<S, F, D> Punctual<S, F, D>
 where
-    F: FnMut(Stamp) -> Option<Timestamp> + Send + 'static,
+    F: FnMut(Stamp) -> Fate + Send + 'static,
 {
     /// Guards a stage by a rule.
     pub fn new(stage: S, rule: F, late: D) -> Self {
-        Punctual { stage, rule, late, sends: false }
+        Punctual { stage, rule, late, told: Timestamp::MIN, sends: false }
     }
 
     /// Guards an exchange: nothing but late records leaves here on this shard.
     pub fn sending(stage: S, rule: F, late: D) -> Self {
-        Punctual { stage, rule, late, sends: true }
+        Punctual { sends: true, ..Punctual::new(stage, rule, late) }
     }
 }
 
 impl<S, F, D> Lifecycle for Punctual<S, F, D>
 where
     S: Lifecycle,
-    F: FnMut(Stamp) -> Option<Timestamp> + Send + 'static,
+    F: FnMut(Stamp) -> Fate + Send + 'static,
     D: Lifecycle,
 {
     fn open(&mut self, seat: &Seat) -> Result {
@@ -46,11 +65,13 @@ where
         self.stage.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        self.told = self.told.max(at);
         self.stage.watermark(at, out)?;
         if self.sends { out.watermark(at) } else { Ok(()) }
     }
     fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
         self.stage.idle(idle, out)?;
+        self.told = self.told.max(self.stage.reached());
         if self.sends { out.idle(idle) } else { Ok(()) }
     }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
@@ -73,14 +94,16 @@ impl<R, S, F, D, const PORT: usize> Stage<R, PORT> for Punctual<S, F, D>
 where
     R: Record,
     S: Stage<R, PORT>,
-    F: FnMut(Stamp) -> Option<Timestamp> + Send + 'static,
+    F: FnMut(Stamp) -> Fate + Send + 'static,
     D: Stage<R, PORT>,
 {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
-        match (self.rule)(stamp) {
-            Some(at) => self.stage.record(Stamp { at, ..stamp }, record, out),
-            None => self.late.record(stamp, record, out),
+        let mark = stamp.mark.max(self.told);
+        match (self.rule)(Stamp { mark, ..stamp }) {
+            Fate::Counts(at) => self.stage.record(Stamp { at, ..stamp }, record, out),
+            Fate::Late => self.late.record(stamp, record, out),
+            Fate::Unasked => Ok(()),
         }
     }
 }

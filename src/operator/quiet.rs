@@ -8,7 +8,7 @@ use crate::time::{Timestamp, Watermark};
 pub fn least(inputs: impl Iterator<Item = (Watermark, bool)>) -> Watermark {
     let (mut active, mut idle) = (Timestamp::MAX, None);
     for (at, is_idle) in inputs {
-        if is_idle {
+        if is_idle && at < Timestamp::MAX {
             idle = idle.max(Some(at));
         } else {
             active = active.min(at);
@@ -23,7 +23,7 @@ pub fn least(inputs: impl Iterator<Item = (Watermark, bool)>) -> Watermark {
 /// Whether inputs with these watermarks are idle together: at least one is, and the others have
 /// ended.
 pub fn all_idle(inputs: impl Iterator<Item = (Watermark, bool)>) -> bool {
-    let mut inputs = inputs.filter(|(at, is_idle)| *is_idle || *at < Timestamp::MAX).peekable();
+    let mut inputs = inputs.filter(|(at, _)| *at < Timestamp::MAX).peekable();
     inputs.peek().is_some() && inputs.all(|(_, is_idle)| is_idle)
 }
 
@@ -42,6 +42,8 @@ mod tests {
         assert_eq!(of(&[(at(3), true), (at(5), false)]), (at(5), false));
         assert_eq!(of(&[(at(3), true), (at(5), true)]), (at(5), true));
         assert_eq!(of(&[(at(3), true), (end, false)]), (at(3), true));
+        assert_eq!(of(&[(at(3), true), (end, true)]), (at(3), true));
         assert_eq!(of(&[(end, false), (end, false)]), (end, false));
+        assert_eq!(of(&[(end, true), (end, false)]), (end, false));
     }
 }

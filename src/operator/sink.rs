@@ -1,6 +1,7 @@
 //! What a connector's author implements to let records out.
 
 use std::marker::PhantomData;
+use std::path::PathBuf;
 
 use super::{Lifecycle, Output, Stage, Stamp};
 use crate::error::Result;
@@ -22,10 +23,28 @@ pub trait Sink<R: Record>: Send + 'static {
     /// How messages name it: what kind it is and where it writes.
     fn name(&self) -> String;
 
-    /// Opens the writer of one shard; called for all shards before the first record flows.
+    /// What can be found wrong while nothing outside is changed: a directory that can't be
+    /// written, say. Called before any sink of the job is opened, also when the job is refused for
+    /// another reason, so that all that is wrong with it is said at once.
     ///
     /// # Errors
-    /// What can be found wrong before the job starts: a directory that can't be written, say.
+    /// Why it could not be opened on so many shards.
+    fn check(&self, shards: usize) -> Result {
+        let _ = shards;
+        Ok(())
+    }
+
+    /// What no other sink of the job may write to, if there is such a thing: `out/part-*.csv`, say.
+    /// Names of the same place must be the same.
+    fn place(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// Opens the writer of one shard; called for all shards before the first record flows, when
+    /// nothing has been found wrong with the job. May write over what was there.
+    ///
+    /// # Errors
+    /// What [`check`](Sink::check) could not know.
     fn open(&mut self, shard: usize, shards: usize) -> Result<Self::Writer>;
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::{Feed, OnBadRecord, Operator, Output, Progress, Seat, Split, SplitState};
+use super::{Downstream, Feed, OnBadRecord, Operator, Output, Progress, Seat, Split, SplitState};
 use crate::error::{Error, Kind, Result};
 use crate::limits::FLUSH_BATCHES;
 use crate::record::{Batch, Block, Record};
@@ -30,6 +30,26 @@ struct Reader<R: Record> {
     silent: Option<Instant>,
 }
 
+/// The way out for what a split gives: it is silent no longer, whatever it says of itself, and
+/// what is behind learns that before it gets the records.
+struct Waking<'a, 'b> {
+    number: u32,
+    state: &'a mut SplitState,
+    silent: &'a mut Option<Instant>,
+    out: &'a mut Output<'b>,
+}
+
+impl Downstream for Waking<'_, '_> {
+    fn take(&mut self, port: usize, batch: &Batch<'_>) -> Result {
+        *self.silent = None;
+        if *self.state == SplitState::Idle {
+            *self.state = SplitState::Active;
+            self.out.split(self.number, SplitState::Active)?;
+        }
+        self.out.dispatch(port, batch)
+    }
+}
+
 impl<R: Record> SourceNode<R> {
     /// Reads these splits, each with its number in the source.
     pub fn new(splits: Vec<(u32, Box<dyn Split<R>>)>, policy: OnBadRecord) -> Self {
@@ -53,7 +73,9 @@ impl<R: Record> SourceNode<R> {
     fn read(&mut self, index: usize, out: &mut Output<'_>) -> Result<Progress> {
         let reader = &mut self.splits[index];
         let mut bad = 0;
-        let mut feed = Feed::new(reader.number, &mut self.block, &mut bad, self.policy, out);
+        let Reader { number, state, silent, .. } = reader;
+        let mut waking = Waking { number: *number, state, silent, out };
+        let mut feed = Feed::new(*number, &mut self.block, &mut bad, self.policy, &mut waking);
         let progress = reader.split.poll(&mut feed).and_then(|progress| {
             feed.flush()?;
             Ok(progress)

@@ -23,7 +23,7 @@ impl Plan {
                 Flow::Exchanged { senders, .. } if shards > 1 => {
                     senders.iter().map(|sender| sender.way).collect()
                 }
-                Flow::Exchanged { .. } | Flow::Local(_) => Vec::new(),
+                Flow::Exchanged { .. } | Flow::Local(_) | Flow::Ends(_) => Vec::new(),
             };
             let inputs = step.inputs.iter().enumerate();
             let inputs = inputs.map(|(port, input)| input.said(ways.get(port).copied()));

@@ -5,15 +5,16 @@
 //! than one shard, a sender at the end of the chain before it, an inbox, and the operator itself;
 //! on one shard the chain is fused into the operator.
 
+mod check;
 mod explain;
 mod times;
 
 pub use explain::Explanation;
 pub use times::Times;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use self::times::Timed;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{
     Chain, Counters, Edge, Forward, Inbox, Lane, Lead, Node, Operator, Seat, lanes,
@@ -93,10 +94,30 @@ pub struct Sender {
     pub make: MakeSender,
 }
 
+/// A sink with the chain before it.
+pub trait Ending: Send {
+    /// What is wrong with the sink, as far as it can be told without changing anything.
+    ///
+    /// # Errors
+    /// Why it could not be opened on so many shards.
+    fn check(&self, shards: usize) -> Result;
+
+    /// What nobody else of the job may write to.
+    fn place(&self) -> Option<PathBuf>;
+
+    /// Opens the sink for a shard; called once a shard.
+    ///
+    /// # Errors
+    /// Why it can't be opened.
+    fn make(&mut self, site: &Site<'_>) -> Result<Box<dyn Operator>>;
+}
+
 /// How a step's records get to it.
 pub enum Flow {
     /// From the same shard.
     Local(Make),
+    /// From the same shard, and on to the world outside.
+    Ends(Box<dyn Ending>),
     /// From all shards.
     Exchanged {
         /// One an input port: the chain before the exchange.
@@ -125,8 +146,6 @@ pub struct Step {
 #[derive(Default)]
 pub struct Plan {
     steps: Vec<Step>,
-    /// The numbers of the steps that end a stream.
-    sinks: Vec<usize>,
 }
 
 /// What all shards run.
@@ -142,40 +161,32 @@ impl Plan {
         Origin { step: self.steps.len() - 1, port: 0, sender: None }
     }
 
-    /// Adds a step that ends a stream.
-    pub fn add_sink(&mut self, step: Step) {
-        let sink = self.add(step).step;
-        self.sinks.push(sink);
-    }
-
-    /// Makes the operators of every shard.
+    /// Makes the operators of every shard, unless something is `wrong` already.
     ///
     /// # Errors
     /// All that can be found wrong before the first record flows, in one error. A sink may empty
     /// what it writes to when it is opened: sinks are opened last, and not at all when something
     /// else is wrong.
-    pub fn lay_out(&mut self, seats: &[Seat]) -> Result<Layout> {
-        if self.steps.is_empty() {
-            return Err(Error::new(Kind::Plan, "the job has no source; begin with job.source(…)"));
-        }
-        let (sinks, others): (Vec<_>, Vec<_>) =
-            (0..self.steps.len()).partition(|number| self.sinks.contains(number));
+    pub fn lay_out(&mut self, seats: &[Seat], mut wrong: Vec<Error>) -> Result<Layout> {
+        let names = self.names();
+        let is_sink = |number: &usize| matches!(self.steps[*number].flow, Flow::Ends(_));
+        let (sinks, others): (Vec<_>, Vec<_>) = (0..self.steps.len()).partition(is_sink);
         let mut layout = Layout { shards: seats.iter().map(|_| Vec::new()).collect() };
         let mut exits = vec![Exit { operator: 0, sender: 0 }; self.steps.len()];
-        let mut wrong = Vec::new();
-        let mut timed = Timed::new(self.steps.len());
-        for number in others {
-            wrong.extend(timed.note(number, &self.steps[number]).err());
-            exits[number] = layout.place(&mut self.steps[number], seats, &exits, &mut wrong);
-        }
-        if sinks.is_empty() {
-            let what = "no stream ends in a sink; end one with .sink(…), e.g. Stdout::csv()";
-            wrong.push(Error::new(Kind::Plan, what));
+        let mut place = |step: &mut Step, number: usize, wrong: &mut Vec<Error>| {
+            let name = names[number].clone();
+            let mut placing = Placing { name, seats, exits: &exits, wrong: None };
+            let exit = layout.place(step, &mut placing);
+            wrong.extend(placing.wrong);
+            exits[number] = exit;
+        };
+        others.into_iter().for_each(|number| place(&mut self.steps[number], number, &mut wrong));
+        if wrong.is_empty() {
+            // Sources hold what they read by now: no sink may write over it.
+            wrong = self.check(seats.len());
         }
         if wrong.is_empty() {
-            for number in sinks {
-                layout.place(&mut self.steps[number], seats, &exits, &mut wrong);
-            }
+            sinks.into_iter().for_each(|number| place(&mut self.steps[number], number, &mut wrong));
         }
         if wrong.is_empty() { Ok(layout) } else { Err(all(&wrong)) }
     }
@@ -247,13 +258,8 @@ impl Layout {
     }
 
     /// Places one step on every shard; gives the nodes that its output leaves.
-    fn place(
-        &mut self,
-        step: &mut Step,
-        seats: &[Seat],
-        exits: &[Exit],
-        wrong: &mut Vec<Error>,
-    ) -> Exit {
+    fn place(&mut self, step: &mut Step, placing: &mut Placing<'_>) -> Exit {
+        let seats = placing.seats;
         let lead = |_: &Input| {
             let (bells, waiting) = (seats[0].bells.clone(), seats[0].waiting.clone());
             Arc::new(Lead::new(seats.len(), seats[0].lead_us, bells, waiting))
@@ -261,24 +267,24 @@ impl Layout {
         // A single shard has nobody to run ahead of.
         let bounded = step.inputs.iter().filter(|_| seats.len() > 1);
         let leads: Vec<_> = bounded.map(lead).collect();
-        let mut placing = Placing { name: step.name.as_str().into(), seats, exits, wrong: None };
-        let exit = match &mut step.flow {
+        match &mut step.flow {
             Flow::Exchanged { senders, receiver, .. } if seats.len() > 1 => {
-                let sent = self.place_senders(&step.inputs, senders, &leads, &mut placing);
-                self.place_receiver(sent, step.inputs.len(), receiver, &mut placing)
+                let sent = self.place_senders(&step.inputs, senders, &leads, placing);
+                self.place_receiver(sent, step.inputs.len(), receiver, placing)
             }
             Flow::Local(make) | Flow::Exchanged { alone: make, .. } => {
-                self.place_local(&step.inputs, make, &leads, &mut placing)
+                self.place_local(&step.inputs, make, &leads, placing)
             }
-        };
-        wrong.extend(placing.wrong);
-        exit
+            Flow::Ends(sink) => {
+                self.place_local(&step.inputs, &mut |site| sink.make(site), &leads, placing)
+            }
+        }
     }
 
     fn place_local(
         &mut self,
         inputs: &[Input],
-        make: &mut Make,
+        make: &mut dyn FnMut(&Site<'_>) -> Result<Box<dyn Operator>>,
         leads: &[Arc<Lead>],
         placing: &mut Placing<'_>,
     ) -> Exit {

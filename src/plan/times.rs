@@ -1,14 +1,16 @@
 //! Which streams have event times, and which operators can do nothing without.
 
 use super::{Input, Step};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 
 /// What a step has to do with event times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
     /// What leaves it has event times if what comes in on every input has.
     Keeps,
-    /// As [`Times::Keeps`]; without event times it can't do what it is for.
+    /// Without event times it can't do what it is for. What leaves it by its first output has them,
+    /// too; what leaves by others is what came too late: it is behind the watermark, which says
+    /// nothing of it.
     Needs,
     /// What leaves it has the event times of its first input.
     OfFirst,
@@ -39,14 +41,14 @@ impl Timed {
     /// # Errors
     /// That the step needs event times, and how to give them. It counts as if it had them, so
     /// that the steps behind it do not say the same again.
-    pub fn note(&mut self, number: usize, step: &Step) -> Result<(), Error> {
+    pub fn note(&mut self, number: usize, step: &Step) -> Result {
         let have: Vec<bool> = step.inputs.iter().map(|input| self.has(input)).collect();
         let all = have.iter().all(|has| *has);
         let lacks = step.times == Times::Needs && !all;
         let same = |has| Outputs { first: has, others: has };
         self.0[number] = match step.times {
             Times::Keeps => same(all),
-            Times::Needs => same(true),
+            Times::Needs => Outputs { first: true, others: false },
             Times::OfFirst => same(have.first() == Some(&true)),
             Times::OfEither => same(have.contains(&true)),
             Times::Gives(first) => Outputs { first, others: false },
@@ -64,7 +66,7 @@ impl Timed {
             "{which} event times; put .event_time(|record| …, disorder) or .processing_time() \
              before it"
         );
-        Err(Error::new(Kind::Plan, what).within(&step.name))
+        Err(Error::new(Kind::Plan, what))
     }
 
     fn has(&self, input: &Input) -> bool {

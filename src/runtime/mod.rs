@@ -120,12 +120,14 @@ impl Running {
     pub fn start(job: &str, plan: &mut Plan, config: &Config) -> Result<Running> {
         let context = |error: Error| error.within(format!("job {job}"));
         let cores = core_affinity::get_core_ids().unwrap_or_default();
-        let shards = config.shard_count();
-        if shards == 0 || shards > SHARDS {
-            let what = format!("{shards} shards: give a number from 1 to {SHARDS}");
-            return Err(context(Error::new(Kind::Plan, what)));
-        }
-        let executor = config.executor.choose().map_err(context)?;
+        let asked = config.shard_count();
+        let mut wrong = plan.check(asked);
+        let executor = config.executor.choose().unwrap_or_else(|error| {
+            wrong.push(error);
+            Executor::Threads
+        });
+        // What else is wrong is found on one shard as well.
+        let shards = if (1..=SHARDS).contains(&asked) { asked } else { 1 };
         let bells = Bells::new(shards);
         let waiting = Waiting::new(shards);
         let stop = Arc::new(AtomicBool::new(false));
@@ -139,7 +141,7 @@ impl Running {
             idle_us: span(config.idle_after),
         };
         let seats: Vec<Seat> = (0..shards).map(seat).collect();
-        let layout = plan.lay_out(&seats).map_err(context)?;
+        let layout = plan.lay_out(&seats, wrong).map_err(context)?;
         let watched = watch(&layout.shards);
         let (failed, plain) = (AtomicBool::new(false), AtomicBool::new(false));
         let (error, alive, ended) = (Mutex::new(None), Mutex::new(0), Condvar::new());

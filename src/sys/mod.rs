@@ -1,4 +1,5 @@
 //! The only door to the operating system.
 
 pub mod map;
+pub mod place;
 pub mod probe;

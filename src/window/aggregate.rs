@@ -8,7 +8,7 @@ use super::closing::Closing;
 use super::each::Each;
 use super::global::Totals;
 use super::pulse::Pulse;
-use super::results::LATE_PORT;
+use super::results::{LATE_PORT, tell_behind};
 use super::spec::us;
 use super::{Again, Panes, Place, WindowSpec};
 use crate::error::Result;
@@ -50,6 +50,12 @@ where
         let (late_from, told) = (Timestamp::MIN, Timestamp::MIN);
         let (tardy, late) = (Vec::new(), Late::new(side.then_some(LATE_PORT)));
         Filling { by, aggregate, spec, lateness, panes, late_from, told, tardy, late }
+    }
+
+    /// Notes what the shards that did not wait for this one have reached meanwhile.
+    fn come_back(&mut self, reached: Watermark) {
+        self.told = self.told.max(reached);
+        self.panes.leave();
     }
 
     /// Makes the pane of this record the current one unless the record misses a window.
@@ -160,7 +166,7 @@ where
         self.filling.late.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        self.filling.told = at;
+        self.filling.told = self.filling.told.max(at);
         for (from, pane, key, acc) in self.filling.tardy.drain(..) {
             // Behind the exchange a partial result with a time after its pane's start counts only
             // in the windows that end at that time or later.
@@ -178,6 +184,7 @@ where
             self.send(Timestamp::MAX, out)?;
         }
         self.to.idle(idle, out)?;
+        self.filling.come_back(self.to.reached());
         out.idle(idle)
     }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
@@ -275,7 +282,7 @@ where
 {
     aggregate: A,
     spec: WindowSpec,
-    lateness: i64,
+    again: Again,
     panes: Panes<K, A::Acc>,
     windows: Windows<R, K, A>,
     pulse: Pulse,
@@ -293,9 +300,8 @@ where
     pub fn new(aggregate: A, spec: WindowSpec, again: Again) -> Self {
         let panes = Panes::new(spec.pane, spec.offset);
         let windows = Windows::new(aggregate.clone(), spec, again);
-        let (lateness, told) = (again.lateness, Timestamp::MIN);
-        let pulse = Pulse::new(again.early_after);
-        Merging { aggregate, spec, lateness, panes, windows, pulse, told }
+        let (pulse, told) = (Pulse::new(again.early_after), Timestamp::MIN);
+        Merging { aggregate, spec, again, panes, windows, pulse, told }
     }
 }
 
@@ -308,7 +314,7 @@ where
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.told = at;
         self.windows.close(&mut self.panes, at, out)?;
-        out.watermark(at)
+        tell_behind(at, self.again.behind(), out)
     }
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
         let Merging { windows, panes, pulse, .. } = self;
@@ -333,7 +339,7 @@ where
         out: &mut Output<'_>,
     ) -> Result {
         let (key, other) = (K::own(key), A::Acc::own(acc));
-        let closed = us(self.told, -self.lateness);
+        let closed = us(self.told, -self.again.lateness);
         if us(pane, self.spec.pane) <= closed {
             // The shard that sent it was idle, and the others did not wait for it.
             match self.spec.place(pane, closed) {
@@ -369,6 +375,7 @@ where
 {
     filling: Filling<R, B, A>,
     windows: Windows<R, B::Key, A>,
+    again: Again,
     pulse: Pulse,
 }
 
@@ -382,7 +389,7 @@ where
     pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again, side: bool) -> Self {
         let filling = Filling::new(by, aggregate.clone(), spec, again.lateness, side);
         let windows = Windows::new(aggregate, spec, again);
-        Whole { filling, windows, pulse: Pulse::new(again.early_after) }
+        Whole { filling, windows, again, pulse: Pulse::new(again.early_after) }
     }
 }
 
@@ -401,10 +408,10 @@ where
             self.windows.tardy(from, pane, &key, &acc);
         }
         self.windows.close(&mut self.filling.panes, at, out)?;
-        out.watermark(at)
+        tell_behind(at, self.again.behind(), out)
     }
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
-        let Whole { filling, windows, pulse } = self;
+        let Whole { filling, windows, pulse, .. } = self;
         pulse.poll(out, |out| windows.give_open(&mut filling.panes, out))
     }
     fn finish(&mut self, out: &mut Output<'_>) -> Result {

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::pulse::Pulse;
-use super::results::Results;
+use super::results::{Results, tell_behind};
 use super::spec::us;
-use super::{Panes, WindowSpec};
+use super::{Panes, Place, WindowSpec};
 use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Progress, Stage, Stamp};
@@ -26,6 +26,13 @@ pub struct Again {
     pub early_after: i64,
     /// A result is that of all records so far, not of its window alone.
     pub totals: bool,
+}
+
+impl Again {
+    /// How long after the end of its window a result may come again, microseconds.
+    pub(super) fn behind(&self) -> i64 {
+        if self.totals { 0 } else { self.lateness }
+    }
 }
 
 /// The windows that can still change, by their end.
@@ -184,6 +191,7 @@ where
 {
     by: B,
     each: Each<R, B::Key, A>,
+    told: Watermark,
     pulse: Pulse,
 }
 
@@ -196,7 +204,7 @@ where
     /// Results for these windows.
     pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again) -> Self {
         let pulse = Pulse::new(again.early_after);
-        Unmerged { by, each: Each::new(aggregate, spec, again), pulse }
+        Unmerged { by, each: Each::new(aggregate, spec, again), told: Timestamp::MIN, pulse }
     }
 }
 
@@ -208,7 +216,8 @@ where
 {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.each.advance(at, out)?;
-        out.watermark(at)
+        self.told = at;
+        tell_behind(at, self.each.again.behind(), out)
     }
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
         let each = &mut self.each;
@@ -229,9 +238,21 @@ where
     fn record(
         &mut self,
         Stamp { at, .. }: Stamp,
-        (from, record): (Timestamp, R::View<'_>),
-        _: &mut Output<'_>,
+        (mut from, record): (Timestamp, R::View<'_>),
+        out: &mut Output<'_>,
     ) -> Result {
+        let closed = us(self.told, -self.each.again.lateness);
+        if from <= closed {
+            // The shard that sent it was idle, and the others did not wait for it.
+            let spec = &self.each.spec;
+            match spec.place(spec.pane_of(at), closed) {
+                Place::From(end) => from = end,
+                Place::Late | Place::Nowhere => {
+                    out.counters().late.add(1);
+                    return Ok(());
+                }
+            }
+        }
         let key = B::own(self.by.part(record));
         self.each.add(from, at, &key, record);
         Ok(())

@@ -61,12 +61,13 @@ impl<R: Record, X: Lifecycle> Lifecycle for Gate<R, X> {
         self.to.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        self.told = at;
+        self.told = self.told.max(at);
         self.to.watermark(at, out)?;
         if self.sends { out.watermark(at) } else { Ok(()) }
     }
     fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
         self.to.idle(idle, out)?;
+        self.told = self.told.max(self.to.reached());
         if self.sends { out.idle(idle) } else { Ok(()) }
     }
     fn flush(&mut self, out: &mut Output<'_>) -> Result {

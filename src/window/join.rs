@@ -2,10 +2,11 @@
 
 use std::marker::PhantomData;
 
+use super::results::tell_behind;
 use super::spec::us;
 use super::{Panes, WindowSpec};
 use crate::error::Result;
-use crate::operator::{Keep, KeyOf, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
+use crate::operator::{Fate, Keep, KeyOf, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
 use crate::record::Record;
 use crate::time::{Timestamp, Watermark};
 
@@ -20,7 +21,7 @@ use rows::PaneSides;
 pub fn in_open_window(
     spec: WindowSpec,
     lateness: i64,
-) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
     // The last record's pane, and from where on records of it are late.
     let (mut from, mut to, mut late_from) = (Timestamp::MAX, Timestamp::MIN, Timestamp::MIN);
     move |Stamp { at, mark }| {
@@ -29,7 +30,13 @@ pub fn in_open_window(
             to = us(from, spec.pane);
             late_from = us(spec.first_end(from), lateness);
         }
-        (mark < late_from).then_some(at)
+        if mark < late_from {
+            Fate::Counts(at)
+        } else if spec.is_between(from) {
+            Fate::Unasked
+        } else {
+            Fate::Late
+        }
     }
 }
 
@@ -87,10 +94,7 @@ where
 {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.closing.close::<R>(&mut self.panes, at, out)?;
-        match self.closing.behind(at) {
-            Timestamp::MIN => Ok(()),
-            behind => out.watermark(behind),
-        }
+        tell_behind(at, self.closing.lateness(), out)
     }
 }
 

@@ -1,12 +1,20 @@
 //! What windows give.
 
+use super::spec::us;
 use crate::error::Result;
 use crate::operator::{Aggregate, Emitter, Output};
 use crate::record::{InWindow, Key, Record};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Watermark};
 
 /// The output port of late records.
 pub const LATE_PORT: usize = 1;
+
+/// Hands on the watermark behind windows whose results may still come, or come again, for so many
+/// microseconds after the window's end: none of them is late for what follows.
+pub(super) fn tell_behind(at: Watermark, lateness: i64, out: &mut Output<'_>) -> Result {
+    let behind = if at == Timestamp::MAX { at } else { us(at, -lateness) };
+    if behind > Timestamp::MIN { out.watermark(behind) } else { Ok(()) }
+}
 
 /// Results on their way out.
 pub(super) struct Results<R: Record, K: Key, A: Aggregate<R>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Windows;
-use super::results::Results;
+use super::results::{Results, tell_behind};
 use super::spec::{check_span, us};
 use crate::error::Result;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
@@ -84,6 +84,7 @@ where
     /// Sessions of each key, oldest first; no two overlap.
     open: Table<B::Key, Vec<Open<A::Acc>>>,
     due: BTreeMap<Timestamp, Vec<B::Key>>,
+    told: Watermark,
     results: Results<R, B::Key, A>,
 }
 
@@ -96,7 +97,8 @@ where
     /// Sessions; `lateness` in microseconds.
     pub fn new(by: B, aggregate: A, windows: Session, lateness: i64) -> Self {
         let (open, due, results) = (Table::new(), BTreeMap::new(), Results::new(aggregate));
-        Sessions { by, gap: windows.gap, lateness, open, due, results }
+        let told = Timestamp::MIN;
+        Sessions { by, gap: windows.gap, lateness, open, due, told, results }
     }
 
     /// Gives and forgets what a key has to give and forget.
@@ -152,8 +154,9 @@ where
                 self.look(due, &key, at, out)?;
             }
         }
+        self.told = at;
         self.results.flush(out)?;
-        out.watermark(at)
+        tell_behind(at, self.lateness, out)
     }
 }
 
@@ -168,8 +171,13 @@ where
         &mut self,
         Stamp { at, .. }: Stamp,
         (_, record): (Timestamp, R::View<'_>),
-        _: &mut Output<'_>,
+        out: &mut Output<'_>,
     ) -> Result {
+        if at < us(self.told, -self.lateness) {
+            // The shard that sent it was idle, and the others did not wait for it.
+            out.counters().late.add(1);
+            return Ok(());
+        }
         let Sessions { by, gap, open, due, results, .. } = self;
         let (gap, aggregate) = (*gap, &results.aggregate);
         let part = by.part(record);

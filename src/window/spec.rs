@@ -130,6 +130,11 @@ impl WindowSpec {
         us(end, self.step)
     }
 
+    /// Whether a pane lies between windows.
+    pub fn is_between(&self, pane: Timestamp) -> bool {
+        self.last_end(pane) < self.first_end(pane)
+    }
+
     /// Whether every window is one pane and every pane a window.
     pub fn is_tumbling(&self) -> bool {
         self.size == self.pane && self.step == self.pane
@@ -138,10 +143,10 @@ impl WindowSpec {
     /// Where a record goes that falls into a pane when all windows that end at or before `closed`
     /// are closed.
     pub fn place(&self, pane: Timestamp, closed: Timestamp) -> Place {
-        let (first, last) = (self.first_end(pane), self.last_end(pane));
-        if last < first {
+        if self.is_between(pane) {
             return Place::Nowhere;
         }
+        let (first, last) = (self.first_end(pane), self.last_end(pane));
         let from = if first > closed { first } else { self.end_at_or_after(us(closed, 1)) };
         if from > last || closed == Timestamp::MAX { Place::Late } else { Place::From(from) }
     }

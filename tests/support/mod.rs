@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use thalweg::operator::{Feed, Progress, Sink, Source, Split, Writer};
 use thalweg::prelude::*;
@@ -61,5 +63,39 @@ impl<R: Record> Writer<R> for GatheredWriter<R> {
     fn write(&mut self, _: Timestamp, record: R::View<'_>) -> Result {
         self.0.lock().unwrap().push(R::own(record));
         Ok(())
+    }
+}
+
+/// Splits that give numbers, each so many milliseconds after the job's start.
+pub struct Timetable(pub Vec<Vec<(u64, u64)>>);
+
+pub struct TimetableSplit {
+    begun: Option<Instant>,
+    left: VecDeque<(u64, u64)>,
+}
+
+impl Source for Timetable {
+    type Record = u64;
+    fn name(&self) -> String {
+        "timetable".into()
+    }
+    fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<u64>>>> {
+        let split = |left: &Vec<_>| TimetableSplit { begun: None, left: left.clone().into() };
+        Ok(self.0.iter().map(|left| Box::new(split(left)) as _).collect())
+    }
+}
+
+impl Split<u64> for TimetableSplit {
+    fn poll(&mut self, feed: &mut Feed<'_, u64>) -> Result<Progress> {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        // What is due, and in the same look that nothing more is.
+        while let Some((due, number)) = self.left.front() {
+            if begun.elapsed() < due.millis() {
+                return Ok(Progress::Idle);
+            }
+            feed.push(*number)?;
+            self.left.pop_front();
+        }
+        Ok(Progress::Done)
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 use crate::join::{AsOfJoin, EquiJoin, IntervalJoin, Joint};
-use crate::operator::{Pairing, Seen, Stage, Stamp};
+use crate::operator::{Fate, Pairing, Seen, Stage, Stamp, not_behind};
 use crate::plan::Times;
 use crate::state::Few;
-use crate::time::{Timestamp, span};
+use crate::time::span;
 use crate::window::{Paned, WindowJoin, in_open_window};
 
 /// A word about time that says which records of two keyed streams meet.
@@ -29,7 +29,7 @@ pub trait How<J: Joint>: Clone + Send + 'static {
 
     /// The rule for [`Punctual`](crate::operator::Punctual): what a record counts as, and whether
     /// it is late.
-    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static;
+    fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static;
 
     /// Makes the operator.
     fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage;
@@ -43,11 +43,6 @@ pub trait How<J: Joint>: Clone + Send + 'static {
 )]
 pub trait Mutual {}
 
-/// The rule for records of which none older than the watermark is awaited.
-fn not_behind(Stamp { at, mark }: Stamp) -> Option<Timestamp> {
-    (at >= mark).then_some(at)
-}
-
 /// All records of a key meet, whenever they come.
 #[derive(Clone, Copy, Debug)]
 pub struct Ever;
@@ -58,10 +53,10 @@ impl<J: Joint> How<J> for Ever {
     const TIMES: Times = Times::OfEither;
     type Stage = EquiJoin<J>;
 
-    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+    fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         // A record that is late counts as having come on time, so that its rows are not late for
         // what follows on some shards and on time on others.
-        |Stamp { at, mark }: Stamp| Some(at.max(mark))
+        |Stamp { at, mark }: Stamp| Fate::Counts(at.max(mark))
     }
     fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
         EquiJoin::new(by, pairing)
@@ -84,7 +79,7 @@ impl<J: Joint, W: Paned> How<J> for SameWindow<W> {
     fn check(&self) -> Result {
         self.windows.check()
     }
-    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+    fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         in_open_window(self.windows.spec(), self.lateness)
     }
     fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
@@ -108,7 +103,7 @@ where
     fn check(&self) -> Result {
         self.0.windows.check()
     }
-    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+    fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         in_open_window(self.0.windows.spec(), self.0.lateness)
     }
     fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
@@ -156,7 +151,7 @@ impl<J: Joint> How<J> for Between {
             format!("no time is between {lower:?} and {upper:?}; give the earlier one first");
         Err(Error::new(Kind::Plan, what))
     }
-    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+    fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         not_behind
     }
     fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
@@ -174,7 +169,7 @@ impl<J: Joint> How<J> for AsOf {
     const NAME: &'static str = "as-of join";
     type Stage = AsOfJoin<J>;
 
-    fn rule(self) -> impl FnMut(Stamp) -> Option<Timestamp> + Clone + Send + 'static {
+    fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         not_behind
     }
     fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {

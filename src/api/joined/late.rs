@@ -62,7 +62,8 @@ where
     }
 
     /// As [`inner`](Joined::inner); the second stream is the left records that came too late, the
-    /// third one the right ones, with their event times, on the shards that read them.
+    /// third one the right ones, with their event times, on the shards that read them. They are as
+    /// [those of windows](crate::api::Windowed::aggregate_with_late).
     ///
     /// ```
     /// # use thalweg::prelude::*;

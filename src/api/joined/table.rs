@@ -53,11 +53,12 @@ impl<L: Record, C: Chain<Out = L>> Stream<L, C> {
         F: FnMut(L::View<'_>, Option<R::View<'_>>) -> O + Clone + Send + 'static,
     {
         let name = self.label("table join");
+        let left = Input::through(self.from, &self.chain);
         if !Rc::ptr_eq(&self.plan, &table.plan) {
-            return refuse(&self.plan, name, two_jobs());
+            return refuse(&self.plan, name, vec![left], two_jobs());
         }
         let (by, pairing) = ((ByValue::new(left_key), ByValue::new(row_key)), LeftOuter::new(f));
-        let (left, chain) = (Input::through(self.from, &self.chain), self.chain.clone());
+        let chain = self.chain.clone();
         let rows = table.broadcast();
         let rows = Input::through(rows.from, &rows.chain);
         let make: Make = Box::new(move |site| {

@@ -1,6 +1,7 @@
 //! Files of text: lines, CSV, JSON lines.
 
 mod decode;
+pub(super) mod place;
 mod rows;
 mod sink;
 mod source;

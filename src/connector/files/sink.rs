@@ -1,15 +1,16 @@
 //! Files that shards write.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::connector::text::{Encode, Encoder, Target, TextWriter, failed};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::operator::Sink;
 use crate::record::Record;
 
 use super::decode::Csv;
+use super::place;
 
 /// A sink into a directory, which is made if need be: shard 3 writes `part-3.csv`, and so on.
 /// Files of an earlier run are written over, unless they are being read or written. Made by
@@ -44,6 +45,14 @@ impl<R: Record, E: Encode<R>> Sink<R> for FileSink<E> {
         format!("{} files in {}", self.encode.extension(), self.directory.display())
     }
 
+    fn check(&self, shards: usize) -> Result {
+        place::check(&self.directory, shards, self.encode.extension())
+    }
+
+    fn place(&self) -> Option<PathBuf> {
+        Some(place::all_files(&self.directory, self.encode.extension()))
+    }
+
     fn open(&mut self, shard: usize, shards: usize) -> Result<Self::Writer> {
         let file = PartFile::create(&self.directory, shard, shards, self.encode.extension())?;
         let mut encoder = self.encode.encoder();
@@ -68,19 +77,15 @@ impl PartFile {
         extension: &str,
     ) -> Result<PartFile> {
         if shard == 0 {
+            place::check(directory, shards, extension)?;
             let made = fs::create_dir_all(directory);
             made.map_err(|cause| failed(directory.display(), &cause))?;
-            refuse_leftovers(directory, shards, extension)?;
         }
         let path = directory.join(format!("part-{shard}.{extension}"));
         let failed = |cause| failed(path.display(), &cause);
         let file = File::options().write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(failed)?;
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            let path = path.display();
-            let what = format!("{path} is being read or written; write to another directory");
-            return Err(Error::new(Kind::Io, what));
-        }
+        place::lock(&path, &file)?;
         if file.metadata().map_err(failed)?.is_file() {
             file.set_len(0).map_err(failed)?;
         }
@@ -98,25 +103,6 @@ pub(in crate::connector) fn hold(path: &Path) -> Option<File> {
 /// Whether sinks name their files so.
 pub(super) fn is_part(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"part-"))
-}
-
-/// Files of an earlier run on more shards would be taken for results of this one.
-fn refuse_leftovers(directory: &Path, shards: usize, extension: &str) -> Result {
-    let entries = fs::read_dir(directory).map_err(|cause| failed(directory.display(), &cause))?;
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|name| {
-            let rest = name.strip_prefix("part-")?.strip_suffix(extension)?;
-            rest.strip_suffix('.')?.parse::<usize>().ok()
-        });
-        if number.is_some_and(|number| number >= shards) {
-            let path = entry.path();
-            let path = path.display();
-            let what = format!("{path} is of an earlier run on more shards; remove it first");
-            return Err(Error::new(Kind::Io, what));
-        }
-    }
-    Ok(())
 }
 
 impl Target for PartFile {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{EXTENSION, frame_head, head, small};
-use crate::connector::files::PartFile;
+use crate::connector::files::{PartFile, place};
 use crate::connector::text::Target;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{Sink, Writer};
@@ -27,6 +27,15 @@ impl<R: Record> Sink<R> for LogSink {
 
     fn name(&self) -> String {
         format!("log in {}", self.directory.display())
+    }
+
+    fn check(&self, shards: usize) -> Result {
+        head::<R>()?;
+        place::check(&self.directory, shards, EXTENSION)
+    }
+
+    fn place(&self) -> Option<PathBuf> {
+        Some(place::all_files(&self.directory, EXTENSION))
     }
 
     fn open(&mut self, shard: usize, shards: usize) -> Result<LogWriter<R>> {

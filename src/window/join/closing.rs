@@ -41,9 +41,9 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         self.held.is_empty()
     }
 
-    /// The watermark behind the join: rows of windows that are not over may still come.
-    pub fn behind(&self, at: Watermark) -> Watermark {
-        if at == Timestamp::MAX { at } else { us(at, -self.lateness) }
+    /// How long rows of a window may still come after its end, microseconds.
+    pub fn lateness(&self) -> i64 {
+        self.lateness
     }
 
     /// Gives the pairs of every window that ends at or before `at`, and what stayed alone in those
@@ -97,9 +97,8 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         let (spec, told) = (self.spec, self.told);
         let ended = us(told.align_down(spec.step, spec.offset), 1 - spec.pane);
         while let Some((pane, table)) = panes.pop_before(ended) {
-            // A split that was idle may bring back a pane of windows that are over.
-            let ends = spec.ends(pane, us(told, 1 - self.lateness));
-            for end in ends.take_while(|end| *end <= told) {
+            // None of them is over: a record is on time for the first of its windows.
+            for end in spec.ends(pane, Timestamp::MIN).take_while(|end| *end <= told) {
                 let inside = self.inside(end);
                 let Closing { pairing, held, out: emitter, .. } = self;
                 let mut rows = Rows { pairing, emitter, at: us(end, -1) };

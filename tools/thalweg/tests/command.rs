@@ -170,6 +170,9 @@ fn a_file_gets_the_report() {
     assert_eq!(stdout(&output), "");
     let text = std::fs::read_to_string(&path).expect("read");
     assert!(text.starts_with("query,title,") && text.lines().count() == 3, "{text}");
+    let lines = stderr(&output);
+    let verdict = "all 2 results right: the same digest in every run; the report is in ";
+    assert!(lines.ends_with(&format!("\n{verdict}{name}\n")), "{lines}");
 }
 
 #[test]
@@ -194,10 +197,11 @@ fn ctrl_c_ends_with_the_results_so_far() {
     assert!(!text.contains("q22,"), "{text}");
 }
 
-#[test]
-fn ctrl_c_ends_the_making_of_the_events() {
+/// Ends a benchmark with Ctrl-C while its events are made; what it says after that.
+fn interrupted_early(more: &[&str]) -> Vec<String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_thalweg"))
         .args(["bench", "nexmark", "--events", "8M"])
+        .args(more)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -209,7 +213,24 @@ fn ctrl_c_ends_the_making_of_the_events() {
     kill(id, Signal::SIGINT).expect("sent");
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(130), ""));
-    assert_eq!(lines.count(), 0, "the events were not made to the end");
+    lines.map(|line| line.expect("UTF-8")).collect()
+}
+
+#[test]
+fn ctrl_c_before_any_run_says_that_nothing_was_measured() {
+    const NOTHING: &str =
+        "thalweg: interrupted before a query had ended a run: nothing was measured";
+    assert_eq!(interrupted_early(&[]), [NOTHING]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let [new, old] = ["new.json", "old.json"].map(|name| folder.path().join(name));
+    let nothing = format!("{NOTHING}, and no report is written");
+    let output = new.to_str().expect("UTF-8");
+    assert_eq!(interrupted_early(&["--output", output]), [nothing.as_str()]);
+    assert!(!new.exists(), "an empty file says less than none");
+    std::fs::write(&old, "of yesterday").expect("written");
+    let output = old.to_str().expect("UTF-8");
+    assert_eq!(interrupted_early(&["--output", output]), [nothing.as_str()]);
+    assert_eq!(std::fs::read_to_string(&old).expect("read"), "of yesterday");
 }
 
 /// Passes where io_uring works, too: the switch is the machine's, not the test's.

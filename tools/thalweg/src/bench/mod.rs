@@ -14,7 +14,8 @@ mod suite;
 #[cfg(test)]
 mod suite_tests;
 
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -33,7 +34,8 @@ use crate::args::Nexmark;
 const INTERRUPTED: u8 = 130;
 
 /// Runs the queries of the Nexmark suite and reports what they did. The exit code is 1 if one of
-/// them failed or gave a wrong result, and 130 after Ctrl-C.
+/// them failed or gave a wrong result, and 130 after Ctrl-C. If that came before there was anything
+/// to report, it says so and writes no report.
 ///
 /// # Errors
 ///
@@ -47,7 +49,7 @@ pub fn nexmark(args: &Nexmark) -> anyhow::Result<ExitCode> {
     let shards = args.shards.map_or_else(probe::cores, usize::from);
     let setup = Setup { shards, executor, interrupt: Interrupt::on_ctrl_c()? };
     let Some(input) = Recording::make(args.events.get(), args.runs.get(), &setup)? else {
-        return Ok(ExitCode::from(INTERRUPTED));
+        return Ok(nothing_measured(args));
     };
     let format = args.format();
     let suite = Suite { setup, input, known: KNOWN, runs: args.runs.get() };
@@ -55,7 +57,13 @@ pub fn nexmark(args: &Nexmark) -> anyhow::Result<ExitCode> {
     let end = suite.run(&chosen(&args.query), &mut report, |report| {
         args.output.as_ref().map_or(Ok(()), |path| report.write(format, Some(path)))
     })?;
+    if report.rows.is_empty() && end == End::Interrupted {
+        return Ok(nothing_measured(args));
+    }
     report.write(format, args.output.as_deref())?;
+    if let Some(path) = &args.output {
+        eprintln!("{}; the report is in {}", report.verdict(), path.display());
+    }
     let failed = report.failed();
     if !failed.is_empty() {
         eprintln!("thalweg: failed: {}", failed.join(", "));
@@ -67,6 +75,13 @@ pub fn nexmark(args: &Nexmark) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Says that Ctrl-C came too early; what was in the file for the report stays.
+fn nothing_measured(args: &Nexmark) -> ExitCode {
+    let report = if args.output.is_some() { ", and no report is written" } else { "" };
+    eprintln!("thalweg: interrupted before a query had ended a run: nothing was measured{report}");
+    ExitCode::from(INTERRUPTED)
+}
+
 /// These queries in the order of the suite, all where none is named.
 fn chosen(names: &[String]) -> Vec<Query> {
     let wanted =
@@ -75,13 +90,16 @@ fn chosen(names: &[String]) -> Vec<Query> {
 }
 
 /// A file that cannot be written is better known before the runs than after them. What is in it
-/// stays until there is something to replace it.
+/// stays until there is something to replace it, and where there is none yet none is left: an
+/// empty one would look like a report if the program is ended before it has any.
 fn check_output(path: Option<&Path>) -> anyhow::Result<()> {
     let Some(path) = path else { return Ok(()) };
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .with_context(|| format!("cannot write the report to {}", path.display()))?;
-    Ok(())
+    let made = match File::create_new(path) {
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            OpenOptions::new().append(true).create(true).open(path).map(drop)
+        }
+        Err(error) => Err(error),
+    };
+    made.with_context(|| format!("cannot write the report to {}", path.display()))
 }

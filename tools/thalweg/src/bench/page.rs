@@ -55,7 +55,7 @@ impl Report {
     }
 
     /// Whether all queries ran and all results are right, or which are not.
-    fn verdict(&self) -> String {
+    pub(super) fn verdict(&self) -> String {
         let (all, asked) = (self.rows.len(), self.queries);
         let right = self.right();
         if all < asked { format!("only {all} of {asked} queries ran; {right}") } else { right }
