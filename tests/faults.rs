@@ -382,7 +382,7 @@ fn child_of_timers() {
         .event_time(at, 0.seconds())
         .key_by(|n| n % 4)
         .process::<u64, u64>(
-            |_, n, ctx| {
+            move |_, n, ctx| {
                 ctx.cancel_timers();
                 ctx.timer_at(at(n) + 365_000.days());
                 ctx.timer_after(365_000.days());
