@@ -255,6 +255,11 @@ fn a_file_into_which_nothing_was_written_goes_when_its_writer_fails() {
     drop((some, none));
     assert_eq!(names(), ["part-0.txt"]);
     assert_eq!(fs::read_to_string(out.join("part-0.txt")).unwrap(), "7\n");
+    let mut headed = Sink::<u64>::open(&mut Files::to_csv(&out), 0, 1).unwrap();
+    assert_eq!(fs::read_to_string(out.join("part-0.csv")).unwrap(), "value\n");
+    Writer::<u64>::flush(&mut headed).unwrap();
+    drop(headed);
+    assert_eq!(names(), ["part-0.txt"], "a header is no record");
     let (mut some, mut none) = (open(0), open(1));
     Writer::<u64>::finish(&mut some).unwrap();
     Writer::<u64>::finish(&mut none).unwrap();

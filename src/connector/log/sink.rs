@@ -40,8 +40,7 @@ impl<R: Record> Sink<R> for LogSink {
 
     fn open(&mut self, shard: usize, shards: usize) -> Result<LogWriter<R>> {
         let head = head::<R>()?;
-        let mut file = PartFile::create(&self.directory, shard, shards, EXTENSION)?;
-        file.write(&head)?;
+        let file = PartFile::create(&self.directory, shard, shards, EXTENSION, &head)?;
         let place = head.len() as u64;
         Ok(LogWriter { file, place, block: Block::new(), frame: Vec::new() })
     }
