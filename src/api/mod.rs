@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::operator::{BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
+use crate::operator::{BAD_PORT, BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
 use crate::plan::{
     Explanation, Flow, Input, Make, MakeSender, Origin, Plan, Sender, Site, Step, Times,
 };
@@ -135,7 +135,7 @@ impl Job {
         });
         let flow = Flow::Local(make);
         let origin = self.plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow, times });
-        let bad = Origin { port: 1, ..origin };
+        let bad = Origin { port: BAD_PORT, ..origin };
         (Stream::at(&self.plan, origin), Stream::at(&self.plan, bad))
     }
 

@@ -44,7 +44,7 @@ pub use process::{Clock, Context, Process};
 pub use punctual::{Fate, Punctual, not_behind};
 pub use route::{Broadcast, ByKey, ByRange, Deal, Gather, Partition, Random, bounds_of};
 pub use sink::{Sink, Writer, Written};
-pub use source::{BadRecord, Downstream, Feed, OnBadRecord, Source, Split};
+pub use source::{BAD_PORT, BadRecord, Downstream, Feed, OnBadRecord, Source, Split};
 pub use source_node::SourceNode;
 pub use totals::{PartTotals, Totals};
 

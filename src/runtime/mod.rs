@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind, Result};
 use crate::limits::SHARDS;
 use crate::operator::{Counters, Seat, Waiting};
-use crate::plan::Plan;
+use crate::plan::{Layout, Plan, Row};
 use crate::ring::Bells;
 use crate::time::span;
 
@@ -95,7 +95,8 @@ impl Shared {
 
 /// The counters of one operator on all shards.
 struct Watched {
-    name: Arc<str>,
+    name: String,
+    source: bool,
     shards: Vec<Arc<Counters>>,
 }
 
@@ -142,7 +143,7 @@ impl Running {
         };
         let seats: Vec<Seat> = (0..shards).map(seat).collect();
         let layout = plan.lay_out(&seats, wrong).map_err(context)?;
-        let watched = watch(&layout.shards);
+        let watched = watch(&layout);
         let (failed, plain) = (AtomicBool::new(false), AtomicBool::new(false));
         let (error, alive, ended) = (Mutex::new(None), Mutex::new(0), Condvar::new());
         let shared = Arc::new(Shared { stop, failed, error, plain, bells, alive, ended });
@@ -208,7 +209,8 @@ impl Running {
         let operator = |watched: &Watched| {
             let sum = |of: fn(&Counters) -> u64| watched.shards.iter().map(|c| of(c)).sum();
             OperatorReport {
-                name: watched.name.to_string(),
+                name: watched.name.clone(),
+                source: watched.source,
                 records_in: sum(|c| c.records_in.get()),
                 records_out: sum(|c| c.records_out.get()),
                 late: sum(|c| c.late.get()),
@@ -257,11 +259,11 @@ impl Drop for Running {
     }
 }
 
-fn watch(shards: &[Vec<crate::operator::Node>]) -> Vec<Watched> {
-    let nodes = shards.first().map_or(0, Vec::len);
-    let of = |node: usize| Watched {
-        name: shards[0][node].name.clone(),
-        shards: shards.iter().map(|nodes| nodes[node].counters.clone()).collect(),
+fn watch(layout: &Layout) -> Vec<Watched> {
+    let of = |row: &Row| Watched {
+        name: row.name.clone(),
+        source: row.source,
+        shards: layout.shards.iter().map(|nodes| nodes[row.node].counters.clone()).collect(),
     };
-    (0..nodes).map(of).filter(|watched| !watched.name.is_empty()).collect()
+    layout.rows.iter().map(of).collect()
 }
