@@ -227,13 +227,13 @@ fn a_job_says_what_it_does() {
         let lines = [
             format!("job hot, {shards}"),
             "#0 source counter to 9".into(),
-            "#1 window join".into(),
+            "#1 window join (tumbling 1s)".into(),
             format!("   #0 → event_time → filter{owner}"),
             format!("   #0 → event_time → map → inspect{owner}"),
             "#2 all".into(),
             "   #1".into(),
             "   #1, output 2 → filter_map".into(),
-            "#3 window".into(),
+            "#3 window (tumbling 1s)".into(),
             format!("   #2{part}"),
             "#4 gather".into(),
             format!("   #3{gather}"),
@@ -317,11 +317,12 @@ fn a_job_says_what_was_asked_of_its_operators() {
     for trigger in triggers {
         counted().window(Global::trigger(trigger)).aggregate(|ns| ns.count()).sink(Discard);
     }
-    counted().join(counted()).window(Tumbling::of(minute)).allowed_lateness(second).semi(|l| l);
+    let windows = counted().join(counted()).window(Tumbling::of(minute));
+    windows.allowed_lateness(second).semi(|l| l).sink(Discard);
     let (lower, upper) = (Offset::Before(second), Offset::After(1.hours()));
-    counted().join(counted()).between(lower, upper).inner(|l, _| l);
-    counted().join(counted()).as_of(minute).inner(|l, _| l);
-    counted().join(counted()).inner(|l, _| l);
+    counted().join(counted()).between(lower, upper).inner(|l, _| l).sink(Discard);
+    counted().join(counted()).as_of(minute).inner(|l, _| l).sink(Discard);
+    counted().join(counted()).inner(|l, _| l).sink(Discard);
     counted().named("once").first_within(second).sink(Discard);
     counted().first_by_time(second).sink(Discard);
     let explained = job.explain().to_string();

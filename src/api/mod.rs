@@ -134,14 +134,16 @@ impl Job {
             Ok(Box::new(SourceNode::<S::Record>::new(mine, source.on_bad_record())) as _)
         });
         let flow = Flow::Local(make);
-        let origin = self.plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow, times });
+        let step = Step { name, asked: String::new(), inputs: Vec::new(), flow, times };
+        let origin = self.plan.borrow_mut().add(step);
         let bad = Origin { port: BAD_PORT, ..origin };
         (Stream::at(&self.plan, origin), Stream::at(&self.plan, bad))
     }
 
     /// What the job does, as it is so far, in words: its operators in the order in which they were
-    /// added, for each of its inputs where the records come from, which closures are fused into
-    /// it, and what is exchanged between shards. Runs nothing.
+    /// added with the windows and spans that were asked of them, for each of its inputs where the
+    /// records come from, which closures are fused into it, and what is exchanged between shards.
+    /// Runs nothing.
     ///
     /// ```
     /// use thalweg::prelude::*;
@@ -220,7 +222,8 @@ pub(crate) fn refuse<R: Record>(
     let flow = refusing(error);
     // What it lacks is said: nothing more is to be said of what is behind it.
     let times = Times::Gives(true);
-    let origin = plan.borrow_mut().add(Step { name, inputs, flow, times });
+    let step = Step { name, asked: String::new(), inputs, flow, times };
+    let origin = plan.borrow_mut().add(step);
     Stream::at(plan, origin)
 }
 

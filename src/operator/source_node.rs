@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::{BAD_PORT, Downstream, Feed, OnBadRecord, Operator, Output, Progress, Seat, Split, SplitState};
+use super::{
+    BAD_PORT, Downstream, Feed, OnBadRecord, Operator, Output, Progress, Seat, Split, SplitState,
+};
 use crate::error::{Error, Kind, Result};
 use crate::limits::FLUSH_BATCHES;
 use crate::record::{Batch, Block, Record};

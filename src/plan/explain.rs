@@ -4,14 +4,14 @@ use std::fmt;
 
 use super::{Flow, Input, Plan};
 
-/// What a job is made of, to be read: a line for each operator, and below it one for each of its
-/// inputs with the closures that are fused into the operator and with what is exchanged. Made by
+/// What a job is made of, to be read: a line for each operator with what was asked of it, and below
+/// it one for each of its inputs with the closures that are fused into the operator and with what is exchanged. Made by
 /// [`Job::explain`](../api/struct.Job.html#method.explain).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     job: String,
     shards: usize,
-    /// Each operator's name and inputs.
+    /// Each operator's name, with what was asked of it, and inputs.
     operators: Vec<(String, Vec<String>)>,
 }
 
@@ -27,7 +27,11 @@ impl Plan {
             };
             let inputs = step.inputs.iter().enumerate();
             let inputs = inputs.map(|(port, input)| input.said(ways.get(port).copied()));
-            (step.name.clone(), inputs.collect())
+            let name = match &*step.asked {
+                "" => step.name.clone(),
+                asked => format!("{} ({asked})", step.name),
+            };
+            (name, inputs.collect())
         });
         Explanation { job: job.to_owned(), shards, operators: operators.collect() }
     }

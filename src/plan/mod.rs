@@ -133,6 +133,8 @@ pub enum Flow {
 pub struct Step {
     /// How messages name it.
     pub name: String,
+    /// What the user asked of it, for an explanation; empty if that is nothing.
+    pub asked: String,
     /// Where each input port's records come from.
     pub inputs: Vec<Input>,
     /// How it is made.
