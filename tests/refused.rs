@@ -430,8 +430,8 @@ fn operators_of_one_name_are_told_apart_by_their_numbers() {
         counted(numbers(job).named("third"), windows);
     });
     let expected = format!(
-        "job refused: 3 things are wrong: (1) #1 window: its stream has no {REMEDY}; (2) #5 window: \
-         its stream has no {REMEDY}; (3) third: its stream has no {REMEDY}"
+        "job refused: 3 things are wrong: (1) #1 window: its stream has no {REMEDY}; (2) #5 \
+         window: its stream has no {REMEDY}; (3) third: its stream has no {REMEDY}"
     );
     assert_eq!(error, expected);
     let job = Job::new("numbered").shards(2);

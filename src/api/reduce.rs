@@ -172,8 +172,9 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
 
     /// As [`first`](Keyed::first), but a key is forgotten `ttl` of event time after the record
     /// that was let through: the next record from then on is a first one again. The job does not
-    /// start if that is less than a microsecond. Late records are counted and left out. Of records in several splits it depends on chance which one is let
-    /// through, as for [`first`](Keyed::first).
+    /// start if that is less than a microsecond. Late records are counted and left out. Of records
+    /// in several splits it depends on chance which one is let through, as for
+    /// [`first`](Keyed::first).
     ///
     /// ```
     /// # use thalweg::prelude::*;

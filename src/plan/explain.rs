@@ -5,8 +5,8 @@ use std::fmt;
 use super::{Flow, Input, Plan};
 
 /// What a job is made of, to be read: a line for each operator with what was asked of it, and below
-/// it one for each of its inputs with the closures that are fused into the operator and with what is exchanged. Made by
-/// [`Job::explain`](../api/struct.Job.html#method.explain).
+/// it one for each of its inputs with the closures that are fused into the operator and with what
+/// is exchanged. Made by [`Job::explain`](../api/struct.Job.html#method.explain).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     job: String,

@@ -57,19 +57,17 @@ pub fn check_early(spec: WindowSpec, early: i64) -> Result {
     check_panes(spec.with_early(early), || {
         let (early, pane) = (in_words(early), in_words(spec.pane));
         let why = format!(
-            ", the greatest length that divides both its panes and the {early} between early results"
+            ", the greatest length that divides both its panes and the {early} between early \
+             results"
         );
         (why, format!("give a longer span between them that divides {pane}"))
     })
 }
 
-/// A length near `slide`, below it if there is one, that cuts `size` into as many equal panes as are
-/// allowed or fewer.
+/// A length near `slide`, below it if there is one, that cuts `size` into as many equal panes as
+/// are allowed or fewer.
 pub(super) fn divisor_near(size: i64, slide: i64) -> i64 {
     let least = (size / slide + 1).min(PANES);
-    let counts = (least..=PANES).chain((1..least).rev());
-    counts
-        .map(|panes| (panes, size / panes))
-        .find(|(panes, pane)| panes * pane == size)
-        .map_or(size, |(_, pane)| pane)
+    let mut counts = (least..=PANES).chain((1..least).rev());
+    counts.find(|panes| size % panes == 0).map_or(size, |panes| size / panes)
 }

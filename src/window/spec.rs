@@ -244,7 +244,8 @@ pub struct Sliding {
 
 impl Sliding {
     /// Windows of length `size`, one every `slide`. The job does not start if one of them is less
-    /// than a microsecond.
+    /// than a microsecond, or if the longest time that divides both, the pane, is much shorter than
+    /// the window ([`PANES`](crate::limits::PANES)).
     pub fn of(size: Duration, slide: Duration) -> Sliding {
         Sliding { size: span(size), slide: span(slide), offset: 0 }
     }
