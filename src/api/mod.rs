@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::operator::{BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
+use crate::operator::{BAD_PORT, BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
 use crate::plan::{
     Explanation, Flow, Input, Make, MakeSender, Origin, Plan, Sender, Site, Step, Times,
 };
@@ -174,15 +174,16 @@ impl Job {
             Ok(Box::new(SourceNode::<S::Record>::new(mine, source.on_bad_record())) as _)
         });
         let flow = Flow::Local(make);
-        let origin = self.plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow, times });
-        let bad = Origin { port: 1, ..origin };
+        let step = Step { name, asked: String::new(), inputs: Vec::new(), flow, times };
+        let origin = self.plan.borrow_mut().add(step);
+        let bad = Origin { port: BAD_PORT, ..origin };
         (Stream::at(&self.plan, origin), Stream::at(&self.plan, bad))
     }
 
     /// What the job does, as it is so far, in words: its operators in the order in which they were
-    /// added, for each of its inputs where the records come from, which closures are fused into
-    /// it, and what is exchanged between shards; with
-    /// [checkpoints](Job::checkpoints) also how often its sinks get a record. Runs nothing.
+    /// added with the windows and spans that were asked of them, for each of its inputs where the
+    /// records come from, which closures are fused into it, and what is exchanged between shards;
+    /// with [checkpoints](Job::checkpoints) also how often its sinks get a record. Runs nothing.
     ///
     /// ```
     /// use thalweg::prelude::*;
@@ -262,7 +263,8 @@ pub(crate) fn refuse<R: Record>(
     let flow = refusing(error);
     // What it lacks is said: nothing more is to be said of what is behind it.
     let times = Times::Gives(true);
-    let origin = plan.borrow_mut().add(Step { name, inputs, flow, times });
+    let step = Step { name, asked: String::new(), inputs, flow, times };
+    let origin = plan.borrow_mut().add(step);
     Stream::at(plan, origin)
 }
 

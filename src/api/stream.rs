@@ -92,13 +92,13 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
 
     /// Adds a step that takes this stream and hands event times on; gives its output.
     pub(super) fn step(&self, kind: &str, flow: Flow) -> Origin {
-        self.step_with(Times::Keeps, kind, flow)
+        self.step_with(Times::Keeps, kind, String::new(), flow)
     }
 
-    /// Adds a step that takes this stream; gives its output.
-    pub(super) fn step_with(&self, times: Times, kind: &str, flow: Flow) -> Origin {
+    /// Adds a step that takes this stream, with what was asked of it; gives its output.
+    pub(super) fn step_with(&self, times: Times, kind: &str, asked: String, flow: Flow) -> Origin {
         let inputs = vec![Input::through(self.from, &self.chain)];
-        let step = Step { name: self.label(kind), inputs, flow, times };
+        let step = Step { name: self.label(kind), asked, inputs, flow, times };
         self.plan.borrow_mut().add(step)
     }
 
@@ -276,7 +276,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         let name = self.label(&format!("sink {}", sink.name()));
         let inputs = vec![Input::through(self.from, &self.chain)];
         let flow = Flow::Ends(Box::new(Ended { sink, chain: self.chain }));
-        self.plan.borrow_mut().add(Step { name, inputs, flow, times: Times::Keeps });
+        let (asked, times) = (String::new(), Times::Keeps);
+        self.plan.borrow_mut().add(Step { name, asked, inputs, flow, times });
     }
 }
 

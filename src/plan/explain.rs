@@ -4,15 +4,15 @@ use std::fmt;
 
 use super::{Flow, Input, Plan};
 
-/// What a job is made of, to be read: a line for each operator, and below it one for each of its
-/// inputs with the closures that are fused into the operator and with what is exchanged; of a job
-/// with checkpoints also how often its sinks get a record. Made by
+/// What a job is made of, to be read: a line for each operator with what was asked of it, and below
+/// it one for each of its inputs with the closures that are fused into the operator and with what
+/// is exchanged; of a job with checkpoints also how often its sinks get a record. Made by
 /// [`Job::explain`](../api/struct.Job.html#method.explain).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     job: String,
     shards: usize,
-    /// Each operator's name and inputs; a sink's guarantee.
+    /// Each operator's name, with what was asked of it, and inputs; a sink's guarantee.
     operators: Vec<(String, Vec<String>)>,
 }
 
@@ -33,7 +33,11 @@ impl Plan {
                 Flow::Ends(sink) if checkpoints => Some(sink.guarantee().to_string()),
                 Flow::Exchanged { .. } | Flow::Local(_) | Flow::Ends(_) => None,
             };
-            (step.name.clone(), inputs.chain(guarantee).collect())
+            let name = match &*step.asked {
+                "" => step.name.clone(),
+                asked => format!("{} ({asked})", step.name),
+            };
+            (name, inputs.chain(guarantee).collect())
         });
         Explanation { job: job.to_owned(), shards, operators: operators.collect() }
     }

@@ -100,7 +100,7 @@ impl Start {
         if let Some(checkpoints) = &checkpoints {
             checkpoints.take_up(&mut layout.shards)?;
         }
-        self.shared.watch(&layout.shards);
+        self.shared.watch(&layout);
         if checkpoints.as_ref().is_some_and(Checkpoints::has_finished) {
             // It had come to its end before: there is nothing left to do.
             return Ok(Vec::new());

@@ -94,7 +94,7 @@ impl Target for EpochFiles {
         self.epoch = epoch;
         let Some(mut file) = self.file.take() else { return Ok(Vec::new()) };
         file.finish()?;
-        let from = self.text(file.into_path())?;
+        let from = self.text(file.path().to_owned())?;
         let to = self.directory.join(name(self.shard, epoch, self.extension));
         Ok(vec![Publish { from, to: self.text(to)? }])
     }
