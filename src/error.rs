@@ -120,9 +120,10 @@ impl fmt::Display for Error {
     }
 }
 
+/// The line that it prints: `fn main() -> Result` shows errors this way.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}({self})", self.0.kind)
+        fmt::Display::fmt(self, f)
     }
 }
 

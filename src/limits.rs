@@ -41,6 +41,10 @@ pub const LEAD_BATCHES: u32 = 4;
 /// timer that sets itself anew for ever would keep the job from ending.
 pub const LAST_TIMERS: u64 = 1 << 24;
 
+/// Most panes of a window: enough for a day in seconds. A slide that hardly divides the length,
+/// such as a third of it to the microsecond, would make millions and look as if the job hung.
+pub const PANES: i64 = 1 << 17;
+
 const _: () = assert!(RING_FRAMES >= 2 && RING_FRAMES.is_power_of_two());
 const _: () = assert!(SHARDS <= KEY_GROUPS as usize);
 const _: () = assert!(FRAME_BYTES.is_multiple_of(64));

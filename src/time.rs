@@ -106,6 +106,28 @@ pub fn span(d: Duration) -> i64 {
     i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// A span of microseconds in words: `90s`, `1500ms`.
+///
+/// ```
+/// use thalweg::time::in_words;
+/// assert_eq!([0, 1_500, 90_000_000, 3_600_000_000].map(in_words), ["0s", "1500µs", "90s", "1h"]);
+/// ```
+pub fn in_words(span: i64) -> String {
+    const UNITS: [(i64, &str); 5] = [
+        (86_400_000_000, "d"),
+        (3_600_000_000, "h"),
+        (60_000_000, "min"),
+        (1_000_000, "s"),
+        (1_000, "ms"),
+    ];
+    if span == 0 {
+        return "0s".to_owned();
+    }
+    let whole = UNITS.into_iter().find(|(unit, _)| span % unit == 0);
+    let (unit, name) = whole.unwrap_or((1, "µs"));
+    format!("{}{name}", span / unit)
+}
+
 impl ArchivedTimestamp {
     /// The time, read from within an archive.
     #[inline(always)]

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use thalweg::connector::Collected;
 use thalweg::prelude::*;
@@ -18,26 +18,29 @@ fn totals_of(end: u64) -> Totals {
     (0..7).map(|key| (key, (of(key).count() as u64, of(key).sum()))).collect()
 }
 
-/// Gives every number twice: as it is, and summed up by key at the end. Fails at one of them.
-fn job(shards: usize, state: &Path, end: u64, fails_at: Option<u64>) -> Made {
-    paced(shards, state, end, fails_at, 1e9)
+/// Gives every number twice: as it is, and summed up by key at the end. Fails when that is asked for.
+fn job(shards: usize, state: &Path, end: u64) -> Made {
+    paced(shards, state, end, 1e9)
 }
 
-fn paced(shards: usize, state: &Path, end: u64, fails_at: Option<u64>, per_second: f64) -> Made {
+fn paced(shards: usize, state: &Path, end: u64, per_second: f64) -> Made {
     let job = Job::new("totals").shards(shards).checkpoints(state, 1.days());
     let (all, each) = Collect::new();
     let (sums, totals) = Collect::new();
     let numbers = job.source(Counter::to(end).rate(per_second));
-    let numbers = numbers.inspect(move |n| assert_ne!(Some(n), fails_at, "as was asked for"));
+    let fails = Arc::new(AtomicBool::new(false));
+    let asked = fails.clone();
+    let numbers = numbers.inspect(move |_| assert!(!asked.load(Relaxed), "as was asked for"));
     numbers.clone().rebalance().map(|n| n).sink(all);
     numbers.key_by(|n| n % 7).aggregate_final(|ns| (ns.count(), ns.sum(|n| n))).sink(sums);
-    Made { job, each, totals }
+    Made { job, each, totals, fails }
 }
 
 struct Made {
     job: Job,
     each: Collected<u64>,
     totals: Collected<(u64, (u64, u64))>,
+    fails: Arc<AtomicBool>,
 }
 
 fn wait_for(running: &Running, records: u64) {
@@ -52,7 +55,7 @@ fn a_stopped_job_goes_on_on_any_number_of_shards() {
     let state = directory.path().join("state");
     let mut all = Vec::new();
     for shards in [1, 4, 2, 8] {
-        let Made { job, each, totals } = paced(shards, &state, end, None, 1e6);
+        let Made { job, each, totals, .. } = paced(shards, &state, end, 1e6);
         let running = job.start().unwrap();
         wait_for(&running, 20_000);
         let epoch = running.checkpoint().unwrap();
@@ -62,7 +65,7 @@ fn a_stopped_job_goes_on_on_any_number_of_shards() {
         all.extend(each.sorted());
         assert!(totals.sorted().is_empty(), "it has not come to its end");
     }
-    let Made { job, each, totals } = job(2, &state, end, None);
+    let Made { job, each, totals, .. } = job(2, &state, end);
     assert!(job.run().unwrap().records_read() < end - 80_000);
     all.extend(each.sorted());
     all.sort_unstable();
@@ -75,7 +78,7 @@ fn a_stopped_job_goes_on_on_any_number_of_shards() {
 fn a_job_that_has_ended_does_nothing_when_it_is_started_anew() {
     let directory = tempfile::tempdir().unwrap();
     for expected in [totals_of(1_000), Vec::new()] {
-        let Made { job, each, totals } = job(2, directory.path(), 1_000, None);
+        let Made { job, each, totals, .. } = job(2, directory.path(), 1_000);
         job.run().unwrap();
         assert_eq!(each.sorted().is_empty(), expected.is_empty());
         assert_eq!(totals.sorted(), expected);
@@ -84,17 +87,20 @@ fn a_job_that_has_ended_does_nothing_when_it_is_started_anew() {
 
 #[test]
 fn a_failed_job_goes_on_from_its_last_checkpoint() {
-    let end = 200_000;
+    let end = 2_000_000;
     for shards in [1, 2, 4, 8] {
         let directory = tempfile::tempdir().unwrap();
-        for fails_at in [50_000, 50_001, 120_000] {
-            let made = paced(shards, directory.path(), end, Some(fails_at), 500_000.0);
+        for _ in 0..3 {
+            let made = paced(shards, directory.path(), end, 1e6);
             let running = made.job.start().unwrap();
-            let _ = running.checkpoint();
+            running.checkpoint().unwrap();
+            let read = running.metrics().records_read();
+            wait_for(&running, read + 5_000);
+            made.fails.store(true, Relaxed);
             let error = running.join().unwrap_err().to_string();
             assert!(error.contains("as was asked for"), "{error}");
         }
-        let Made { job, totals, .. } = job(shards, directory.path(), end, None);
+        let Made { job, totals, .. } = job(shards, directory.path(), end);
         assert!(job.run().unwrap().records_read() < end);
         assert_eq!(totals.sorted(), totals_of(end));
     }
@@ -190,7 +196,7 @@ fn barriers_pass_while_records_wait_for_room() {
 fn a_savepoint_outlives_the_job() {
     let directory = tempfile::tempdir().unwrap();
     let (state, kept) = (directory.path().join("state"), directory.path().join("kept"));
-    let running = paced(2, &state, 300_000, None, 1e6).job.start().unwrap();
+    let running = paced(2, &state, 300_000, 1e6).job.start().unwrap();
     wait_for(&running, 10_000);
     assert_eq!(running.savepoint(&kept).unwrap(), 1);
     let error = running.savepoint(&kept).unwrap_err().to_string();
@@ -198,7 +204,7 @@ fn a_savepoint_outlives_the_job() {
     running.join().unwrap();
     fs::remove_dir_all(&state).unwrap();
     for shards in [3, 1] {
-        let Made { job, totals, .. } = job(shards, &kept, 300_000, None);
+        let Made { job, totals, .. } = job(shards, &kept, 300_000);
         job.run().unwrap();
         let expected = if shards == 3 { totals_of(300_000) } else { Vec::new() };
         assert_eq!(totals.sorted(), expected, "then it has ended");
@@ -212,7 +218,7 @@ fn a_savepoint_outlives_the_job() {
 #[test]
 fn what_is_left_of_an_older_run_makes_no_checkpoint() {
     let directory = tempfile::tempdir().unwrap();
-    let running = job(2, directory.path(), u64::MAX, None).job.start().unwrap();
+    let running = job(2, directory.path(), u64::MAX).job.start().unwrap();
     running.checkpoint().unwrap();
     // As if another machine had taken the directory over, whose locks are not seen here.
     fs::write(directory.path().join("LOCK"), "2\n").unwrap();
@@ -235,7 +241,7 @@ fn what_does_not_fit_a_checkpoint_is_said() {
         running.stop();
         running.join().unwrap();
     };
-    stopped(job(2, &state, 100_000_000, None));
+    stopped(job(2, &state, 100_000_000));
     let checkpointed = |name: &str| Job::new(name).shards(2).checkpoints(&state, 1.days());
 
     let other = checkpointed("others");
@@ -254,15 +260,15 @@ fn what_does_not_fit_a_checkpoint_is_said() {
     let said = refusal(changed);
     assert!(said.contains("aggregate: totals was saved as"), "{said}");
 
-    let used = job(2, &state, 100_000_000, None).job.start().unwrap();
-    let said = refusal(job(2, &state, 100_000_000, None).job);
+    let used = job(2, &state, 100_000_000).job.start().unwrap();
+    let said = refusal(job(2, &state, 100_000_000).job);
     assert!(said.contains("another job uses the state directory"), "{said}");
     used.stop();
     used.join().unwrap();
 
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    let said = refusal(job(2, &file, 1, None).job);
+    let said = refusal(job(2, &file, 1).job);
     assert!(said.contains("opening the state directory"), "{said}");
 }
 
@@ -270,7 +276,7 @@ fn what_does_not_fit_a_checkpoint_is_said() {
 fn damaged_files_are_refused_in_words() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path();
-    let running = job(2, state, 100_000_000, None).job.start().unwrap();
+    let running = job(2, state, 100_000_000).job.start().unwrap();
     wait_for(&running, 1_000);
     running.checkpoint().unwrap();
     running.stop();
@@ -281,7 +287,7 @@ fn damaged_files_are_refused_in_words() {
     let files: Vec<_> = files.collect();
     assert_eq!(files.len(), 4);
     let refused = |path: &Path| {
-        let said = refusal(job(2, state, 100_000_000, None).job);
+        let said = refusal(job(2, state, 100_000_000).job);
         let named = said.contains(path.to_str().unwrap());
         assert!(named, "{said}");
     };
@@ -299,5 +305,5 @@ fn damaged_files_are_refused_in_words() {
         }
         fs::write(&path, &whole).unwrap();
     }
-    job(2, state, 100_000_000, None).job.start().unwrap().stop();
+    job(2, state, 100_000_000).job.start().unwrap().stop();
 }

@@ -227,13 +227,13 @@ fn a_job_says_what_it_does() {
         let lines = [
             format!("job hot, {shards}"),
             "#0 source counter to 9".into(),
-            "#1 window join".into(),
+            "#1 window join (tumbling 1s)".into(),
             format!("   #0 → event_time → filter{owner}"),
             format!("   #0 → event_time → map → inspect{owner}"),
             "#2 all".into(),
             "   #1".into(),
             "   #1, output 2 → filter_map".into(),
-            "#3 window".into(),
+            "#3 window (tumbling 1s)".into(),
             format!("   #2{part}"),
             "#4 gather".into(),
             format!("   #3{gather}"),
@@ -251,4 +251,100 @@ fn a_job_says_what_it_does() {
     for shards in [2, 4, 8] {
         assert_eq!(explained(shards), text(&format!("{shards} shards"), exchanges));
     }
+}
+
+#[test]
+fn a_report_tells_the_steps_and_the_ends_of_an_exchange_apart() {
+    let names = |shards: usize| {
+        let job = Job::new("ends").shards(shards);
+        let at = |n: u64| Timestamp::from_millis(n as i64);
+        let numbers = job.source(Counter::to(10)).event_time(at, 0.seconds());
+        let windows = Tumbling::of(5.millis());
+        numbers.clone().window(windows).aggregate(|ns| ns.count()).sink(Discard);
+        let (left, right) = (numbers.clone().key_by(|n| n), numbers.key_by(|n| n));
+        left.join(right).inner(|l, _| l).named("source of trouble").settle().sink(Discard);
+        let explained = job.explain().to_string();
+        let report = job.run().unwrap();
+        assert_eq!(report.records_read(), 10, "{report}");
+        let report = report.to_string();
+        let names = report.lines().skip(2).map(|line| line.split("  ").next().unwrap().to_owned());
+        let names: Vec<String> = names.collect();
+        for name in &names {
+            let step = name.split(" (").next().unwrap();
+            assert!(explained.lines().any(|line| line.starts_with(step)), "{step}: {explained}");
+        }
+        names
+    };
+    let alone = [
+        "#0 source counter to 10",
+        "#1 window",
+        "#2 sink discard",
+        "#3 join",
+        "#4 source of trouble",
+        "#5 sink discard",
+    ];
+    assert_eq!(names(1), alone);
+    let apart = [
+        "#0 source counter to 10",
+        "#1 window (sends)",
+        "#1 window (receives)",
+        "#2 sink discard",
+        "#3 join (sends left)",
+        "#3 join (sends right)",
+        "#3 join (receives)",
+        "#4 source of trouble",
+        "#5 sink discard",
+    ];
+    assert_eq!(names(2), apart);
+}
+
+#[test]
+fn a_job_says_what_was_asked_of_its_operators() {
+    let job = Job::new("asked");
+    let numbers = job.source(Counter::to(9)).event_time(|_| Timestamp::default(), 0.seconds());
+    let counted = || numbers.clone().key_by(|n| n);
+    let (second, minute) = (1.seconds(), 1.minutes());
+    let windows = counted().window(Sliding::of(10.seconds(), second));
+    windows.allowed_lateness(5.seconds()).aggregate(|ns| ns.count()).sink(Discard);
+    let windows = counted().window(Tumbling::of(minute).offset(second)).early_every(second);
+    windows.aggregate(|ns| ns.count()).sink(Discard);
+    let windows = counted().window(Cumulating::of(1.days(), minute)).early_after(90.seconds());
+    windows.aggregate(|ns| ns.count()).sink(Discard);
+    counted().window(Session::gap(1_500.millis())).aggregate(|ns| ns.count()).sink(Discard);
+    counted().window(CountWindow::of(3)).aggregate(|ns| ns.count()).sink(Discard);
+    counted().window(CountWindow::sliding(3, 1)).aggregate(|ns| ns.count()).sink(Discard);
+    let triggers = [Trigger::every(second), Trigger::every_n(7), Trigger::at_end()];
+    for trigger in triggers {
+        counted().window(Global::trigger(trigger)).aggregate(|ns| ns.count()).sink(Discard);
+    }
+    let windows = counted().join(counted()).window(Tumbling::of(minute));
+    windows.allowed_lateness(second).semi(|l| l).sink(Discard);
+    let (lower, upper) = (Offset::Before(second), Offset::After(1.hours()));
+    counted().join(counted()).between(lower, upper).inner(|l, _| l).sink(Discard);
+    counted().join(counted()).as_of(minute).inner(|l, _| l).sink(Discard);
+    counted().join(counted()).inner(|l, _| l).sink(Discard);
+    counted().named("once").first_within(second).sink(Discard);
+    counted().first_by_time(second).sink(Discard);
+    let explained = job.explain().to_string();
+    let steps = explained.lines().filter(|line| line.starts_with('#') && !line.contains("sink"));
+    let steps: Vec<&str> = steps.map(|line| line.split_once(' ').unwrap().1).collect();
+    let expected = [
+        "source counter to 9",
+        "window (sliding 10s every 1s, lateness 5s)",
+        "window (tumbling 1min, offset 1s, early every 1s)",
+        "window (cumulating to 1d every 1min, early after 90s)",
+        "window (session, gap 1500ms)",
+        "window (3 records)",
+        "window (3 records, every 1)",
+        "window (global, every 1s)",
+        "window (global, every 7 records)",
+        "window (global, at the end)",
+        "window join (tumbling 1min, lateness 1s)",
+        "interval join (from 1s before to 1h after)",
+        "as-of join (tolerance 1min)",
+        "join",
+        "once (within 1s)",
+        "first (within 1s, by time)",
+    ];
+    assert_eq!(steps, expected);
 }

@@ -153,7 +153,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
             Ok(Box::new(Fused2::new(chains.clone(), Pass::<R>::new(), leads)) as _)
         });
         let name = self.label("union");
-        let step = Step { name, inputs, flow: Flow::Local(make), times: Times::Keeps };
+        let (asked, flow, times) = (String::new(), Flow::Local(make), Times::Keeps);
+        let step = Step { name, asked, inputs, flow, times };
         let origin = self.plan.borrow_mut().add(step);
         Stream::at(&self.plan, origin)
     }

@@ -189,7 +189,7 @@ where
             let late = rows.from;
             return (rows, Stream::at(&plan, late), Stream::at(&plan, late));
         }
-        let checked = how.check();
+        let (checked, asked) = (how.check(), how.asked());
         let port = move |side: usize| wanted.then_some(LATE_PORT + side);
         let inputs = vec![
             Input::through(left.stream.from, &left.stream.chain),
@@ -222,7 +222,7 @@ where
         });
         let senders = vec![send_left, send_right];
         let flow = checked.map_or_else(refusing, |()| Flow::Exchanged { senders, receiver, alone });
-        let origin = plan.borrow_mut().add(Step { name, inputs, flow, times: H::TIMES });
+        let origin = plan.borrow_mut().add(Step { name, asked, inputs, flow, times: H::TIMES });
         let late = |side| Origin { port: LATE_PORT + side, sender: Some(side), ..origin };
         let (lefts, rights) = (Stream::at(&plan, late(0)), Stream::at(&plan, late(1)));
         (Stream::at(&plan, origin), lefts, rights)

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::operator::{BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
+use crate::operator::{BAD_PORT, BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
 use crate::plan::{
     Explanation, Flow, Input, Make, MakeSender, Origin, Plan, Sender, Site, Step, Times,
 };
@@ -103,13 +103,14 @@ impl Job {
         self
     }
 
-    /// Makes a checkpoint of the job every so often and keeps it in this directory, which is made if
-    /// need be and is this job's alone. A job that is started anew with the same directory goes on
-    /// from its last checkpoint, on any number of shards: sources from where they were, operators
-    /// with what they remembered. A job that is stopped makes a last one.
+    /// Makes a checkpoint of the job every so often and keeps it in this directory, which is made
+    /// if need be and is this job's alone. A job that is started anew with the same directory goes
+    /// on from its last checkpoint, on any number of shards: sources from where they were,
+    /// operators with what they remembered. A job that is stopped makes a last one.
     ///
     /// What sinks of files show then is what they would have shown if nothing had happened; see
-    /// [`Guarantee`](crate::operator::Guarantee) for the others. What closures remember is not kept.
+    /// [`Guarantee`](crate::operator::Guarantee) for the others. What closures remember is not
+    /// kept.
     ///
     /// ```no_run
     /// use thalweg::prelude::*;
@@ -173,14 +174,16 @@ impl Job {
             Ok(Box::new(SourceNode::<S::Record>::new(mine, source.on_bad_record())) as _)
         });
         let flow = Flow::Local(make);
-        let origin = self.plan.borrow_mut().add(Step { name, inputs: Vec::new(), flow, times });
-        let bad = Origin { port: 1, ..origin };
+        let step = Step { name, asked: String::new(), inputs: Vec::new(), flow, times };
+        let origin = self.plan.borrow_mut().add(step);
+        let bad = Origin { port: BAD_PORT, ..origin };
         (Stream::at(&self.plan, origin), Stream::at(&self.plan, bad))
     }
 
     /// What the job does, as it is so far, in words: its operators in the order in which they were
-    /// added, for each of its inputs where the records come from, which closures are fused into
-    /// it, and what is exchanged between shards. Runs nothing.
+    /// added with the windows and spans that were asked of them, for each of its inputs where the
+    /// records come from, which closures are fused into it, and what is exchanged between shards;
+    /// with [checkpoints](Job::checkpoints) also how often its sinks get a record. Runs nothing.
     ///
     /// ```
     /// use thalweg::prelude::*;
@@ -205,7 +208,8 @@ impl Job {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn explain(&self) -> Explanation {
-        self.plan.borrow().explain(&self.name, self.config.shard_count())
+        let checkpoints = self.config.checkpoints.is_some();
+        self.plan.borrow().explain(&self.name, self.config.shard_count(), checkpoints)
     }
 
     /// Starts the job and gives a handle to it. Dropping the handle stops the job.
@@ -259,7 +263,8 @@ pub(crate) fn refuse<R: Record>(
     let flow = refusing(error);
     // What it lacks is said: nothing more is to be said of what is behind it.
     let times = Times::Gives(true);
-    let origin = plan.borrow_mut().add(Step { name, inputs, flow, times });
+    let step = Step { name, asked: String::new(), inputs, flow, times };
+    let origin = plan.borrow_mut().add(step);
     Stream::at(plan, origin)
 }
 

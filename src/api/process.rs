@@ -1,13 +1,16 @@
 //! The process function on [`Keyed`].
 
+use std::time::Duration;
+
 use super::keyed::{TO_OWNER, ToOwner};
-use super::{Keyed, Stream, local, sending};
+use super::{Keyed, Stream, local, refusing, sending};
 use crate::operator::{
     Chain, Context, Exchange, Identity, KeyOf, Late, Process, Punctual, not_behind,
 };
 use crate::plan::{Flow, Times};
 use crate::record::Record;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, in_words, span};
+use crate::window::check_span;
 
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     /// Runs closures of your own over state `S` and timers for each key; they emit records of `O`.
@@ -57,14 +60,35 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         S: Record + Clone + Default,
         O: Record,
     {
-        self.processed("process", false, each, due)
+        self.processed("process", each, due)
     }
 
-    /// A process function; `on_time` leaves late records out.
-    pub(super) fn processed<S, O, F, G>(
+    /// A process function, as an operator of this kind.
+    pub(super) fn processed<S, O, F, G>(self, kind: &str, each: F, due: G) -> Stream<O>
+    where
+        S: Record + Clone + Default,
+        O: Record,
+        F: FnMut(&mut S, R::View<'_>, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
+        G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
+    {
+        let Keyed { stream, by } = self;
+        let owner = ToOwner::<R, B>::new(by.clone());
+        let stage = move || Process::<R, B, S, O, F, G>::new(by.clone(), each.clone(), due.clone());
+        let behind = stage.clone();
+        let send = sending(stream.chain.clone(), TO_OWNER, move |lanes, bells| {
+            Exchange::new(owner.clone(), lanes, bells)
+        });
+        let receiver = local(Identity::new(), move |_| Ok(behind()));
+        let alone = local(stream.chain.clone(), move |_| Ok(stage()));
+        let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
+        Stream::at(&stream.plan, stream.step(kind, flow))
+    }
+
+    /// A process function that finds first records and remembers their keys for `ttl`; `how` says
+    /// more of it. Late records are left out.
+    pub(super) fn first_on_time<S, O, F, G>(
         self,
-        kind: &str,
-        on_time: bool,
+        (ttl, how): (Duration, &str),
         each: F,
         due: G,
     ) -> Stream<O>
@@ -75,30 +99,22 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
     {
         let Keyed { stream, by } = self;
-        let chain = stream.chain.clone();
         let owner = ToOwner::<R, B>::new(by.clone());
-        let stage = move || Process::<R, B, S, O, F, G>::new(by.clone(), each.clone(), due.clone());
-        let on_time_only = stage.clone();
-        let on_time_only =
-            move || Ok(Punctual::new(on_time_only(), not_behind, Late::<R>::new(None)));
-        let (send, receiver, alone) = if on_time {
-            let send = sending(chain.clone(), TO_OWNER, move |lanes, bells| {
-                let exchange = Exchange::new(owner.clone(), lanes, bells);
-                Punctual::sending(exchange, not_behind, Late::<R>::new(None))
-            });
-            let behind = on_time_only.clone();
-            let receiver = local(Identity::new(), move |_| behind());
-            (send, receiver, local(chain, move |_| on_time_only()))
-        } else {
-            let send = sending(chain.clone(), TO_OWNER, move |lanes, bells| {
-                Exchange::new(owner.clone(), lanes, bells)
-            });
-            let behind = stage.clone();
-            let receiver = local(Identity::new(), move |_| Ok(behind()));
-            (send, receiver, local(chain, move |_| Ok(stage())))
+        let stage = move || {
+            let process = Process::<R, B, S, O, F, G>::new(by.clone(), each.clone(), due.clone());
+            Ok(Punctual::new(process, not_behind, Late::<R>::new(None)))
         };
-        let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
-        let times = if on_time { Times::Needs } else { Times::Keeps };
-        Stream::at(&stream.plan, stream.step_with(times, kind, flow))
+        let behind = stage.clone();
+        let send = sending(stream.chain.clone(), TO_OWNER, move |lanes, bells| {
+            let exchange = Exchange::new(owner.clone(), lanes, bells);
+            Punctual::sending(exchange, not_behind, Late::<R>::new(None))
+        });
+        let receiver = local(Identity::new(), move |_| behind());
+        let alone = local(stream.chain.clone(), move |_| stage());
+        let checked = check_span("time that a key is remembered for", span(ttl));
+        let exchanged = Flow::Exchanged { senders: vec![send], receiver, alone };
+        let flow = checked.map_or_else(refusing, |()| exchanged);
+        let asked = format!("within {}{how}", in_words(span(ttl)));
+        Stream::at(&stream.plan, stream.step_with(Times::Needs, "first", asked, flow))
     }
 }

@@ -48,7 +48,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                     ctx.give(sum);
                 }
             };
-        self.processed("reduce", false, each, |_, _, _| ())
+        self.processed("reduce", each, |_, _, _| ())
     }
 
     /// An aggregate over all records of a key so far, emitted with the key for every record, with
@@ -86,7 +86,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 });
             }
         };
-        self.processed("aggregate", false, each, |_, _, _| ())
+        self.processed("aggregate", each, |_, _, _| ())
     }
 
     /// An aggregate over all records of a key, emitted with the key once: at the end of the input,
@@ -167,13 +167,14 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 ctx.emit(record);
             }
         };
-        self.processed("first", false, each, |_, _, _| ())
+        self.processed("first", each, |_, _, _| ())
     }
 
     /// As [`first`](Keyed::first), but a key is forgotten `ttl` of event time after the record
-    /// that was let through: the next record from then on is a first one again. Late records are
-    /// counted and left out. Of records in several splits it depends on chance which one is let
-    /// through, as for [`first`](Keyed::first).
+    /// that was let through: the next record from then on is a first one again. The job does not
+    /// start if that is less than a microsecond. Late records are counted and left out. Of records
+    /// in several splits it depends on chance which one is let through, as for
+    /// [`first`](Keyed::first).
     ///
     /// ```
     /// # use thalweg::prelude::*;
@@ -204,7 +205,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 ctx.clear();
             }
         };
-        self.processed("first", true, each, due)
+        self.first_on_time((ttl, ""), each, due)
     }
 
     /// The record of each key with the least event time, given when the watermark has passed it.
@@ -260,7 +261,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 ctx.clear();
             }
         };
-        self.processed("first", true, each, due)
+        self.first_on_time((ttl, ", by time"), each, due)
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::{Keyed, Windowed};
 use crate::error::Result;
 use crate::operator::{
-    Borrows, ByRef, ByValue, Chain, Emit, EventTime, Filter, FilterMap, FlatMap, Fused, Identity,
-    Inspect, KeyOf, Map, Operator, Sink, Written,
+    Borrows, ByRef, ByValue, Chain, Emit, EventTime, Filter, FilterMap, FlatMap, Fused, Guarantee,
+    Identity, Inspect, KeyOf, Map, Operator, Sink, Written,
 };
 use crate::plan::{Ending, Flow, Input, Origin, Plan, Site, Step, Times};
 use crate::record::{Key, Record, ToKey};
@@ -92,13 +92,13 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
 
     /// Adds a step that takes this stream and hands event times on; gives its output.
     pub(super) fn step(&self, kind: &str, flow: Flow) -> Origin {
-        self.step_with(Times::Keeps, kind, flow)
+        self.step_with(Times::Keeps, kind, String::new(), flow)
     }
 
-    /// Adds a step that takes this stream; gives its output.
-    pub(super) fn step_with(&self, times: Times, kind: &str, flow: Flow) -> Origin {
+    /// Adds a step that takes this stream, with what was asked of it; gives its output.
+    pub(super) fn step_with(&self, times: Times, kind: &str, asked: String, flow: Flow) -> Origin {
         let inputs = vec![Input::through(self.from, &self.chain)];
-        let step = Step { name: self.label(kind), inputs, flow, times };
+        let step = Step { name: self.label(kind), asked, inputs, flow, times };
         self.plan.borrow_mut().add(step)
     }
 
@@ -276,7 +276,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         let name = self.label(&format!("sink {}", sink.name()));
         let inputs = vec![Input::through(self.from, &self.chain)];
         let flow = Flow::Ends(Box::new(Ended { sink, chain: self.chain }));
-        self.plan.borrow_mut().add(Step { name, inputs, flow, times: Times::Keeps });
+        let (asked, times) = (String::new(), Times::Keeps);
+        self.plan.borrow_mut().add(Step { name, asked, inputs, flow, times });
     }
 }
 
@@ -293,6 +294,10 @@ impl<C: Chain, S: Sink<C::Out>> Ending for Ended<C, S> {
 
     fn place(&self) -> Option<PathBuf> {
         self.sink.place()
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        self.sink.guarantee()
     }
 
     fn make(&mut self, site: &Site<'_>) -> Result<Box<dyn Operator>> {

@@ -6,7 +6,7 @@ use super::{Keyed, Stream, local, refusing};
 use crate::operator::{Aggregate, Aggregates, Chain, KeyOf};
 use crate::plan::{Flow, Origin, Times};
 use crate::record::{InWindow, Record};
-use crate::time::span;
+use crate::time::{in_words, span};
 use crate::window::{Again, Clock, LATE_PORT, Paned, Windows, check_span};
 
 mod carried;
@@ -102,7 +102,10 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Results depend on when records come, so no two runs are alike.
     pub fn processing_time(self) -> Stream<R> {
         let flow = Flow::Local(local(self.chain.clone(), |_| Ok(Clock::default())));
-        Stream::at(&self.plan, self.step_with(Times::Gives(true), "processing time", flow))
+        Stream::at(
+            &self.plan,
+            self.step_with(Times::Gives(true), "processing time", String::new(), flow),
+        )
     }
 }
 
@@ -172,6 +175,12 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
         let checked = windows.check().and_then(|()| {
             spans.try_for_each(|span| check_span("span between early results", span))
         });
+        let mut asked = windows_asked(&windows, lateness);
+        for (when, span) in [("every", early), ("after", early_after)] {
+            if let Some(span) = span {
+                asked += &format!(", early {when} {}", in_words(span));
+            }
+        }
         let (early, early_after) = (early.unwrap_or(0), early_after.unwrap_or(0));
         let again = Again { lateness, early, early_after, totals: false };
         let aggregate = of(&Aggregates::default());
@@ -181,9 +190,17 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
             Ok(()) => windows.flow(Work { chain, by, aggregate, again, side }),
             Err(error) => refusing(error),
         };
-        let origin = stream.step_with(times, "window", flow);
+        let origin = stream.step_with(times, "window", asked, flow);
         let late = Origin { port: LATE_PORT, sender: Some(0), ..origin };
         (Stream::at(&stream.plan, origin), late)
+    }
+}
+
+/// What was asked of windows, for an explanation.
+pub(super) fn windows_asked(windows: &impl Windows, lateness: i64) -> String {
+    match lateness {
+        0 => windows.to_string(),
+        _ => format!("{windows}, lateness {}", in_words(lateness)),
     }
 }
 

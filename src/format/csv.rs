@@ -349,6 +349,13 @@ impl<R: FromText> CsvReader<R> {
             Some(false) => line,
             None => return Err("the header ends within quotes".into()),
         };
+        if text.trim().is_empty() {
+            let wanted = self.plan.header().collect::<Vec<_>>().join(", ");
+            return Err(format!(
+                "the header is empty; put the names of the columns there ({wanted}), or read the \
+                 file .without_header()"
+            ));
+        }
         let mut names = Vec::new();
         let mut start = 0;
         for &end in &self.ends {

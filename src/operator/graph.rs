@@ -207,8 +207,16 @@ impl<'a> Output<'a> {
     /// # Errors
     /// What an operator behind fails with.
     pub fn dispatch(&mut self, port: usize, batch: &Batch<'_>) -> Result {
+        self.counters.records_out.add(batch.len() as u64);
+        self.divert(port, batch)
+    }
+
+    /// As [`dispatch`](Output::dispatch), for what does not count as handed on.
+    ///
+    /// # Errors
+    /// What an operator behind fails with.
+    pub fn divert(&mut self, port: usize, batch: &Batch<'_>) -> Result {
         let records = batch.len() as u64;
-        self.counters.records_out.add(records);
         let Some(edges) = self.edges.get(port) else {
             return Ok(());
         };

@@ -53,7 +53,7 @@ pub use process::{Clock, Context, Process};
 pub use punctual::{Fate, Punctual, not_behind};
 pub use route::{Broadcast, ByKey, ByRange, Deal, Gather, Partition, Random, bounds_of};
 pub use sink::{Guarantee, PUBLISH, Publish, Sink, Writer, Written};
-pub use source::{BadRecord, Downstream, Feed, OnBadRecord, Source, Split};
+pub use source::{BAD_PORT, BadRecord, Downstream, Feed, OnBadRecord, Source, Split};
 pub use source_node::{SPLITS, SourceNode};
 pub use totals::{PartTotals, Totals};
 

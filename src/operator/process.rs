@@ -230,6 +230,18 @@ where
         }
     }
 
+    /// Hands results on and forgets timers of lives that are over.
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        let Process { table, around, .. } = self;
+        let lives = |timer: &Timer<B::Key>| {
+            let kept = table.get(timer.hash, |key| *key == timer.key);
+            kept.is_some_and(|(_, _, life)| *life == timer.life)
+        };
+        around.timers.prune(lives);
+        around.alarms.prune(lives);
+        around.flush(out)
+    }
+
     /// Fires the event-time timers that are due.
     fn fire_timers(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.around.watermark = at;
@@ -250,7 +262,7 @@ where
                 return Err(Error::new(Kind::UserCode, what));
             }
         }
-        self.around.flush(out)
+        self.settle(out)
     }
 
     /// Fires the processing-time timers that are due, or all; true when there was one.
@@ -267,7 +279,7 @@ where
                 self.around.flush(out)?;
             }
         }
-        self.around.flush(out)?;
+        self.settle(out)?;
         Ok(!due.is_empty())
     }
 }
@@ -282,7 +294,7 @@ where
     G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
 {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
-        self.around.flush(out)
+        self.settle(out)
     }
 
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {

@@ -1,5 +1,6 @@
 //! What a connector's author implements to let records out.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
@@ -75,6 +76,15 @@ pub enum Guarantee {
     ExactlyOnce,
     /// Once, and again what came after the checkpoint.
     AtLeastOnce,
+}
+
+impl fmt::Display for Guarantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Guarantee::ExactlyOnce => "exactly once",
+            Guarantee::AtLeastOnce => "at least once",
+        })
+    }
 }
 
 /// A file that is complete and synced, and shows under its name once the checkpoint is made that

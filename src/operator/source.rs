@@ -7,6 +7,9 @@ use crate::record;
 use crate::record::{Batch, Block, Plain, Record};
 use crate::time::Timestamp;
 
+/// The output port of the records that a source could not read.
+pub const BAD_PORT: usize = 1;
+
 /// Where records enter: a description that is turned into [`Split`]s when the job starts.
 ///
 /// ```
@@ -244,7 +247,7 @@ impl<'a, R: Record> Feed<'a, R> {
                 let row = BadRecord { origin, line, error, text: text[..cut].to_owned() };
                 let mut block = Block::<BadRecord>::new();
                 row.lend(|row| block.push(Timestamp::MIN, row));
-                self.to.take(1, &block.batch())
+                self.to.take(BAD_PORT, &block.batch())
             }
         }
     }

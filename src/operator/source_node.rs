@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::{Downstream, Feed, OnBadRecord, Operator, Output, Progress, Seat, Split, SplitState};
+use super::{
+    BAD_PORT, Downstream, Feed, OnBadRecord, Operator, Output, Progress, Seat, Split, SplitState,
+};
 use crate::error::{Error, Kind, Result};
 use crate::limits::FLUSH_BATCHES;
 use crate::record::{Batch, Block, Record};
@@ -57,7 +59,10 @@ impl Downstream for Waking<'_, '_> {
             *self.state = SplitState::Active;
             self.out.split(self.number, SplitState::Active)?;
         }
-        self.out.dispatch(port, batch)
+        match port {
+            BAD_PORT => self.out.divert(port, batch),
+            _ => self.out.dispatch(port, batch),
+        }
     }
 }
 

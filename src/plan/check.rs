@@ -58,7 +58,7 @@ impl Plan {
         }
         let name = |(number, step): (usize, &super::Step)| match count[&*step.name] {
             1 => step.name.as_str().into(),
-            _ => format!("{} (#{number})", step.name).into(),
+            _ => format!("#{number} {}", step.name).into(),
         };
         self.steps.iter().enumerate().map(name).collect()
     }

@@ -4,20 +4,22 @@ use std::fmt;
 
 use super::{Flow, Input, Plan};
 
-/// What a job is made of, to be read: a line for each operator, and below it one for each of its
-/// inputs with the closures that are fused into the operator and with what is exchanged. Made by
+/// What a job is made of, to be read: a line for each operator with what was asked of it, and below
+/// it one for each of its inputs with the closures that are fused into the operator and with what
+/// is exchanged; of a job with checkpoints also how often its sinks get a record. Made by
 /// [`Job::explain`](../api/struct.Job.html#method.explain).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     job: String,
     shards: usize,
-    /// Each operator's name and inputs.
+    /// Each operator's name, with what was asked of it, and inputs; a sink's guarantee.
     operators: Vec<(String, Vec<String>)>,
 }
 
 impl Plan {
-    /// Says what a job of this plan does on so many shards.
-    pub fn explain(&self, job: &str, shards: usize) -> Explanation {
+    /// Says what a job of this plan does on so many shards, and with checkpoints also how often
+    /// its sinks get a record.
+    pub fn explain(&self, job: &str, shards: usize, checkpoints: bool) -> Explanation {
         let operators = self.steps.iter().map(|step| {
             let ways: Vec<&str> = match &step.flow {
                 Flow::Exchanged { senders, .. } if shards > 1 => {
@@ -27,7 +29,15 @@ impl Plan {
             };
             let inputs = step.inputs.iter().enumerate();
             let inputs = inputs.map(|(port, input)| input.said(ways.get(port).copied()));
-            (step.name.clone(), inputs.collect())
+            let guarantee = match &step.flow {
+                Flow::Ends(sink) if checkpoints => Some(sink.guarantee().to_string()),
+                Flow::Exchanged { .. } | Flow::Local(_) | Flow::Ends(_) => None,
+            };
+            let name = match &*step.asked {
+                "" => step.name.clone(),
+                asked => format!("{} ({asked})", step.name),
+            };
+            (name, inputs.chain(guarantee).collect())
         });
         Explanation { job: job.to_owned(), shards, operators: operators.collect() }
     }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::operator::{
-    Chain, Counters, Edge, Forward, Inbox, Lane, Lead, Node, Operator, Seat, lanes,
+    Chain, Counters, Edge, Forward, Guarantee, Inbox, Lane, Lead, Node, Operator, Seat, lanes,
 };
 
 /// An output port of a step, where the next one begins.
@@ -105,6 +105,9 @@ pub trait Ending: Send {
     /// What nobody else of the job may write to.
     fn place(&self) -> Option<PathBuf>;
 
+    /// How often a record arrives when the job goes on from a checkpoint.
+    fn guarantee(&self) -> Guarantee;
+
     /// Opens the sink for a shard; called once a shard.
     ///
     /// # Errors
@@ -133,6 +136,8 @@ pub enum Flow {
 pub struct Step {
     /// How messages name it.
     pub name: String,
+    /// What the user asked of it, for an explanation; empty if that is nothing.
+    pub asked: String,
     /// Where each input port's records come from.
     pub inputs: Vec<Input>,
     /// How it is made.
@@ -152,6 +157,19 @@ pub struct Plan {
 pub struct Layout {
     /// The nodes of each shard, the same for all.
     pub shards: Vec<Vec<Node>>,
+    /// Those that a report tells of, in the order of the steps.
+    pub rows: Vec<Row>,
+}
+
+/// A row of a report: what one node counts on all shards.
+pub struct Row {
+    /// How it is named: as an explanation names the step, and which half of the step it is.
+    pub name: String,
+    /// Whether it reads a source.
+    pub source: bool,
+    /// The node's index on each shard.
+    pub node: usize,
+    step: usize,
 }
 
 impl Plan {
@@ -171,11 +189,12 @@ impl Plan {
         let (names, ids) = (self.names(), self.ids());
         let is_sink = |number: &usize| matches!(self.steps[*number].flow, Flow::Ends(_));
         let (sinks, others): (Vec<_>, Vec<_>) = (0..self.steps.len()).partition(is_sink);
-        let mut layout = Layout { shards: seats.iter().map(|_| Vec::new()).collect() };
+        let shards = seats.iter().map(|_| Vec::new()).collect();
+        let mut layout = Layout { shards, rows: Vec::new() };
         let mut exits = vec![Exit { operator: 0, sender: 0 }; self.steps.len()];
         let mut place = |step: &mut Step, number: usize, wrong: &mut Vec<Error>| {
             let (name, id) = (names[number].clone(), ids[number].clone());
-            let mut placing = Placing { name, id, seats, exits: &exits, wrong: None };
+            let mut placing = Placing { number, name, id, seats, exits: &exits, wrong: None };
             let exit = layout.place(step, &mut placing);
             wrong.extend(placing.wrong);
             exits[number] = exit;
@@ -189,6 +208,7 @@ impl Plan {
         if wrong.is_empty() {
             sinks.into_iter().for_each(|number| place(&mut self.steps[number], number, &mut wrong));
         }
+        layout.rows.sort_by_key(|row| row.step);
         if wrong.is_empty() { Ok(layout) } else { Err(all(&wrong)) }
     }
 }
@@ -205,8 +225,15 @@ fn all(wrong: &[Error]) -> Error {
     Error::new(kind, format!("{} things are wrong: {each}", wrong.len()))
 }
 
+/// How a report tells the ends of an exchange apart: the senders, in the order of the inputs, and
+/// the receiver.
+const ENDS: [&str; 2] = [" (sends)", " (receives)"];
+const ENDS_OF_TWO: [&str; 3] = [" (sends left)", " (sends right)", " (receives)"];
+
 /// What a step is placed with.
 struct Placing<'p> {
+    number: usize,
+    /// How messages name it.
     name: Arc<str>,
     /// What its state is kept under.
     id: Arc<str>,
@@ -267,8 +294,10 @@ impl Layout {
         // A single shard has nobody to run ahead of.
         let bounded = step.inputs.iter().filter(|_| seats.len() > 1);
         let leads: Vec<_> = bounded.map(lead).collect();
-        match &mut step.flow {
+        let mut halves: &[&str] = &[""];
+        let exit = match &mut step.flow {
             Flow::Exchanged { senders, receiver, .. } if seats.len() > 1 => {
+                halves = if senders.len() == 1 { &ENDS } else { &ENDS_OF_TWO };
                 let sent = self.place_senders(&step.inputs, senders, &leads, placing);
                 self.place_receiver(sent, step.inputs.len(), receiver, placing)
             }
@@ -278,7 +307,14 @@ impl Layout {
             Flow::Ends(sink) => {
                 self.place_local(&step.inputs, &mut |site| sink.make(site), &leads, placing)
             }
-        }
+        };
+        let (number, source) = (placing.number, step.inputs.is_empty());
+        let nodes = (exit.sender..exit.operator).take(halves.len() - 1).chain([exit.operator]);
+        self.rows.extend(nodes.zip(halves).map(|(node, half)| {
+            let name = format!("#{number} {}{half}", step.name);
+            Row { name, source, node, step: number }
+        }));
+        exit
     }
 
     fn place_local(

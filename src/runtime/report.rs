@@ -9,11 +9,14 @@ use crate::error::Error;
 /// What one operator has counted, over all shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorReport {
-    /// Its name.
+    /// Its number and name in [`Job::explain`](../api/struct.Job.html#method.explain). Of one that
+    /// exchanges records also which half of it this is: `#1 window (sends)`.
     pub name: String,
+    /// Whether it reads a source.
+    pub source: bool,
     /// Records taken in.
     pub records_in: u64,
-    /// Records handed on.
+    /// Records handed on; bad ones that go aside are not among them.
     pub records_out: u64,
     /// Records that came too late.
     pub late: u64,
@@ -33,11 +36,11 @@ pub struct OperatorReport {
 /// let report = job.run()?;
 /// println!("{report}");
 /// // job evens: ended after 1.2ms, 1 shard on threads
-/// // operator              in  out  late  bad
-/// // source counter to 10   0   10     0    0
-/// // settle                10    5     0    0
-/// // sink discard           5    0     0    0
-/// assert!(report.to_string().contains("\nsettle                10    5     0    0\n"));
+/// // operator                 in  out  late  bad
+/// // #0 source counter to 10   0   10     0    0
+/// // #1 settle                10    5     0    0
+/// // #2 sink discard           5    0     0    0
+/// assert!(report.to_string().contains("\n#1 settle                10    5     0    0\n"));
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +58,8 @@ pub struct Report {
     pub stopped: bool,
     /// Why it was restarted, each time. What the operators count they count from the last start on.
     pub failures: Vec<Error>,
-    /// Every operator, in the order of the program. One that exchanges records stands here twice:
-    /// as sender and as receiver.
+    /// Every operator, in the order of the program. One that exchanges records stands here once
+    /// for each of its ends: those that send and the one that receives.
     pub operators: Vec<OperatorReport>,
 }
 
@@ -73,7 +76,7 @@ impl Report {
 
     /// Records that the sources gave.
     pub fn records_read(&self) -> u64 {
-        let sources = self.operators.iter().filter(|operator| operator.name.starts_with("source"));
+        let sources = self.operators.iter().filter(|operator| operator.source);
         sources.map(|operator| operator.records_out).sum()
     }
 }
@@ -90,7 +93,7 @@ impl fmt::Display for Report {
         let head = ["in", "out", "late", "bad"].map(str::to_owned);
         let mut rows = vec![("operator", head)];
         rows.extend(operators.iter().map(|operator| {
-            let OperatorReport { name, records_in, records_out, late, bad } = operator;
+            let OperatorReport { name, source: _, records_in, records_out, late, bad } = operator;
             (name.as_str(), [records_in, records_out, late, bad].map(u64::to_string))
         }));
         let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
@@ -112,6 +115,7 @@ mod tests {
     fn a_report_is_a_table() {
         let operator = |name: &str, records_in, records_out, late| OperatorReport {
             name: name.into(),
+            source: records_in == 0,
             records_in,
             records_out,
             late,

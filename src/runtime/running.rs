@@ -74,7 +74,8 @@ impl Running {
     ///
     /// ```
     /// # use thalweg::prelude::*;
-    /// # let directory = std::env::temp_dir().join(format!("thalweg-savepoint-{}", std::process::id()));
+    /// # let own = format!("thalweg-savepoint-{}", std::process::id());
+    /// # let directory = std::env::temp_dir().join(own);
     /// # let state = directory.join("state");
     /// let job = Job::new("orders").shards(2).checkpoints(&state, 10.seconds());
     /// job.source(Counter::endless()).sink(Discard);

@@ -9,12 +9,14 @@ use std::time::Duration;
 use super::OperatorReport;
 use super::checkpoint::Epochs;
 use crate::error::Error;
-use crate::operator::{Counters, Node};
+use crate::operator::Counters;
+use crate::plan::{Layout, Row};
 use crate::ring::Bells;
 
 /// The counters of one operator on all shards.
 struct Watched {
-    name: Arc<str>,
+    name: String,
+    source: bool,
     shards: Vec<Arc<Counters>>,
 }
 
@@ -133,14 +135,13 @@ impl Shared {
     }
 
     /// From now on the counters of these nodes are shown.
-    pub(super) fn watch(&self, shards: &[Vec<Node>]) {
-        let nodes = shards.first().map_or(0, Vec::len);
-        let of = |node: usize| Watched {
-            name: shards[0][node].name.clone(),
-            shards: shards.iter().map(|nodes| nodes[node].counters.clone()).collect(),
+    pub(super) fn watch(&self, layout: &Layout) {
+        let of = |row: &Row| Watched {
+            name: row.name.clone(),
+            source: row.source,
+            shards: layout.shards.iter().map(|nodes| nodes[row.node].counters.clone()).collect(),
         };
-        let all = (0..nodes).map(of).filter(|watched| !watched.name.is_empty());
-        *lock(&self.watched) = all.collect();
+        *lock(&self.watched) = layout.rows.iter().map(of).collect();
     }
 
     /// What the operators have counted so far.
@@ -148,7 +149,8 @@ impl Shared {
         let operator = |watched: &Watched| {
             let sum = |of: fn(&Counters) -> u64| watched.shards.iter().map(|c| of(c)).sum();
             OperatorReport {
-                name: watched.name.to_string(),
+                name: watched.name.clone(),
+                source: watched.source,
                 records_in: sum(|c| c.records_in.get()),
                 records_out: sum(|c| c.records_out.get()),
                 late: sum(|c| c.late.get()),

@@ -200,12 +200,16 @@ impl Saved {
         })
     }
 
-    /// Shows the records of a part of every operator that has one.
+    /// Shows the records of a part of every operator that has one, each with the operator's name.
     ///
     /// # Errors
     /// When they were saved as another type, or are damaged.
-    pub fn each_of<R: Record>(&self, part: &str, mut show: impl FnMut(R::View<'_>)) -> Result {
-        self.each::<R>(None, part, &mut |_, record| show(record))
+    pub fn each_of<R: Record>(
+        &self,
+        part: &str,
+        mut show: impl FnMut(&str, R::View<'_>),
+    ) -> Result {
+        self.each::<R>(None, part, &mut |step, _, record| show(step, record))
     }
 
     /// Shows the records of a part.
@@ -213,7 +217,7 @@ impl Saved {
         &self,
         of: Option<&str>,
         part: &str,
-        show: &mut impl FnMut(Timestamp, R::View<'_>),
+        show: &mut impl FnMut(&str, Timestamp, R::View<'_>),
     ) -> Result {
         let own = R::data_type().to_string();
         let wanted = |head: &PartHead| head.part == part && of.is_none_or(|step| head.step == step);
@@ -230,7 +234,7 @@ impl Saved {
             for frame in frames {
                 let damaged = || Error::new(Kind::Data, "records are damaged").within(step);
                 let batch = self.batch::<R>(*frame).ok_or_else(damaged)?;
-                batch.records::<R>().for_each(|(at, record)| show(at, record));
+                batch.records::<R>().for_each(|(at, record)| show(step, at, record));
             }
         }
         Ok(())
@@ -304,7 +308,7 @@ impl<'a> Loader<'a> {
         mut show: impl FnMut(usize, Timestamp, R::View<'_>),
     ) -> Result {
         for (shard, saved) in self.saved.iter().enumerate() {
-            saved.each::<R>(Some(self.step), part, &mut |at, record| show(shard, at, record))?;
+            saved.each::<R>(Some(self.step), part, &mut |_, at, record| show(shard, at, record))?;
         }
         Ok(())
     }

@@ -25,8 +25,8 @@ pub struct Timer<K> {
 /// Most timers are due soon after they were set, a batch of records later. Those never see the
 /// heap: they are sorted together, which costs less than sifting each of them in and out.
 ///
-/// A timer is not taken out when its key is forgotten; whoever takes it out when it is due sees
-/// that the key's life is over.
+/// A timer is not taken out when its key is forgotten: whoever takes it out when it is due sees
+/// that the key's life is over, and [`prune`](Timers::prune) forgets those that no one waits for.
 ///
 /// ```
 /// use thalweg::state::{Timer, Timers};
@@ -48,7 +48,12 @@ pub struct Timers<K> {
     /// Due at the last look, the last one first.
     due: Vec<Timer<K>>,
     later: BinaryHeap<Queued<K>>,
+    /// How many are looked through for those that no one waits for.
+    crowd: usize,
 }
+
+/// Timers that take so little memory that none is looked for among them.
+const FEW: usize = 1024;
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
@@ -59,7 +64,7 @@ impl<K> Default for Timers<K> {
 impl<K> Timers<K> {
     /// No timers.
     pub fn new() -> Self {
-        Timers { fresh: Vec::new(), due: Vec::new(), later: BinaryHeap::new() }
+        Timers { fresh: Vec::new(), due: Vec::new(), later: BinaryHeap::new(), crowd: FEW }
     }
 
     /// How many wait, those of forgotten keys included.
@@ -81,6 +86,18 @@ impl<K> Timers<K> {
     /// Adds one; O(1).
     pub fn set(&mut self, timer: Timer<K>) {
         self.fresh.push(timer);
+    }
+
+    /// Forgets the timers whose key's life is over, once there are twice as many timers as it left
+    /// the last time; O(1) for each one that was set.
+    pub fn prune(&mut self, lives: impl Fn(&Timer<K>) -> bool) {
+        if self.len() < self.crowd {
+            return;
+        }
+        self.fresh.retain(&lives);
+        self.due.retain(&lives);
+        self.later.retain(|queued| lives(&queued.0));
+        self.crowd = FEW.max(2 * self.len());
     }
 
     /// Takes out the first one if it is due at `now`; O(log n) each.

@@ -1,8 +1,11 @@
 //! Count windows: so many records of a key, in the order of arrival.
 
+use std::fmt;
+
 use super::Windows;
+use super::check::check_count;
 use super::results::Results;
-use super::spec::{check_count, us};
+use super::spec::us;
 use crate::error::Result;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
@@ -54,6 +57,14 @@ impl CountWindow {
             return self.size / self.slide;
         }
         u64::from((n - 1 + self.size).is_multiple_of(self.slide) && n > 1)
+    }
+}
+
+impl fmt::Display for CountWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CountWindow { size, slide } = self;
+        write!(f, "{size} records")?;
+        if slide == size { Ok(()) } else { write!(f, ", every {slide}") }
     }
 }
 

@@ -1,16 +1,18 @@
 //! One window over the whole stream, with a trigger that says when its result is given.
 
+use std::fmt;
 use std::time::Duration;
 
+use super::check::{check_count, check_span};
 use super::results::Results;
-use super::spec::{check_count, check_span, us};
+use super::spec::us;
 use super::{Panes, WindowSpec, Windows};
 use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::{Key, Record};
 use crate::state::Table;
-use crate::time::{Timestamp, Watermark};
+use crate::time::{Timestamp, Watermark, in_words};
 
 /// When a window without end gives results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,16 @@ impl Global {
     /// When it gives results.
     pub fn when(self) -> Trigger {
         self.trigger
+    }
+}
+
+impl fmt::Display for Global {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.trigger {
+            Trigger::EveryN(n) => write!(f, "global, every {n} records"),
+            Trigger::Every(us) => write!(f, "global, every {}", in_words(us)),
+            Trigger::AtEnd => f.write_str("global, at the end"),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Windows: which records belong together in time.
 
 mod aggregate;
+mod check;
 mod clock;
 mod closing;
 mod count;
@@ -16,6 +17,7 @@ mod session;
 mod spec;
 
 pub use aggregate::{Merging, Partial, Whole};
+pub use check::{check_early, check_span};
 pub use clock::Clock;
 pub use count::{CountWindow, Counted};
 pub use each::{Again, Unmerged};
@@ -25,4 +27,4 @@ pub use join::{WindowJoin, in_open_window};
 pub use panes::Panes;
 pub use results::LATE_PORT;
 pub use session::{Session, Sessions};
-pub use spec::{Cumulating, Paned, Place, Sliding, Tumbling, WindowSpec, Windows, check_span};
+pub use spec::{Cumulating, Paned, Place, Sliding, Tumbling, WindowSpec, Windows};

@@ -1,16 +1,18 @@
 //! Session windows: records of a key that follow one another without a long gap.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::Windows;
+use super::check::check_span;
 use super::results::{Results, tell_behind};
-use super::spec::{check_span, us};
+use super::spec::us;
 use crate::error::Result;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
 use crate::state::Table;
-use crate::time::{Timestamp, Watermark, span};
+use crate::time::{Timestamp, Watermark, in_words, span};
 
 /// Windows that last while a key's records are less than a gap apart. Such a window starts at its
 /// first record and ends a gap after its last one.
@@ -50,6 +52,12 @@ impl Session {
     /// The silence that ends a session, microseconds.
     pub fn gap_us(&self) -> i64 {
         self.gap
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session, gap {}", in_words(self.gap))
     }
 }
 

@@ -1,13 +1,15 @@
 //! What windows there are: tumbling, sliding, cumulating.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::error::{Error, Kind, Result};
-use crate::time::{Timestamp, span};
+use super::check::{check_panes, check_span, divisor_near};
+use crate::error::Result;
+use crate::time::{Timestamp, in_words, span};
 
 /// A description of windows that [`Keyed::window`] and [`Stream::window`] take: [`Tumbling`],
 /// [`Sliding`], [`Cumulating`], [`Session`](super::Session), [`CountWindow`](super::CountWindow),
-/// [`Global`](super::Global).
+/// [`Global`](super::Global). They print as an explanation of the job says them.
 ///
 /// [`Keyed::window`]: ../api/struct.Keyed.html#method.window
 /// [`Stream::window`]: ../api/struct.Stream.html#method.window
@@ -17,7 +19,7 @@ use crate::time::{Timestamp, span};
     note = "there are `Tumbling::of(1.minutes())`, `Sliding`, `Cumulating`, `Session`, \
             `CountWindow` and `Global`"
 )]
-pub trait Windows: Clone + Send + 'static {
+pub trait Windows: Clone + fmt::Display + Send + 'static {
     /// Whether event time says which records belong to a window, or when its result is given.
     fn needs_event_times(&self) -> bool {
         true
@@ -26,7 +28,8 @@ pub trait Windows: Clone + Send + 'static {
     /// Whether the windows can be.
     ///
     /// # Errors
-    /// Which length is none, and what to give instead; the job does not start.
+    /// Which length is none or makes too many panes, and what to give instead; the job does not
+    /// start.
     fn check(&self) -> Result {
         Ok(())
     }
@@ -168,29 +171,6 @@ pub(super) fn us(at: Timestamp, by: i64) -> Timestamp {
     Timestamp::from_micros(at.micros().saturating_add(by))
 }
 
-/// Refuses a length, in words: a window of none would never end.
-///
-/// # Errors
-/// When `length`, in microseconds, is below one.
-pub fn check_span(what: &str, length: i64) -> Result {
-    if length > 0 {
-        return Ok(());
-    }
-    let what = format!("the {what} is less than a microsecond; give a span such as 1.seconds()");
-    Err(Error::new(Kind::Plan, what))
-}
-
-/// Refuses a number of records, in words.
-///
-/// # Errors
-/// When there are none.
-pub(super) fn check_count(what: &str, records: u64) -> Result {
-    if records > 0 {
-        return Ok(());
-    }
-    Err(Error::new(Kind::Plan, format!("the {what} is 0 records; give at least 1")))
-}
-
 /// Windows of a fixed length, one after the other, aligned to the epoch (1970-01-01, UTC).
 ///
 /// ```
@@ -215,6 +195,13 @@ impl Tumbling {
     #[must_use]
     pub fn offset(self, offset: Duration) -> Tumbling {
         Tumbling { offset: span(offset) % self.size.max(1), ..self }
+    }
+}
+
+impl fmt::Display for Tumbling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tumbling {}", in_words(self.size))?;
+        write_offset(self.offset, f)
     }
 }
 
@@ -257,7 +244,8 @@ pub struct Sliding {
 
 impl Sliding {
     /// Windows of length `size`, one every `slide`. The job does not start if one of them is less
-    /// than a microsecond.
+    /// than a microsecond, or if the longest time that divides both, the pane, is much shorter than
+    /// the window ([`PANES`](crate::limits::PANES)).
     pub fn of(size: Duration, slide: Duration) -> Sliding {
         Sliding { size: span(size), slide: span(slide), offset: 0 }
     }
@@ -269,10 +257,28 @@ impl Sliding {
     }
 }
 
+impl fmt::Display for Sliding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sliding {} every {}", in_words(self.size), in_words(self.slide))?;
+        write_offset(self.offset, f)
+    }
+}
+
 impl Windows for Sliding {
     fn check(&self) -> Result {
-        check_span("length of the windows", self.size)?;
-        check_span("slide of the windows", self.slide)
+        let Sliding { size, slide, .. } = *self;
+        check_span("length of the windows", size)?;
+        check_span("slide of the windows", slide)?;
+        if size % slide == 0 {
+            return check_panes(self.spec(), || ("", "give a longer slide"));
+        }
+        check_panes(self.spec(), || {
+            let slide_said = in_words(slide);
+            let why =
+                format!(", the greatest length that divides both it and the slide of {slide_said}");
+            let such = in_words(divisor_near(size, slide));
+            (why, format!("give a slide that divides the length, such as {such}"))
+        })
     }
 }
 impl Paned for Sliding {
@@ -315,10 +321,17 @@ impl Cumulating {
     }
 }
 
+impl fmt::Display for Cumulating {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cumulating to {} every {}", in_words(self.size), in_words(self.step))
+    }
+}
+
 impl Windows for Cumulating {
     fn check(&self) -> Result {
         check_span("step of the windows", self.step)?;
-        check_span("length of the windows", self.size)
+        check_span("length of the windows", self.size)?;
+        check_panes(self.spec(), || ("", "give a longer step"))
     }
 }
 impl Paned for Cumulating {
@@ -326,6 +339,10 @@ impl Paned for Cumulating {
         let Cumulating { size, step } = *self;
         WindowSpec { size, step, pane: step, offset: 0, cumulating: true }
     }
+}
+
+fn write_offset(offset: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if offset == 0 { Ok(()) } else { write!(f, ", offset {}", in_words(offset)) }
 }
 
 fn gcd(a: i64, b: i64) -> i64 {

@@ -1,13 +1,15 @@
 //! [`How`]: which records of two streams meet.
 
+use std::fmt;
 use std::time::Duration;
 
+use super::super::windowed::windows_asked;
 use crate::error::{Error, Kind, Result};
 use crate::join::{AsOfJoin, EquiJoin, IntervalJoin, Joint};
 use crate::operator::{Fate, Pairing, Seen, Stage, Stamp, not_behind};
 use crate::plan::Times;
 use crate::state::Few;
-use crate::time::span;
+use crate::time::{in_words, span};
 use crate::window::{Paned, WindowJoin, in_open_window};
 
 /// A word about time that says which records of two keyed streams meet.
@@ -18,6 +20,11 @@ pub trait How<J: Joint>: Clone + Send + 'static {
     const TIMES: Times = Times::Needs;
     /// The operator.
     type Stage: Stage<J::Left, 0> + Stage<J::Right, 1>;
+
+    /// The words, for an explanation.
+    fn asked(&self) -> String {
+        String::new()
+    }
 
     /// Whether the words make sense.
     ///
@@ -76,6 +83,9 @@ impl<J: Joint, W: Paned> How<J> for SameWindow<W> {
     const NAME: &'static str = "window join";
     type Stage = WindowJoin<J::Left, J::LeftBy, J::Right, J::RightBy, Few<J::Right>, J::Pairing>;
 
+    fn asked(&self) -> String {
+        windows_asked(&self.windows, self.lateness)
+    }
     fn check(&self) -> Result {
         self.windows.check()
     }
@@ -100,6 +110,9 @@ where
     const NAME: &'static str = "window join";
     type Stage = WindowJoin<J::Left, J::LeftBy, J::Right, J::RightBy, Seen, J::Pairing>;
 
+    fn asked(&self) -> String {
+        windows_asked(&self.0.windows, self.0.lateness)
+    }
     fn check(&self) -> Result {
         self.0.windows.check()
     }
@@ -130,6 +143,15 @@ impl Offset {
     }
 }
 
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Offset::Before(by) => write!(f, "{} before", in_words(span(by))),
+            Offset::After(by) => write!(f, "{} after", in_words(span(by))),
+        }
+    }
+}
+
 /// Those meet whose times are near; said by [`Joined::between`](super::Joined::between).
 #[derive(Clone, Copy, Debug)]
 pub struct Between {
@@ -142,6 +164,9 @@ impl<J: Joint> How<J> for Between {
     const NAME: &'static str = "interval join";
     type Stage = IntervalJoin<J>;
 
+    fn asked(&self) -> String {
+        format!("from {} to {}", self.lower, self.upper)
+    }
     fn check(&self) -> Result {
         let Between { lower, upper } = *self;
         if lower.micros() <= upper.micros() {
@@ -169,6 +194,9 @@ impl<J: Joint> How<J> for AsOf {
     const NAME: &'static str = "as-of join";
     type Stage = AsOfJoin<J>;
 
+    fn asked(&self) -> String {
+        format!("tolerance {}", in_words(span(self.tolerance)))
+    }
     fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         not_behind
     }

@@ -67,7 +67,7 @@ impl<L: Record, C: Chain<Out = L>> Stream<L, C> {
             Ok(Box::new(TableJoin::new(left)) as Box<dyn Operator>)
         });
         let (inputs, times) = (vec![left, rows], Times::OfFirst);
-        let step = Step { name, inputs, flow: Flow::Local(make), times };
+        let step = Step { name, asked: String::new(), inputs, flow: Flow::Local(make), times };
         let origin = self.plan.borrow_mut().add(step);
         Stream::at(&self.plan, origin)
     }

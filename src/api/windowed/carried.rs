@@ -2,7 +2,7 @@
 //! owner of the key.
 
 use super::super::keyed::{OfRecord, PARTIAL, TO_OWNER, ToOwner};
-use super::super::{local, sending};
+use super::super::{local, refusing, sending};
 use crate::error::{Error, Kind, Result};
 use crate::key;
 use crate::operator::{Aggregate, ByKey, Chain, Exchange, Identity, KeyOf, Partition, Stage};
@@ -11,7 +11,7 @@ use crate::record::Record;
 use crate::time::Timestamp;
 use crate::window::{
     Again, CountWindow, Counted, Gate, Global, Merging, Paned, Partial, Rule, Running, Session,
-    Sessions, Trigger, Unmerged, Whole, WindowSpec, Windows, ticks,
+    Sessions, Trigger, Unmerged, Whole, WindowSpec, Windows, check_early, ticks,
 };
 
 /// What is to be done in windows.
@@ -42,7 +42,11 @@ impl<W: Paned> Carried for W {
         B: KeyOf<R>,
         A: Aggregate<R>,
     {
-        let spec = self.spec().with_early(work.again.early);
+        let (spec, early) = (self.spec(), work.again.early);
+        if let Err(error) = check_early(spec, early) {
+            return refusing(error);
+        }
+        let spec = spec.with_early(early);
         if !A::MERGES {
             return unmerged(spec, work);
         }

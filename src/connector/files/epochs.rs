@@ -94,7 +94,7 @@ impl Target for EpochFiles {
         self.epoch = epoch;
         let Some(mut file) = self.file.take() else { return Ok(Vec::new()) };
         file.finish()?;
-        let from = self.text(file.into_path())?;
+        let from = self.text(file.path().to_owned())?;
         let to = self.directory.join(name(self.shard, epoch, self.extension));
         Ok(vec![Publish { from, to: self.text(to)? }])
     }
@@ -105,7 +105,7 @@ impl Target for EpochFiles {
 ///
 /// # Errors
 /// When the file is neither there nor published, and what the operating system says.
-pub fn publish(file: &Publish) -> Result {
+pub(crate) fn publish(file: &Publish) -> Result {
     let (from, to) = (Path::new(&file.from), Path::new(&file.to));
     let failed = |cause| failed(to.display(), &cause);
     match fs::rename(from, to) {

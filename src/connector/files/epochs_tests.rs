@@ -224,10 +224,11 @@ fn run<S: Sink<Bid>>(sink: &mut S, shards: u64, made: &mut Checkpoint, steps: us
     let mut next = made.rows;
     while next < ROWS {
         // At times there are no rows, at times all go to one shard.
-        for row in next..(next + made.epoch % 4).min(ROWS) {
-            put(&mut writers[(row / 3 % shards) as usize], row);
+        let end = (next + made.epoch % 4).min(ROWS);
+        while next < end {
+            put(&mut writers[(next / 3 % shards) as usize], next);
             writers.iter_mut().for_each(|writer| writer.flush().unwrap());
-            next = row + 1;
+            next += 1;
             if crashes() {
                 return false;
             }

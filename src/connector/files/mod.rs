@@ -13,11 +13,11 @@ mod split;
 mod tests;
 
 pub use decode::{Csv, Decode, Decoded, Json, Lines};
-pub use epochs::publish;
 pub use sink::FileSink;
 pub use source::FileSource;
 
 pub(super) use epochs::Holder;
+pub(crate) use epochs::publish;
 pub(super) use sink::{Parts, hold};
 pub(super) use source::matching;
 

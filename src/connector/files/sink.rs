@@ -60,9 +60,11 @@ impl<R: Record, E: Encode<R>> Sink<R> for FileSink<E> {
     }
 
     fn open(&mut self, shard: usize, shards: usize) -> Result<Self::Writer> {
-        let file = Parts::open(&self.directory, (shard, shards), self.encode.extension())?;
         let mut encoder = self.encode.encoder();
         encoder.header();
+        let (extension, header) = (self.encode.extension(), encoder.text());
+        let file = Parts::open(&self.directory, (shard, shards), extension, header)?;
+        encoder.clear();
         Ok(TextWriter::new(encoder, file))
     }
 
@@ -87,13 +89,14 @@ pub enum Parts {
 }
 
 impl Parts {
-    /// Opens the one file of a shard out of so many.
+    /// Opens the one file of a shard out of so many, which begins with `head`.
     pub(in crate::connector) fn open(
         directory: &Path,
         (shard, shards): (usize, usize),
         extension: &str,
+        head: &[u8],
     ) -> Result<Parts> {
-        PartFile::create(directory, shard, shards, extension).map(Parts::One)
+        PartFile::create(directory, (shard, shards), extension, head).map(Parts::One)
     }
 
     /// Goes on after an epoch.
@@ -131,16 +134,25 @@ impl Target for Parts {
     }
 }
 
-/// A file that a shard writes.
+/// A file that a shard writes. One that a failed job leaves without a record goes with it: it would
+/// be taken for a result.
 #[derive(Debug)]
 pub struct PartFile {
     path: PathBuf,
     file: File,
+    /// Nothing was written behind the head, nor was it said that this is all.
+    void: bool,
 }
 
 impl PartFile {
-    /// Makes the file of one shard; the first one makes the directory too.
-    fn create(directory: &Path, shard: usize, shards: usize, extension: &str) -> Result<PartFile> {
+    /// Makes the file of one shard, with what comes before the first record; the first one makes
+    /// the directory too.
+    fn create(
+        directory: &Path,
+        (shard, shards): (usize, usize),
+        extension: &str,
+        head: &[u8],
+    ) -> Result<PartFile> {
         if shard == 0 {
             place::check(directory, shards, extension, None)?;
             let made = fs::create_dir_all(directory);
@@ -154,18 +166,25 @@ impl PartFile {
         if file.metadata().map_err(failed)?.is_file() {
             file.set_len(0).map_err(failed)?;
         }
-        Ok(PartFile { path, file })
+        let mut part = PartFile { path, file, void: true };
+        part.append(head)?;
+        Ok(part)
+    }
+
+    fn append(&mut self, text: &[u8]) -> Result {
+        let written = self.file.write_all(text);
+        written.map_err(|cause| failed(self.path.display(), &cause))
     }
 
     /// Makes a file that must not be there yet.
     pub(super) fn create_new(path: PathBuf) -> Result<PartFile> {
         let file = File::create_new(&path);
         let file = file.map_err(|cause| failed(path.display(), &cause))?;
-        Ok(PartFile { path, file })
+        Ok(PartFile { path, file, void: true })
     }
 
-    pub(super) fn into_path(self) -> PathBuf {
-        self.path
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 }
 
@@ -183,13 +202,24 @@ pub(super) fn is_part(path: &Path) -> bool {
 
 impl Target for PartFile {
     fn write(&mut self, text: &[u8]) -> Result {
-        let written = self.file.write_all(text);
-        written.map_err(|cause| failed(self.path.display(), &cause))
+        self.void = false;
+        self.append(text)
     }
 
     /// Syncs the file, and the directory so that its name stays too.
     fn finish(&mut self) -> Result {
+        self.void = false;
         let synced = self.file.sync_all().and_then(|()| place::sync(place::parent(&self.path)));
         synced.map_err(|cause| failed(self.path.display(), &cause))
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        // What a link or a device stands for is not this sink's to remove.
+        if self.void && self.path.symlink_metadata().is_ok_and(|facts| facts.is_file()) {
+            // An empty file that stays is no worse than a failure told here.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }

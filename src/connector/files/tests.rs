@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use super::super::stub::{read, write};
 use super::*;
 use crate::limits::LINE_BYTES;
-use crate::operator::{OnBadRecord, Sink, Source};
+use crate::operator::{OnBadRecord, Sink, Source, Writer};
 use crate::record;
+use crate::time::Timestamp;
 
 record! {
     #[derive(Eq)]
@@ -105,6 +106,19 @@ fn what_is_missing_is_said_before_the_start() {
     let message = error(&Files::csv::<Bid>(within(&directory, "a.csv")));
     let wanted = "a.csv line 1: missing columns auction, price; the header has x, y";
     assert!(message.ends_with(wanted), "{message}");
+}
+
+#[test]
+fn an_empty_header_is_said_to_be_empty() {
+    let directory = directory(&[("a.csv", "\nauction,price\n1,2\n"), ("b.csv", "  \r\n1,2\n")]);
+    for file in ["a.csv", "b.csv"] {
+        let message = error(&Files::csv::<Bid>(within(&directory, file)));
+        let wanted = format!(
+            "{file} line 1: the header is empty; put the names of the columns there (auction, \
+             price), or read the file .without_header()"
+        );
+        assert!(message.ends_with(&wanted), "{message}");
+    }
 }
 
 #[test]
@@ -221,6 +235,41 @@ fn a_place_that_cannot_be_written_is_said_before_the_start() {
         let message = write(&mut Files::to_csv(out), 1, &[1_u64]).unwrap_err().to_string();
         assert!(message.contains("part-0.csv: No space left"), "{message}");
     }
+}
+
+#[test]
+fn a_file_into_which_nothing_was_written_goes_when_its_writer_fails() {
+    let directory = directory(&[]);
+    let out = directory.path().join("out");
+    let open = |shard| Sink::<u64>::open(&mut Files::to_lines(&out), shard, 2).unwrap();
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort_unstable();
+        names
+    };
+    let (mut some, mut none) = (open(0), open(1));
+    Writer::<u64>::write(&mut some, Timestamp::MIN, 7).unwrap();
+    Writer::<u64>::flush(&mut some).unwrap();
+    Writer::<u64>::flush(&mut none).unwrap();
+    drop((some, none));
+    assert_eq!(names(), ["part-0.txt"]);
+    assert_eq!(fs::read_to_string(out.join("part-0.txt")).unwrap(), "7\n");
+    let mut headed = Sink::<u64>::open(&mut Files::to_csv(&out), 0, 1).unwrap();
+    assert_eq!(fs::read_to_string(out.join("part-0.csv")).unwrap(), "value\n");
+    Writer::<u64>::flush(&mut headed).unwrap();
+    drop(headed);
+    assert_eq!(names(), ["part-0.txt"], "a header is no record");
+    let (mut some, mut none) = (open(0), open(1));
+    Writer::<u64>::finish(&mut some).unwrap();
+    Writer::<u64>::finish(&mut none).unwrap();
+    drop((some, none));
+    assert_eq!(names(), ["part-0.txt", "part-1.txt"], "an empty result is a result");
+    // A device or pipe in the file's place stays.
+    fs::remove_file(out.join("part-1.txt")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", out.join("part-1.txt")).unwrap();
+    drop(open(1));
+    assert_eq!(names(), ["part-0.txt", "part-1.txt"]);
 }
 
 proptest! {

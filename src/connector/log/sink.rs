@@ -40,11 +40,9 @@ impl<R: Record> Sink<R> for LogSink {
     }
 
     fn open(&mut self, shard: usize, shards: usize) -> Result<LogWriter<R>> {
-        // Before a file is made.
-        head::<R>()?;
-        let mut writer = LogWriter::new(Parts::open(&self.directory, (shard, shards), EXTENSION)?);
-        writer.begin()?;
-        Ok(writer)
+        let head = head::<R>()?;
+        let file = Parts::open(&self.directory, (shard, shards), EXTENSION, &head)?;
+        Ok(LogWriter { place: head.len() as u64, ..LogWriter::new(file) })
     }
 
     fn guarantee(&self) -> Guarantee {

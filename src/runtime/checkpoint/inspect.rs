@@ -156,11 +156,11 @@ fn view(directory: &Path, manifest: &Manifest) -> CheckpointView {
 fn fill(view: &mut CheckpointView, saved: &[Saved]) -> Result {
     let mut parts: BTreeMap<(&str, &str), PartView> = BTreeMap::new();
     for shard in saved {
-        shard.each_of::<(u32, String, u64, bool)>(SPLITS, |(number, name, offset, ended)| {
+        shard.each_of::<(u32, String, u64, bool)>(SPLITS, |_, (number, name, offset, ended)| {
             let (name, ended) = (String::own(name), bool::own(ended));
             view.splits.push(SplitView { number, name, offset, ended });
         })?;
-        shard.each_of::<(String, String)>(PUBLISH, |(from, to)| {
+        shard.each_of::<(String, String)>(PUBLISH, |_, (from, to)| {
             let (from, to) = (String::own(from), String::own(to));
             let shown = !Path::new(&from).exists() && Path::new(&to).exists();
             view.prepared.push(PreparedView { from, to, shown });

@@ -26,7 +26,6 @@ use super::Shared;
 use crate::connector::publish;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{Node, PUBLISH, Publish};
-use crate::record::Record;
 use crate::state::{Loader, Saved, Saver};
 
 /// A job's checkpoints before it is started.
@@ -135,10 +134,12 @@ fn all_wanted(saved: &[Saved], nodes: &[Node]) -> Result {
 fn show(saved: &[Saved]) -> Result {
     for shard in saved {
         let mut files = Vec::new();
-        shard.each_of::<(String, String)>(PUBLISH, |(from, to)| {
-            files.push(Publish { from: String::own(from), to: String::own(to) });
+        shard.each_of::<(String, String)>(PUBLISH, |sink, (from, to)| {
+            files.push((sink.to_owned(), Publish { from: from.into(), to: to.into() }));
         })?;
-        files.iter().try_for_each(publish)?;
+        for (sink, file) in &files {
+            publish(file).map_err(|error| error.within(sink))?;
+        }
     }
     Ok(())
 }
@@ -163,11 +164,11 @@ impl Coordinator {
                 return;
             };
             next = Instant::now() + self.every;
-            match self.make(last) {
+            let epoch = self.manifest.epoch + 1;
+            match self.make(epoch, last) {
                 Ok(true) if !last => {}
                 Ok(_) => return,
                 Err(error) => {
-                    let epoch = self.manifest.epoch + 1;
                     return self.shared.fail(error.within(format!("checkpoint {epoch}")));
                 }
             }
@@ -175,8 +176,7 @@ impl Coordinator {
     }
 
     /// Makes one checkpoint, maybe the last; false when the job has failed.
-    fn make(&mut self, last: bool) -> Result<bool> {
-        let epoch = self.manifest.epoch + 1;
+    fn make(&mut self, epoch: u64, last: bool) -> Result<bool> {
         let savepoints = self.epochs.savepoints();
         self.epochs.ask(epoch);
         self.shared.bells.ring_all();

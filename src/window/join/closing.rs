@@ -266,16 +266,18 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         let inside = self.inside(end);
         let Closing { pairing, held, out: emitter, .. } = self;
         let mut rows = Rows { pairing, emitter, at: us(end, -1) };
-        for at in inside.clone() {
-            for (key, sides) in held[at].1.iter() {
-                let hash = key::hash(key);
-                let mut earlier = held.range(inside.start..at);
-                if earlier.any(|(_, pane)| pane.get(hash, |other| other == key).is_some()) {
+        let panes = held.range(inside).flat_map(|(_, pane)| pane.iter());
+        let mut found: Vec<_> = panes.map(|(key, sides)| (key::hash(key), key, sides)).collect();
+        // To look for each key in every pane would take panes times as long. The sort keeps the
+        // panes of a key in their order.
+        found.sort_by_key(|(hash, ..)| *hash);
+        for group in found.chunk_by(|(hash, ..), (next, ..)| hash == next) {
+            for (i, (_, key, _)) in group.iter().enumerate() {
+                if group[..i].iter().any(|(_, earlier, _)| earlier == key) {
                     continue;
                 }
-                let later = held.range(at + 1..inside.end);
-                let later = later.filter_map(|(_, pane)| pane.get(hash, |other| other == key));
-                let all: Vec<&PaneSides<L, S>> = std::iter::once(sides).chain(later).collect();
+                let of_key = group[i..].iter().filter(|(_, other, _)| other == key);
+                let all: Vec<&PaneSides<L, S>> = of_key.map(|(.., sides)| *sides).collect();
                 show(&mut rows, &all)?;
             }
         }

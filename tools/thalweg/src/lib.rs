@@ -1,5 +1,5 @@
-//! The parts of the program `thalweg`: its arguments, its measurements, its looks at the machine and
-//! at what jobs have kept.
+//! The parts of the program `thalweg`: its arguments, its measurements, its looks at the machine
+//! and at what jobs have kept.
 
 pub mod args;
 pub mod bench;
