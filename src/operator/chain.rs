@@ -427,6 +427,10 @@ where
     }
 }
 
+/// What is kept of a split: its number, whether nothing was heard of it since the job went on, and
+/// its newest time.
+type Mark = (u32, bool, Timestamp);
+
 /// A chain, then a closure that says when a record happened, and the watermarks that follow from
 /// it: for each split the newest time seen less the bound on disorder, and of the splits that are
 /// neither idle nor ended the least.
@@ -437,30 +441,29 @@ pub struct EventTime<C, F> {
     disorder: i64,
     /// The split that was read last.
     current: usize,
-    splits: Vec<(Newest, SplitState)>,
-    /// Whether a split was heard of, other than from a checkpoint.
-    heard: bool,
+    /// No state: nothing was heard of the split, other than from a checkpoint.
+    splits: Vec<(Newest, Option<SplitState>)>,
 }
 
 impl<C, F> EventTime<C, F> {
     /// Takes event times from `f`; records may come up to `disorder` after newer ones.
     pub fn new(chain: C, f: F, disorder: std::time::Duration) -> Self {
         let (disorder, current, splits) = (span(disorder), 0, Vec::new());
-        EventTime { chain, f, disorder, current, splits, heard: false }
+        EventTime { chain, f, disorder, current, splits }
     }
 
     /// The watermark of each split, and whether it is idle.
     fn marks(&self) -> impl Iterator<Item = (Watermark, bool)> {
         self.splits.iter().map(|(newest, state)| match state {
-            SplitState::Active => (newest.mark(), false),
-            SplitState::Idle => (newest.mark(), true),
-            SplitState::Ended => (Timestamp::MAX, false),
+            Some(SplitState::Active) => (newest.mark(), false),
+            Some(SplitState::Idle) => (newest.mark(), true),
+            Some(SplitState::Ended) | None => (Timestamp::MAX, false),
         })
     }
 
     fn grow(&mut self, split: usize) {
         if split >= self.splits.len() {
-            self.splits.resize(split + 1, (Newest::none(self.disorder), SplitState::Ended));
+            self.splits.resize(split + 1, (Newest::none(self.disorder), None));
         }
     }
 }
@@ -493,9 +496,8 @@ where
         let before = self.chain.begin(split);
         self.current = split as usize;
         self.grow(self.current);
-        self.heard = true;
         let (newest, state) = &mut self.splits[self.current];
-        *state = SplitState::Active;
+        *state = Some(SplitState::Active);
         (before, *newest)
     }
 
@@ -507,15 +509,15 @@ where
     fn split(&mut self, split: u32, state: SplitState) {
         self.chain.split(split, state);
         self.grow(split as usize);
-        self.heard = true;
-        self.splits[split as usize].1 = state;
+        self.splits[split as usize].1 = Some(state);
     }
 
     fn watermark(&self, input: Watermark) -> Watermark {
         if input == Timestamp::MAX {
             return input;
         }
-        if self.heard { least(self.marks()) } else { Timestamp::MIN }
+        let heard = self.splits.iter().any(|(_, state)| state.is_some());
+        if heard { least(self.marks()) } else { Timestamp::MIN }
     }
 
     fn is_idle(&self, input: bool) -> bool {
@@ -524,10 +526,10 @@ where
 
     fn save(&self, input: usize, to: &mut Saver) -> Result {
         // Of two in a chain the last one counts.
-        to.part::<(u32, Timestamp)>(format!("newest of input {input}"), |part| {
-            for (split, (newest, _)) in (0_u32..).zip(&self.splits) {
+        to.part::<Mark>(format!("newest of input {input}"), |part| {
+            for (split, (newest, state)) in (0_u32..).zip(&self.splits) {
                 if newest.at > i64::MIN + self.disorder {
-                    part.put((split, Timestamp::from_micros(newest.at)));
+                    part.put((split, state.is_none(), Timestamp::from_micros(newest.at)));
                 }
             }
         })
@@ -535,17 +537,18 @@ where
 
     fn load(&mut self, input: usize, from: &Loader<'_>) -> Result {
         let (own, same) = (from.shard(), from.were() == from.shards());
-        let mut marks: Vec<(u32, Timestamp)> = Vec::new();
+        let mut marks: Vec<(u32, u8, Timestamp)> = Vec::new();
         let part = format!("newest of input {input}");
-        from.part::<(u32, Timestamp)>(&part, |shard, _, mark| {
-            if !same || shard == own {
-                marks.push(mark);
-            }
+        from.part::<Mark>(&part, |shard, _, (split, unheard, at)| {
+            let own = same && shard == own;
+            marks.push((split, if unheard { 2 } else { u8::from(!own) }, at));
         })?;
-        // Behind an exchange each shard has a mark of each shard: the least holds for all.
+        // A shard of which nothing was heard may have missed what came elsewhere. Behind an
+        // exchange each shard has a mark of each shard: where they are others now, the least holds
+        // for all.
         marks.sort_unstable();
-        marks.dedup_by_key(|(split, _)| *split);
-        for (split, at) in marks {
+        marks.dedup_by_key(|(split, ..)| *split);
+        for (split, _, at) in marks {
             self.grow(split as usize);
             self.splits[split as usize].0.see(at);
         }

@@ -226,6 +226,8 @@ impl<R: Record> Operator for SourceNode<R> {
             for reader in &self.splits {
                 out.split(reader.number, SplitState::Active)?;
             }
+            // Now that all are known, what is behind may say how far they had come.
+            out.idle(false)?;
         }
         self.next = (self.next + 1) % self.splits.len();
         let mut progress = Progress::Idle;
