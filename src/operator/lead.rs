@@ -27,12 +27,26 @@ pub struct Lead {
 /// waits itself: with several bounds in a job two shards, each ahead at one of them, would
 /// otherwise wait for each other for ever.
 #[derive(Clone, Debug)]
-pub struct Waiting(Arc<[CachePadded<AtomicBool>]>);
+pub struct Waiting(Arc<[CachePadded<Wait>]>);
+
+/// What one shard says of itself.
+#[derive(Debug, Default)]
+struct Wait {
+    waits: AtomicBool,
+    /// It waits for nobody: a checkpoint needs it. Those that it would wait for may themselves
+    /// wait for its barriers, with rings that are full.
+    hurries: AtomicBool,
+}
 
 impl Waiting {
     /// None of `shards` shards waits.
     pub fn new(shards: usize) -> Waiting {
-        Waiting((0..shards).map(|_| CachePadded::new(AtomicBool::new(false))).collect())
+        Waiting((0..shards).map(|_| CachePadded::default()).collect())
+    }
+
+    /// A shard begins to save an epoch, or has saved it: meanwhile it waits for nobody.
+    pub fn hurry(&self, shard: usize, hurries: bool) {
+        self.0[shard].hurries.store(hurries, Relaxed);
     }
 }
 
@@ -73,8 +87,8 @@ impl Lead {
         // Pairs with the fence in `may_go_on`: either the other shard sees what was stored here,
         // or this one sees that it waits.
         fence(SeqCst);
-        for (other, waits) in self.waiting.0.iter().enumerate() {
-            if other != shard && waits.load(Relaxed) {
+        for (other, wait) in self.waiting.0.iter().enumerate() {
+            if other != shard && wait.waits.load(Relaxed) {
                 self.bells[other].ring();
             }
         }
@@ -82,8 +96,9 @@ impl Lead {
 
     /// Whether this shard may take more records.
     pub fn may_go_on(&self, shard: usize) -> bool {
-        let waits = &self.waiting.0[shard];
-        if self.stop.load(Relaxed) || self.close_enough(shard) {
+        let Wait { waits, hurries } = &*self.waiting.0[shard];
+        let must = self.stop.load(Relaxed) || hurries.load(Relaxed);
+        if must || self.close_enough(shard) {
             if waits.load(Relaxed) {
                 waits.store(false, Relaxed);
             }
@@ -103,7 +118,8 @@ impl Lead {
         let stride = place.stride.load(Relaxed).saturating_mul(i64::from(LEAD_BATCHES));
         let bound = self.lead_max.max(stride);
         let shards = self.shards.iter().zip(&*self.waiting.0).enumerate();
-        let others = shards.filter(|(other, (_, waits))| *other != shard && !waits.load(Relaxed));
+        let others =
+            shards.filter(|(other, (_, wait))| *other != shard && !wait.waits.load(Relaxed));
         let slowest = others.map(|(_, (place, _))| place.at.load(Acquire)).min();
         at == i64::MAX || slowest.is_none_or(|slowest| at.saturating_sub(bound) <= slowest)
     }

@@ -157,6 +157,7 @@ impl Shard {
         };
         if asked > self.begun {
             self.begun = asked;
+            self.seat.waiting.hurry(self.seat.shard, true);
             for index in 0..self.nodes.len() {
                 if self.nodes[index].operator.begins() && !self.nodes[index].has_finished() {
                     Output::begin(&mut self.nodes, index, &self.scene, asked)?;
@@ -180,6 +181,7 @@ impl Shard {
             node.save(epoch, &mut saver)?;
         }
         self.delivered = epoch;
+        self.seat.waiting.hurry(self.seat.shard, false);
         epochs.deliver(self.seat.shard, saver.take());
         Ok(())
     }
