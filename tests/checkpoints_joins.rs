@@ -270,6 +270,80 @@ macro_rules! keyed {
     };
 }
 
+/// A shard that is ahead of another one in event time must still hear that the job is stopped.
+#[test]
+fn a_table_join_can_be_stopped_while_a_shard_waits() {
+    let event = Event { side: 0, key: 1, at: Timestamp::from_micros(1), id: 1 };
+    let program = |_: &Job, e: Stream<Event>| {
+        let timed = e.event_time(|event| event.at, 1.seconds());
+        let table = timed.clone().filter(|event| event.side == 1);
+        let left = timed.filter(|event| event.side == 0);
+        left.join_table(table, |l| l.key, |r| r.key, |l, r| (l.id, id(r)))
+    };
+    let law = Law { events: Arc::new(vec![event; 3]), splits: 2, program: &program };
+    let (running, _, given) = law.start(Job::new("ahead").shards(2), 1);
+    while given[0].load(Relaxed) < 1 || given[1].load(Relaxed) < 1 {
+        assert!(!running.wait_for(1.millis()));
+    }
+    running.stop();
+    if !running.wait_for(20.seconds()) {
+        std::mem::forget(running);
+        panic!("it hangs");
+    }
+}
+
+/// Timers by processing time are due at the time that they were set for, before a stop or after;
+/// no stop fires one.
+#[test]
+fn alarms_outlive_a_stop() {
+    let delays = |id: u64| if id == 1 { 1.seconds() } else { 1.hours() };
+    let program = |_: &Job, e: Stream<Event>| {
+        e.key_by(|event| event.key).process::<u64, (u64, u64)>(
+            move |id, event, ctx| {
+                *id = event.id;
+                ctx.timer_after(delays(event.id));
+            },
+            |id, _, ctx| ctx.emit((*ctx.key(), *id)),
+        )
+    };
+    let event = |n: u64| Event { side: 0, key: n, at: Timestamp::MIN, id: 1 + n % 2 };
+    let law = Law { events: Arc::new((0..9).map(event).collect()), splits: 2, program: &program };
+    let directory = tempfile::tempdir().unwrap();
+    let cut = |shards| {
+        let (rows, _) = law.cut(Cut { shards, limit: 8, crash_after: None }, directory.path());
+        rows.into_iter().map(|(_, key, _)| key).collect::<Vec<_>>()
+    };
+    let mut due = [cut(1), cut(4)].concat();
+    let job = Job::new("cut").shards(2).checkpoints(directory.path(), 1.days());
+    let (running, all, _) = law.start(job, 8);
+    std::thread::sleep(1_200.millis());
+    running.stop();
+    running.join().unwrap();
+    due.extend(all.lock().unwrap().values().flatten().map(|row| row.1));
+    due.sort_unstable();
+    assert_eq!(due, [0, 2, 4, 6], "those that are due, once");
+    let job = Job::new("cut").shards(3).checkpoints(directory.path(), 1.days());
+    let mut left: Vec<_> = law.finish(job).into_iter().map(|(_, key, _)| key).collect();
+    left.sort_unstable();
+    assert_eq!(left, [1, 3, 5, 7, 8], "the others at the end");
+}
+
+record! {
+    struct Padded { wide: u64, narrow: u8 }
+}
+
+#[test]
+fn state_that_cannot_be_kept_is_refused_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let job = Job::new("padded").checkpoints(directory.path(), 1.days());
+    let padded = job.source(Memory::of([1_u64])).map(|n| Padded { wide: n, narrow: 1 });
+    let other = job.source(Memory::of([1_u64])).map(|n| (n, n));
+    let joined = padded.key_by(|n| n.wide).join(other.key_by(|(n, _)| n));
+    joined.inner(|l, _| l.wide).sink(Discard);
+    let error = job.start().err().expect("it is refused");
+    assert!(error.to_string().contains("there is padding"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 

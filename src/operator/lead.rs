@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, fence};
 
 use crossbeam_utils::CachePadded;
 
+use super::Seat;
 use crate::limits::LEAD_BATCHES;
 use crate::ring::Bells;
 use crate::time::Watermark;
@@ -18,6 +19,8 @@ pub struct Lead {
     lead_max: i64,
     bells: Bells,
     waiting: Waiting,
+    /// Set when sources shall end early: they must be asked, and nobody waits any more.
+    stop: Arc<AtomicBool>,
 }
 
 /// Which shards wait for others to come up, at any of a job's bounds. Nobody waits for one that
@@ -43,12 +46,14 @@ struct Place {
 }
 
 impl Lead {
-    /// A bound for `shards` shards of `lead_max` microseconds, or of so much event time as
-    /// [`LEAD_BATCHES`] of the shard's batches span, whichever is more.
-    pub fn new(shards: usize, lead_max: i64, bells: Bells, waiting: Waiting) -> Lead {
+    /// A bound for all shards of a job, on one of which this seat is: of its `lead_us`
+    /// microseconds, or of so much event time as [`LEAD_BATCHES`] of the shard's batches span,
+    /// whichever is more.
+    pub fn new(seat: &Seat) -> Lead {
+        let Seat { shards, lead_us: lead_max, bells, waiting, stop, .. } = seat.clone();
         let place = || Place { at: AtomicI64::new(i64::MIN), stride: AtomicI64::new(0) };
         let shards = (0..shards).map(|_| CachePadded::new(place())).collect();
-        Lead { shards, lead_max, bells, waiting }
+        Lead { shards, lead_max, bells, waiting, stop }
     }
 
     /// Says how far this shard has come.
@@ -78,7 +83,7 @@ impl Lead {
     /// Whether this shard may take more records.
     pub fn may_go_on(&self, shard: usize) -> bool {
         let waits = &self.waiting.0[shard];
-        if self.close_enough(shard) {
+        if self.stop.load(Relaxed) || self.close_enough(shard) {
             if waits.load(Relaxed) {
                 waits.store(false, Relaxed);
             }

@@ -290,10 +290,7 @@ impl Layout {
     /// Places one step on every shard; gives the nodes that its output leaves.
     fn place(&mut self, step: &mut Step, placing: &mut Placing<'_>) -> Exit {
         let seats = placing.seats;
-        let lead = |_: &Input| {
-            let (bells, waiting) = (seats[0].bells.clone(), seats[0].waiting.clone());
-            Arc::new(Lead::new(seats.len(), seats[0].lead_us, bells, waiting))
-        };
+        let lead = |_: &Input| Arc::new(Lead::new(&seats[0]));
         // A single shard has nobody to run ahead of.
         let bounded = step.inputs.iter().filter(|_| seats.len() > 1);
         let leads: Vec<_> = bounded.map(lead).collect();

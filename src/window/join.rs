@@ -14,6 +14,8 @@ use crate::time::{Timestamp, Watermark};
 mod closing;
 mod rows;
 mod saved;
+#[cfg(test)]
+mod saved_tests;
 use closing::{Closing, add};
 use rows::PaneSides;
 
