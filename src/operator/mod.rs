@@ -41,7 +41,6 @@ pub use chain::{
 };
 pub use emit::{Emit, Emitter};
 pub use exchange::{Arrival, Exchange, Inbox, Lane, Packet, lanes};
-pub(crate) use fused::remembers_nothing;
 pub use fused::{Fused, Fused2, Lifecycle, Stage};
 pub use graph::{Edge, Node, Output, Scene};
 pub use key_of::{Borrows, ByRef, ByValue, KeyOf};

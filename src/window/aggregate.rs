@@ -9,6 +9,7 @@ use super::each::Each;
 use super::global::Totals;
 use super::pulse::Pulse;
 use super::results::{LATE_PORT, tell_behind};
+use super::saved::{read, save_read, save_told, told};
 use super::spec::us;
 use super::{Again, Panes, Place, WindowSpec};
 use crate::error::Result;
@@ -227,9 +228,11 @@ where
         self.to.barrier(epoch, out)
     }
     fn save(&mut self, to: &mut Saver) -> Result {
+        save_read(self.filling.told, to)?;
         self.to.save(to)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.filling.told = read(from)?;
         self.to.load(from)
     }
 }
@@ -266,6 +269,22 @@ impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
             return Windows::Totals(Totals::new(aggregate, spec));
         }
         Windows::Each(Each::new(aggregate, spec, again))
+    }
+
+    fn save(&self, to: &mut Saver) -> Result {
+        match self {
+            Windows::Closing(closing) => closing.save(to),
+            Windows::Each(each) => each.save(to),
+            Windows::Totals(totals) => totals.save(to),
+        }
+    }
+
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        match self {
+            Windows::Closing(closing) => closing.load(from),
+            Windows::Each(each) => each.load(from),
+            Windows::Totals(totals) => totals.load(from),
+        }
     }
 
     fn tardy(&mut self, from: Timestamp, pane: Timestamp, key: &K, acc: &A::Acc) {
@@ -348,6 +367,16 @@ where
         self.pulse.stop();
         out.finish()
     }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        save_told(self.told, to)?;
+        self.panes.save(to)?;
+        self.windows.save(to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.told = told(from)?;
+        self.panes.load(from)?;
+        self.windows.load(from)
+    }
 }
 
 impl<R, K, A> Stage<(K, Timestamp, A::Acc)> for Merging<R, K, A>
@@ -415,6 +444,13 @@ where
         let windows = Windows::new(aggregate, spec, again);
         Whole { filling, windows, again, pulse: Pulse::new(again.early_after) }
     }
+
+    /// Puts what came too late for some of its windows into the others.
+    fn take_tardy(&mut self) {
+        for (from, pane, key, acc) in self.filling.tardy.drain(..) {
+            self.windows.tardy(from, pane, &key, &acc);
+        }
+    }
 }
 
 impl<R, B, A> Lifecycle for Whole<R, B, A>
@@ -428,9 +464,7 @@ where
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.filling.told = at;
-        for (from, pane, key, acc) in self.filling.tardy.drain(..) {
-            self.windows.tardy(from, pane, &key, &acc);
-        }
+        self.take_tardy();
         self.windows.close(&mut self.filling.panes, at, out)?;
         tell_behind(at, self.again.behind(), out)
     }
@@ -441,6 +475,17 @@ where
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
         self.pulse.stop();
         out.finish()
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        self.take_tardy();
+        save_told(self.filling.told, to)?;
+        self.filling.panes.save(to)?;
+        self.windows.save(to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.filling.told = told(from)?;
+        self.filling.panes.load(from)?;
+        self.windows.load(from)
     }
 }
 

@@ -1,15 +1,18 @@
 //! Processing time: records happen when they arrive, and the watermark is the clock.
 
+use super::saved::{save_time, times};
 use crate::error::Result;
-use crate::operator::{Emitter, Lifecycle, Output, Progress, Stage, Stamp, remembers_nothing};
+use crate::operator::{Emitter, Lifecycle, Output, Progress, Stage, Stamp};
 use crate::record::Record;
+use crate::state::{Loader, Saver};
 use crate::time::{Timestamp, Watermark};
 
 /// How far the clock goes before a watermark says so, microseconds.
 const STEP_US: i64 = 1_000;
 
 /// Stamps records with the clock, read once a batch, and moves the watermark by the clock, also
-/// when no record comes. The clock never goes back, even when the machine's does.
+/// when no record comes. The clock never goes back, even when the machine's does, or the job goes on
+/// on another machine.
 pub struct Clock<R> {
     out: Emitter<R>,
     now: Timestamp,
@@ -27,7 +30,13 @@ impl<R: Record> Default for Clock<R> {
 }
 
 impl<R: Record> Lifecycle for Clock<R> {
-    remembers_nothing!();
+    fn save(&mut self, to: &mut Saver) -> Result {
+        save_time("clock", self.now, to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.now = times("clock", from)?.into_iter().max().unwrap_or(Timestamp::MIN);
+        Ok(())
+    }
     fn end(&mut self, out: &mut Output<'_>) -> Result {
         self.read = false;
         self.out.flush(out)

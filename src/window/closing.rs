@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::held::Held;
 use super::results::Results;
+use super::saved::{entries, load, save, times};
 use super::spec::us;
 use super::{Panes, WindowSpec};
 use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, Output};
 use crate::record::{Key, Record};
-use crate::state::Table;
+use crate::state::{Loader, Saver, Table};
 use crate::time::{Timestamp, Watermark};
 
 /// Makes windows of panes and gives their results.
@@ -45,6 +46,25 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
                 }
             }
         }
+    }
+
+    pub fn save(&self, to: &mut Saver) -> Result {
+        self.held.save(&self.aggregate, to)?;
+        save("tardy", entries(self.tardy.iter().map(|(end, table)| (*end, table))), to)?;
+        to.part::<Timestamp>("next window", |part| {
+            if self.held.oldest().is_some() {
+                part.put(self.next);
+            }
+        })
+    }
+
+    pub fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.held.load(&self.aggregate, from)?;
+        load("tardy", from, |end, hash, key, acc| {
+            self.tardy.entry(end).or_default().insert_new(hash, key, acc);
+        })?;
+        self.next = times("next window", from)?.into_iter().min().unwrap_or(Timestamp::MIN);
+        Ok(())
     }
 
     /// Closes every window that ends at or before `at` and has records.

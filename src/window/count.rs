@@ -7,9 +7,10 @@ use super::check::check_count;
 use super::results::Results;
 use super::spec::us;
 use crate::error::Result;
+use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
-use crate::state::Table;
+use crate::state::{Loader, Saver, Table};
 use crate::time::{Timestamp, Watermark};
 
 /// Windows of a number of records of each key, whenever they happened.
@@ -121,6 +122,44 @@ where
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         out.watermark(at)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        to.part::<(B::Key, u64)>("counts", |part| {
+            for (key, (n, _)) in self.keys.iter() {
+                key.lend(|key| part.put((B::Key::shorten(key), *n)));
+            }
+        })?;
+        to.part::<(B::Key, (Timestamp, Timestamp), A::Acc)>("windows", |part| {
+            for (key, (_, open)) in self.keys.iter() {
+                for (first, last, acc) in open {
+                    key.lend(|key| {
+                        acc.lend(|acc| {
+                            let (key, acc) = (B::Key::shorten(key), A::Acc::shorten(acc));
+                            part.put((key, (*first, *last), acc));
+                        });
+                    });
+                }
+            }
+        })
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        from.part::<(B::Key, u64)>("counts", |_, _, (key, n)| {
+            let key = B::Key::own(key);
+            let hash = key::hash(&key);
+            if from.owns(hash) {
+                self.keys.insert_new(hash, key, (n, Vec::new()));
+            }
+        })?;
+        // Windows of a key come in their order.
+        from.part::<(B::Key, (Timestamp, Timestamp), A::Acc)>(
+            "windows",
+            |_, _, (key, (first, last), acc)| {
+                let key = B::Key::own(key);
+                if let Some((_, open)) = self.keys.get_mut(key::hash(&key), |other| *other == key) {
+                    open.push((first, last, A::Acc::own(acc)));
+                }
+            },
+        )
     }
 }
 

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 
 use super::pulse::Pulse;
 use super::results::{Results, tell_behind};
+use super::saved::{entries, save_told, times, told};
 use super::spec::us;
 use super::{Panes, Place, WindowSpec};
 use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Progress, Stage, Stamp};
 use crate::record::{Key, Record};
-use crate::state::Table;
+use crate::state::{Loader, Saver, Table};
 use crate::time::{Timestamp, Watermark};
 
 /// When results are given besides the window's end; microseconds.
@@ -45,6 +46,10 @@ pub(super) struct Each<R: Record, K: Key, A: Aggregate<R>> {
     results: Results<R, K, A>,
 }
 
+/// What is kept of a key in a window: with the window's end, and 1 if its result has changed since
+/// it was given.
+type Kept<K, T> = (K, Timestamp, u64, T);
+
 struct Window<K, T> {
     /// With whether the key is among the changed ones.
     table: Table<K, (T, bool)>,
@@ -74,6 +79,37 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
     pub fn new(aggregate: A, spec: WindowSpec, again: Again) -> Self {
         let results = Results::new(aggregate);
         Each { spec, again, windows: BTreeMap::new(), tick: None, results }
+    }
+
+    pub fn save(&self, to: &mut Saver) -> Result {
+        to.part::<Kept<K, A::Acc>>("windows", |part| {
+            let tables = self.windows.iter().map(|(end, window)| (*end, &window.table));
+            for (end, key, (acc, changed)) in entries(tables) {
+                let changed = u64::from(*changed);
+                key.lend(|key| {
+                    acc.lend(|acc| {
+                        part.put((K::shorten(key), end, changed, A::Acc::shorten(acc)));
+                    });
+                });
+            }
+        })?;
+        to.part::<Timestamp>("early", |part| self.tick.into_iter().for_each(|tick| part.put(tick)))
+    }
+
+    pub fn load(&mut self, from: &Loader<'_>) -> Result {
+        from.part::<Kept<K, A::Acc>>("windows", |_, _, (key, end, changed, acc)| {
+            let key = K::own(key);
+            let hash = key::hash(&key);
+            if from.owns(hash) {
+                let window = self.windows.entry(end).or_insert_with(Window::empty);
+                if changed > 0 {
+                    window.changed.push(key.clone());
+                }
+                window.table.insert_new(hash, key, (A::Acc::own(acc), changed > 0));
+            }
+        })?;
+        self.tick = times("early", from)?.into_iter().min();
+        Ok(())
     }
 
     /// Merges what counts in those windows of a pane that end at `from` or later.
@@ -222,6 +258,14 @@ where
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
         let each = &mut self.each;
         self.pulse.poll(out, |out| each.give_changed(out))
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        save_told(self.told, to)?;
+        self.each.save(to)
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.told = told(from)?;
+        self.each.load(from)
     }
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
         self.pulse.stop();

@@ -4,6 +4,7 @@
 //! exchange: so it depends neither on the number of shards nor on the size of frames.
 
 use super::results::LATE_PORT;
+use super::saved::{read, save_read};
 use super::spec::us;
 use super::{Place, WindowSpec};
 use crate::error::Result;
@@ -92,9 +93,11 @@ impl<R: Record, X: Lifecycle> Lifecycle for Gate<R, X> {
         self.to.barrier(epoch, out)
     }
     fn save(&mut self, to: &mut Saver) -> Result {
+        save_read(self.told, to)?;
         self.to.save(to)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.told = read(from)?;
         self.to.load(from)
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::check::{check_count, check_span};
 use super::results::Results;
+use super::saved::{load, save, save_time, times};
 use super::spec::us;
 use super::{Panes, WindowSpec, Windows};
 use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::{Key, Record};
-use crate::state::Table;
+use crate::state::{Loader, Saver, Table};
 use crate::time::{Timestamp, Watermark, in_words};
 
 /// When a window without end gives results.
@@ -126,6 +127,18 @@ impl<R: Record, K: Key, A: Aggregate<R>> Totals<R, K, A> {
         Totals { spec, totals, last: Timestamp::MIN, results }
     }
 
+    pub fn save(&self, to: &mut Saver) -> Result {
+        let totals = self.totals.iter().map(|(key, acc)| (Timestamp::MIN, key, acc));
+        save("totals", totals, to)?;
+        save_time("last trigger", self.last, to)
+    }
+
+    pub fn load(&mut self, from: &Loader<'_>) -> Result {
+        load("totals", from, |_, hash, key, acc| self.totals.insert_new(hash, key, acc))?;
+        self.last = times("last trigger", from)?.into_iter().max().unwrap_or(Timestamp::MIN);
+        Ok(())
+    }
+
     pub fn close(
         &mut self,
         panes: &mut Panes<K, A::Acc>,
@@ -198,6 +211,24 @@ where
             self.results.flush(out)?;
         }
         out.watermark(at)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        to.part::<(B::Key, u64, A::Acc)>("totals", |part| {
+            for (key, (n, acc)) in self.totals.iter() {
+                key.lend(|key| {
+                    acc.lend(|acc| part.put((B::Key::shorten(key), *n, A::Acc::shorten(acc))));
+                });
+            }
+        })
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        from.part::<(B::Key, u64, A::Acc)>("totals", |_, _, (key, n, acc)| {
+            let key = B::Key::own(key);
+            let hash = key::hash(&key);
+            if from.owns(hash) {
+                self.totals.insert_new(hash, key, (n, A::Acc::own(acc)));
+            }
+        })
     }
 }
 

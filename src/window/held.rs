@@ -1,13 +1,15 @@
 //! The panes of sliding and cumulating windows, kept so that a window's value is at hand when it
 //! ends, whatever the number of its panes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Panes;
+use super::saved::{entries, load, save};
+use crate::error::Result;
 use crate::key;
 use crate::operator::Aggregate;
 use crate::record::{Key, Record};
-use crate::state::Table;
+use crate::state::{Loader, Saver, Table};
 use crate::time::Timestamp;
 
 /// Panes and what they come to, oldest first.
@@ -73,6 +75,40 @@ impl<K: Key, T: Clone> Held<K, T> {
         match self {
             Held::Summed(held) => held.sum.iter().try_for_each(|(key, (acc, _))| show(key, acc)),
             Held::Stacked(held) => held.each(aggregate, show),
+        }
+    }
+
+    pub fn save<R, A>(&self, aggregate: &A, to: &mut Saver) -> Result
+    where
+        R: Record,
+        A: Aggregate<R, Acc = T>,
+        T: Record,
+    {
+        match self {
+            Held::Summed(held) => {
+                let panes = held.panes.iter().map(|(pane, table)| (*pane, table));
+                save("held panes", entries(panes), to)
+            }
+            Held::Stacked(held) => held.save(aggregate, to),
+        }
+    }
+
+    pub fn load<R, A>(&mut self, aggregate: &A, from: &Loader<'_>) -> Result
+    where
+        R: Record,
+        A: Aggregate<R, Acc = T>,
+        T: Record,
+    {
+        match self {
+            Held::Summed(held) => {
+                let mut panes: BTreeMap<Timestamp, Table<K, T>> = BTreeMap::new();
+                load("held panes", from, |pane, hash, key, acc| {
+                    panes.entry(pane).or_default().insert_new(hash, key, acc);
+                })?;
+                panes.into_iter().for_each(|(pane, table)| held.push(aggregate, pane, table));
+                Ok(())
+            }
+            Held::Stacked(held) => held.load(from),
         }
     }
 }
@@ -254,5 +290,72 @@ impl<K: Key, T: Clone> Stacked<K, T> {
             }
         }
         Ok(())
+    }
+
+    /// Saves it as if all panes were older ones: so it does not matter when the shards turned
+    /// theirs over, and keys of several shards can be put together.
+    fn save<R, A>(&self, aggregate: &A, to: &mut Saver) -> Result
+    where
+        R: Record,
+        A: Aggregate<R, Acc = T>,
+        T: Record,
+    {
+        let mut remains: Vec<(Timestamp, Table<K, Option<T>>)> = Vec::new();
+        let mut later: Table<K, T> = Table::new();
+        for (pane, table) in self.newer.iter().rev() {
+            let mut remain = Table::new();
+            for (key, acc) in table.iter() {
+                let hash = key::hash(key);
+                let after = later.get(hash, |other| other == key).cloned();
+                match later.get_mut(hash, |other| other == key) {
+                    Some(sum) => aggregate.merge(sum, acc),
+                    None => later.insert_new(hash, key.clone(), acc.clone()),
+                }
+                remain.insert_new(hash, key.clone(), after);
+            }
+            remains.push((*pane, remain));
+        }
+        for (pane, table) in &self.older {
+            let mut remain = Table::new();
+            for (key, after) in table.iter() {
+                let hash = key::hash(key);
+                let newer = later.get(hash, |other| other == key);
+                let both = match (after, newer) {
+                    (Some(after), Some(newer)) => {
+                        let mut both = after.clone();
+                        aggregate.merge(&mut both, newer);
+                        Some(both)
+                    }
+                    (after, newer) => after.as_ref().or(newer).cloned(),
+                };
+                remain.insert_new(hash, key.clone(), both);
+            }
+            remains.push((*pane, remain));
+        }
+        save("held panes", entries(remains.iter().map(|(pane, table)| (*pane, table))), to)?;
+        to.part::<(K, T)>("held", |part| {
+            let _ = self.each(aggregate, |key, acc| {
+                key.lend(|key| acc.lend(|acc| part.put((K::shorten(key), T::shorten(acc)))));
+                Ok::<(), ()>(())
+            });
+        })
+    }
+
+    fn load(&mut self, from: &Loader<'_>) -> Result
+    where
+        T: Record,
+    {
+        let mut panes: BTreeMap<Timestamp, Table<K, Option<T>>> = BTreeMap::new();
+        load("held panes", from, |pane, hash, key, remains| {
+            panes.entry(pane).or_default().insert_new(hash, key, remains);
+        })?;
+        self.older = panes.into_iter().collect();
+        from.part::<(K, T)>("held", |_, _, (key, acc)| {
+            let key = K::own(key);
+            let hash = key::hash(&key);
+            if from.owns(hash) {
+                self.older_sum.insert_new(hash, key, T::own(acc));
+            }
+        })
     }
 }

@@ -13,6 +13,7 @@ mod join;
 mod panes;
 mod pulse;
 mod results;
+mod saved;
 mod session;
 mod spec;
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::Windows;
 use super::check::check_span;
 use super::results::{Results, tell_behind};
+use super::saved::{save_told, told};
 use super::spec::us;
 use crate::error::Result;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
-use crate::state::Table;
+use crate::state::{Loader, Saver, Table};
 use crate::time::{Timestamp, Watermark, in_words, span};
 
 /// Windows that last while a key's records are less than a gap apart. Such a window starts at its
@@ -78,6 +79,9 @@ struct Open<T> {
     changed: bool,
     acc: T,
 }
+
+/// How a session is kept: key; first, last, due; 1 if it has changed; accumulator.
+type Kept<K, T> = (K, (Timestamp, Timestamp, Timestamp), u64, T);
 
 /// The sessions of the keys that this shard owns.
 pub struct Sessions<R, B, A>
@@ -165,6 +169,38 @@ where
         self.told = at;
         self.results.flush(out)?;
         tell_behind(at, self.lateness, out)
+    }
+    fn save(&mut self, to: &mut Saver) -> Result {
+        save_told(self.told, to)?;
+        to.part::<Kept<B::Key, A::Acc>>("sessions", |part| {
+            for (key, sessions) in self.open.iter() {
+                for Open { first, last, due, changed, acc } in sessions {
+                    let (times, changed) = ((*first, *last, *due), u64::from(*changed));
+                    key.lend(|key| {
+                        acc.lend(|acc| {
+                            let (key, acc) = (B::Key::shorten(key), A::Acc::shorten(acc));
+                            part.put((key, times, changed, acc));
+                        });
+                    });
+                }
+            }
+        })
+    }
+    fn load(&mut self, from: &Loader<'_>) -> Result {
+        self.told = told(from)?;
+        from.part::<Kept<B::Key, A::Acc>>("sessions", |_, _, (key, times, changed, acc)| {
+            let key = B::Key::own(key);
+            let hash = crate::key::hash(&key);
+            if !from.owns(hash) {
+                return;
+            }
+            let ((first, last, due), acc) = (times, A::Acc::own(acc));
+            self.due.entry(due).or_default().push(key.clone());
+            let make = || (key.clone(), Vec::new());
+            // Sessions of a key come in their order.
+            let sessions = self.open.entry(hash, |other| *other == key, make);
+            sessions.push(Open { first, last, due, changed: changed > 0, acc });
+        })
     }
 }
 
