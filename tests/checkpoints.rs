@@ -260,6 +260,23 @@ fn what_does_not_fit_a_checkpoint_is_said() {
     let said = refusal(changed);
     assert!(said.contains("aggregate: totals was saved as"), "{said}");
 
+    let windows = directory.path().join("windows");
+    let counted = |seconds: u64| {
+        let job = Job::new("windows").shards(2).checkpoints(&windows, 1.days());
+        let at = |n: u64| Timestamp::from_millis(n.cast_signed());
+        let numbers = job.source(Counter::to(100_000_000)).event_time(at, 0.seconds());
+        let windows = numbers.window(Tumbling::of(seconds.seconds()));
+        windows.aggregate(|ns| ns.count()).sink(Discard);
+        job
+    };
+    let running = counted(3_600).start().unwrap();
+    wait_for(&running, 1_000);
+    running.stop();
+    running.join().unwrap();
+    let said = refusal(counted(60));
+    let wanted = "was saved when it was asked for (tumbling 1h), and now for (tumbling 1min); ask";
+    assert!(said.contains(wanted), "{said}");
+
     let used = job(2, &state, 100_000_000).job.start().unwrap();
     let said = refusal(job(2, &state, 100_000_000).job);
     assert!(said.contains("another job uses the state directory"), "{said}");

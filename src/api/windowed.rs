@@ -44,7 +44,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> Windowed<R, C, B, W>
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
     /// Gives results of windows that are still open, at every multiple of a span of event time, for
     /// the keys that have changed: what is older than that time. The result at the window's end
-    /// replaces them. The job does not start if the span is less than a microsecond.
+    /// replaces them. A record that comes when the watermark has passed such a time is in a later
+    /// result. The job does not start if the span is less than a microsecond.
     ///
     /// ```
     /// # use thalweg::prelude::*;

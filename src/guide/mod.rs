@@ -15,6 +15,12 @@ pub mod joins {}
 #[doc = include_str!("state.md")]
 pub mod state {}
 
+#[doc = include_str!("guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("file-format.md")]
+pub mod file_format {}
+
 #[doc = include_str!("extending.md")]
 pub mod extending {}
 

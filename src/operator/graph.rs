@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Counters, Downstream, Operator, SplitState};
 use crate::error::{Error, Result};
 use crate::record::Batch;
-use crate::state::{Loader, Saver};
+use crate::state::{Loader, Owner, Saver};
 use crate::time::Watermark;
 
 /// Where an output leads: an operator further down on this shard, and its input port.
@@ -37,9 +37,8 @@ pub struct Node {
     pub outputs: Vec<Vec<Edge>>,
     /// Its counters.
     pub counters: Arc<Counters>,
-    /// What its state is kept under: the step's name, which is its own among the job's, and which
-    /// of the step's input ports its port 0 is.
-    pub kept: (Arc<str>, usize),
+    /// What its state is kept under.
+    pub kept: Owner,
     /// For each input port the last epoch that it has delivered; all when it has ended.
     ports: Vec<u64>,
     progress: Stage,
@@ -61,7 +60,8 @@ impl Node {
         outputs: Vec<Vec<Edge>>,
         counters: Arc<Counters>,
     ) -> Node {
-        let (closures, kept) = (Vec::new(), (name.clone(), 0));
+        let kept = Owner { step: name.clone(), asked: "".into(), input: 0 };
+        let closures = Vec::new();
         let (ports, progress) = (vec![0; inputs], Stage::default());
         Node { operator, name, closures, outputs, counters, kept, ports, progress }
     }
@@ -90,7 +90,7 @@ impl Node {
     /// # Errors
     /// What its operator fails with.
     pub fn save(&mut self, epoch: u64, saver: &mut Saver) -> Result {
-        saver.enter(epoch, &self.kept.0, self.kept.1);
+        saver.enter(epoch, &self.kept);
         self.operator.save(saver).map_err(|error| self.named(error))?;
         self.progress.epoch.set(self.epoch().max(epoch));
         Ok(())
@@ -101,7 +101,7 @@ impl Node {
     /// # Errors
     /// What does not fit.
     pub fn load(&mut self, from: &Loader<'_>) -> Result {
-        let own = from.entered(&self.kept.0, self.kept.1);
+        let own = from.entered(&self.kept);
         self.operator.load(&own).map_err(|error| self.named(error))
     }
 
@@ -309,7 +309,7 @@ impl Downstream for Output<'_> {
 /// A node's parts while its output is borrowed.
 struct Touched<'a> {
     operator: &'a mut dyn Operator,
-    kept: &'a (Arc<str>, usize),
+    kept: &'a Owner,
     ports: &'a mut [u64],
     counters: &'a Counters,
 }
@@ -331,15 +331,10 @@ impl Touched<'_> {
 }
 
 /// Saves an operator's state under an epoch, and hands the barrier on.
-fn complete(
-    operator: &mut dyn Operator,
-    (step, input): &(Arc<str>, usize),
-    epoch: u64,
-    out: &mut Output<'_>,
-) -> Result {
+fn complete(operator: &mut dyn Operator, kept: &Owner, epoch: u64, out: &mut Output<'_>) -> Result {
     operator.settle(out)?;
     let mut saver = out.scene.saver.borrow_mut();
-    saver.enter(epoch, step, *input);
+    saver.enter(epoch, kept);
     operator.save(&mut saver)?;
     drop(saver);
     operator.barrier(epoch, out)

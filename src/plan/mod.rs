@@ -19,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::operator::{
     Chain, Counters, Edge, Forward, Guarantee, Inbox, Lane, Lead, Node, Operator, Seat, lanes,
 };
+use crate::state::Owner;
 
 /// An output port of a step, where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +195,8 @@ impl Plan {
         let mut exits = vec![Exit { operator: 0, sender: 0 }; self.steps.len()];
         let mut place = |step: &mut Step, number: usize, wrong: &mut Vec<Error>| {
             let (name, id) = (names[number].clone(), ids[number].clone());
+            let asked = step.asked.as_str().into();
+            let id = Owner { step: id, asked, input: 0 };
             let mut placing = Placing { number, name, id, seats, exits: &exits, wrong: None };
             let exit = layout.place(step, &mut placing);
             wrong.extend(placing.wrong);
@@ -236,7 +239,7 @@ struct Placing<'p> {
     /// How messages name it.
     name: Arc<str>,
     /// What its state is kept under.
-    id: Arc<str>,
+    id: Owner,
     seats: &'p [Seat],
     /// Those of the steps before.
     exits: &'p [Exit],
@@ -330,7 +333,7 @@ impl Layout {
             let closures = inputs.iter().flat_map(|input| input.closures.iter().copied());
             let node = self.push(shard, &placing.name, inputs.len(), made);
             node.closures = closures.collect();
-            node.kept = (placing.id.clone(), 0);
+            node.kept = placing.id.clone();
         }
         for (port, input) in inputs.iter().enumerate() {
             self.connect(placing.from(input.from), Edge { node, port });
@@ -356,7 +359,7 @@ impl Layout {
                 let made = placing.make(|| (sender.make)(&site, lanes));
                 let node = self.push(shard, &placing.name, 1, made);
                 node.closures.clone_from(&input.closures);
-                node.kept = (placing.id.clone(), port);
+                node.kept = Owner { input: port, ..placing.id.clone() };
                 inboxes[shard].push(inbox);
             }
             self.connect(placing.from(input.from), Edge { node: first + port, port: 0 });
@@ -380,7 +383,7 @@ impl Layout {
         let node = sender + 2 * inputs;
         for (shard, seat) in placing.seats.iter().enumerate() {
             let made = placing.make(|| receiver(&Site { seat, leads: &[] }));
-            self.push(shard, &placing.name, inputs, made).kept = (placing.id.clone(), 0);
+            self.push(shard, &placing.name, inputs, made).kept = placing.id.clone();
         }
         for port in 0..inputs {
             self.connect((sender + inputs + port, 0), Edge { node, port });

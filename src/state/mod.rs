@@ -8,6 +8,6 @@ mod timers;
 
 pub use few::Few;
 pub use lists::{List, Lists};
-pub use parts::{Loader, Part, PartHead, Saved, Saver};
+pub use parts::{Loader, Owner, Part, PartHead, Saved, Saver};
 pub use table::Table;
 pub use timers::{Timer, Timers};

@@ -10,6 +10,8 @@
 //! frame:    | records: 8 | bytes: 8 | times: 8 a record | encodings, `bytes` in all |
 //! ```
 
+use std::sync::Arc;
+
 use rkyv::util::AlignedVec;
 use serde::{Deserialize, Serialize};
 
@@ -18,11 +20,24 @@ use crate::key;
 use crate::record::{Batch, Block, Record, pad};
 use crate::time::Timestamp;
 
+/// Whose state is saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The step, by a name that is its own among the job's.
+    pub step: Arc<str>,
+    /// What was asked of it, in words.
+    pub asked: Arc<str>,
+    /// Which of the step's input ports the operator's port 0 is.
+    pub input: usize,
+}
+
 /// What stands before the records of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartHead {
     /// The operator, by a name that is its own among the job's.
     pub step: String,
+    /// What was asked of it: state of windows of one length is of no use to those of another.
+    pub asked: String,
     /// What of it.
     pub part: String,
     /// The records' type in words.
@@ -35,8 +50,7 @@ pub struct PartHead {
 #[derive(Debug, Default)]
 pub struct Saver {
     epoch: u64,
-    step: String,
-    input: usize,
+    owner: Option<Owner>,
     bytes: Vec<u8>,
 }
 
@@ -51,16 +65,15 @@ impl Saver {
         self.epoch
     }
 
-    /// What follows is of this operator; its own input port 0 is the step's port `input`.
-    pub fn enter(&mut self, epoch: u64, step: &str, input: usize) {
+    /// What follows is of this operator.
+    pub fn enter(&mut self, epoch: u64, owner: &Owner) {
         self.epoch = epoch;
-        step.clone_into(&mut self.step);
-        self.input = input;
+        self.owner = Some(owner.clone());
     }
 
     /// The step's input port that is the operator's own port `port`.
     pub fn input(&self, port: usize) -> usize {
-        self.input + port
+        self.owner.as_ref().map_or(0, |owner| owner.input) + port
     }
 
     /// Saves a part: all records that `fill` puts.
@@ -81,7 +94,10 @@ impl Saver {
             );
             return Err(Error::new(Kind::Plan, what));
         };
-        let head = PartHead { step: self.step.clone(), part, schema, layout };
+        let owner = self.owner.as_ref();
+        let text = |of: fn(&Owner) -> &Arc<str>| owner.map_or(String::new(), |o| of(o).to_string());
+        let (step, asked) = (text(|owner| &owner.step), text(|owner| &owner.asked));
+        let head = PartHead { step, asked, part, schema, layout };
         let head = serde_json::to_vec(&head)
             .map_err(|error| Error::new(Kind::Internal, format!("a part's head: {error}")))?;
         self.bytes.extend((head.len() as u64).to_ne_bytes());
@@ -215,12 +231,13 @@ impl Saved {
     /// Shows the records of a part.
     fn each<R: Record>(
         &self,
-        of: Option<&str>,
+        of: Option<&Owner>,
         part: &str,
         show: &mut impl FnMut(&str, Timestamp, R::View<'_>),
     ) -> Result {
         let own = R::data_type().to_string();
-        let wanted = |head: &PartHead| head.part == part && of.is_none_or(|step| head.step == step);
+        let wanted =
+            |head: &PartHead| head.part == part && of.is_none_or(|owner| head.step == *owner.step);
         for (head, frames) in self.parts.iter().filter(|(head, _)| wanted(head)) {
             let step = &head.step;
             if head.schema != own || Some(head.layout) != R::STORED {
@@ -228,6 +245,15 @@ impl Saved {
                 let what = format!(
                     "{part} was saved as {was} and is {own} now; change the record back, or \
                      start anew in another directory"
+                );
+                return Err(Error::new(Kind::Data, what).within(step));
+            }
+            if let Some(owner) = of.filter(|owner| head.asked != *owner.asked && !frames.is_empty())
+            {
+                let (was, is) = (&head.asked, &owner.asked);
+                let what = format!(
+                    "{part} was saved when it was asked for ({was}), and now for ({is}); ask for \
+                     the same again, or start anew in another directory"
                 );
                 return Err(Error::new(Kind::Data, what).within(step));
             }
@@ -252,8 +278,7 @@ impl Saved {
 pub struct Loader<'a> {
     /// In the order of the shards that saved it.
     saved: &'a [Saved],
-    step: &'a str,
-    input: usize,
+    owner: Option<&'a Owner>,
     shard: usize,
     shards: usize,
 }
@@ -261,21 +286,21 @@ pub struct Loader<'a> {
 impl<'a> Loader<'a> {
     /// For one of so many shards.
     pub fn new(saved: &'a [Saved], shard: usize, shards: usize) -> Loader<'a> {
-        Loader { saved, step: "", input: 0, shard, shards }
+        Loader { saved, owner: None, shard, shards }
     }
 
     /// What is loaded is of this operator, as in [`Saver::enter`].
     #[must_use]
-    pub fn entered<'b>(&self, step: &'b str, input: usize) -> Loader<'b>
+    pub fn entered<'b>(&self, owner: &'b Owner) -> Loader<'b>
     where
         'a: 'b,
     {
-        Loader { step, input, ..*self }
+        Loader { owner: Some(owner), ..*self }
     }
 
     /// As [`Saver::input`].
     pub fn input(&self, port: usize) -> usize {
-        self.input + port
+        self.owner.map_or(0, |owner| owner.input) + port
     }
 
     /// How many shards saved it.
@@ -308,7 +333,7 @@ impl<'a> Loader<'a> {
         mut show: impl FnMut(usize, Timestamp, R::View<'_>),
     ) -> Result {
         for (shard, saved) in self.saved.iter().enumerate() {
-            saved.each::<R>(Some(self.step), part, &mut |_, at, record| show(shard, at, record))?;
+            saved.each::<R>(self.owner, part, &mut |_, at, record| show(shard, at, record))?;
         }
         Ok(())
     }
@@ -318,16 +343,20 @@ impl<'a> Loader<'a> {
 mod tests {
     use super::*;
 
+    fn owner(step: &str, asked: &str, input: usize) -> Owner {
+        Owner { step: step.into(), asked: asked.into(), input }
+    }
+
     fn saved() -> Vec<u8> {
         let mut saver = Saver::new();
-        saver.enter(1, "count", 0);
+        saver.enter(1, &owner("count", "", 0));
         let words = ["a", "bb", ""];
         let of = |n: u64| (words[n as usize % 3], n);
         saver
             .part::<(String, u64)>("totals", |to| (0..10_000).for_each(|n| to.put(of(n))))
             .unwrap();
         saver.part::<u64>("none", |_| {}).unwrap();
-        saver.enter(1, "other", 1);
+        saver.enter(1, &owner("other", "", 1));
         saver.part::<u64>("totals", |to| to.put_at(Timestamp::MAX, 7)).unwrap();
         saver.take()
     }
@@ -337,7 +366,8 @@ mod tests {
         let all = [Saved::read(&saved()).unwrap(), Saved::read(&[]).unwrap()];
         let counts: Vec<_> = all[0].parts().map(|(_, records, _)| records).collect();
         assert_eq!(counts, [10_000, 0, 1]);
-        let loader = Loader::new(&all, 0, 1).entered("count", 0);
+        let (count, other) = (owner("count", "", 0), owner("other", "", 1));
+        let loader = Loader::new(&all, 0, 1).entered(&count);
         let mut next = 0;
         let mut show = |shard, at, (word, n): (&str, u64)| {
             assert_eq!(
@@ -349,11 +379,18 @@ mod tests {
         loader.part::<(String, u64)>("totals", &mut show).unwrap();
         assert_eq!(next, 10_000);
         let mut got = Vec::new();
-        let other = loader.entered("other", 1);
+        let other = loader.entered(&other);
         other.part::<u64>("totals", |_, at, n| got.push((at, n))).unwrap();
         assert_eq!(got, [(Timestamp::MAX, 7)]);
         let error = loader.part::<(u64, u64)>("totals", |_, _, _| ()).unwrap_err().to_string();
         assert!(error.contains("0: text") && error.contains("0: u64"), "{error}");
+        let changed = owner("count", "tumbling 1s", 0);
+        let error = loader.entered(&changed).part::<(String, u64)>("totals", |_, _, _| ());
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("totals was saved when it was asked for (), and now for"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Checkpoints {
 
 /// That no operator is gone of which something was saved.
 fn all_wanted(saved: &[Saved], nodes: &[Node]) -> Result {
-    let here: HashSet<&str> = nodes.iter().map(|node| &*node.kept.0).collect();
+    let here: HashSet<&str> = nodes.iter().map(|node| &*node.kept.step).collect();
     let parts = saved.iter().flat_map(Saved::parts).filter(|(head, records, _)| {
         *records > 0 && head.part != PUBLISH && !here.contains(&*head.step)
     });

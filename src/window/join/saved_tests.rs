@@ -96,6 +96,7 @@ fn sorted(rows: &Rows) -> Vec<(i64, u64, u64)> {
 
 #[test]
 fn windows_are_given_once_whatever_their_shards_were_told() {
+    let owner = Owner { step: "join".into(), asked: "".into(), input: 0 };
     for (lateness, tolds) in [0, 7, 30].into_iter().flat_map(|l| [(l, [50, 103]), (l, [103, 41])]) {
         let (uncut, cut) = (Rows::default(), Rows::default());
         let mut saved = Vec::new();
@@ -106,13 +107,13 @@ fn windows_are_given_once_whatever_their_shards_were_told() {
             let mut stage = join(lateness);
             fill(&mut stage, shard, told, &cut);
             let mut saver = Saver::new();
-            saver.enter(1, "join", 0);
+            saver.enter(1, &owner);
             stage.save(&mut saver).unwrap();
             saved.push(Saved::read(&saver.take()).unwrap());
         }
         for shard in 0..3 {
             let mut stage = join(lateness);
-            stage.load(&Loader::new(&saved, shard, 3).entered("join", 0)).unwrap();
+            stage.load(&Loader::new(&saved, shard, 3).entered(&owner)).unwrap();
             finish(&mut stage, &cut);
         }
         let uncut = sorted(&uncut);
