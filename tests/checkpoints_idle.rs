@@ -154,7 +154,6 @@ fn what_closed_while_a_split_was_idle_stays_closed() {
         assert_eq!(starts.len(), expected.len(), "{kind}: {expected:?}");
         for shards in [[1, 1], [2, 2], [1, 2], [2, 1], [2, 3], [3, 2]] {
             let state = tempfile::tempdir().unwrap();
-            eprintln!("{kind} {shards:?}");
             let got = rows(kind, shards, Some(state.path()));
             assert_eq!(got, expected, "{kind}, {shards:?}");
         }
