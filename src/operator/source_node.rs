@@ -128,6 +128,8 @@ impl<R: Record> SourceNode<R> {
         if state == reader.state {
             return Ok(());
         }
+        // What is behind may give results, and nothing else may come.
+        self.unsent += 1;
         reader.state = state;
         let number = reader.number;
         if state == SplitState::Ended {

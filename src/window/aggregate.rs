@@ -355,7 +355,8 @@ where
     A: Aggregate<R>,
 {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        self.told = at;
+        // A job that goes on is told again what it was told.
+        self.told = self.told.max(at);
         self.windows.close(&mut self.panes, at, out)?;
         tell_behind(at, self.again.behind(), out)
     }
@@ -463,7 +464,8 @@ where
         self.filling.late.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        self.filling.told = at;
+        // A job that goes on is told again what it was told.
+        self.filling.told = self.filling.told.max(at);
         self.take_tardy();
         self.windows.close(&mut self.filling.panes, at, out)?;
         tell_behind(at, self.again.behind(), out)

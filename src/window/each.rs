@@ -252,7 +252,8 @@ where
 {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.each.advance(at, out)?;
-        self.told = at;
+        // A job that goes on is told again what it was told.
+        self.told = self.told.max(at);
         tell_behind(at, self.each.again.behind(), out)
     }
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {

@@ -49,10 +49,16 @@ pub(super) fn save_time(part: &'static str, at: Timestamp, to: &mut Saver) -> Re
     to.part::<Timestamp>(part, |part| part.put(at))
 }
 
-/// The times that shards have saved.
+/// The times that count here: the one that this shard has saved, or those of all when there were
+/// more shards or less.
 pub(super) fn times(part: &str, from: &Loader<'_>) -> Result<Vec<Timestamp>> {
+    let (own, same) = (from.shard(), from.were() == from.shards());
     let mut times = Vec::new();
-    from.part::<Timestamp>(part, |_, _, at| times.push(at))?;
+    from.part::<Timestamp>(part, |shard, _, at| {
+        if !same || shard == own {
+            times.push(at);
+        }
+    })?;
     Ok(times)
 }
 
@@ -74,10 +80,7 @@ pub(super) fn save_read(told: Watermark, to: &mut Saver) -> Result {
 /// The watermark of what this shard has read. On other shards than before it is the least of all:
 /// what a record missed is decided again behind the exchange.
 pub(super) fn read(from: &Loader<'_>) -> Result<Watermark> {
-    let times = times("read to", from)?;
-    let same = from.were() == from.shards() && times.len() == from.were();
-    let read = if same { Some(times[from.shard()]) } else { times.into_iter().min() };
-    Ok(read.unwrap_or(Timestamp::MIN))
+    Ok(times("read to", from)?.into_iter().min().unwrap_or(Timestamp::MIN))
 }
 
 impl<K: Key, T: Record> Panes<K, T> {

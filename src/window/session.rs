@@ -166,7 +166,8 @@ where
                 self.look(due, &key, at, out)?;
             }
         }
-        self.told = at;
+        // A job that goes on is told again what it was told.
+        self.told = self.told.max(at);
         self.results.flush(out)?;
         tell_behind(at, self.lateness, out)
     }
