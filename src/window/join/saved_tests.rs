@@ -7,7 +7,7 @@ use crate::operator::{
     ByValue, Edge, FullOuter, KeyOf, Lifecycle, Node, Operator, Output, Scene, Stage, Stamp,
 };
 use crate::record::Batch;
-use crate::state::{Few, Loader, Saved, Saver};
+use crate::state::{Few, Loader, Owner, Saved, Saver};
 use crate::time::{Timestamp, Units};
 use crate::window::{Paned, Sliding};
 
