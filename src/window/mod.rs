@@ -14,8 +14,6 @@ mod panes;
 mod pulse;
 mod results;
 mod saved;
-#[cfg(test)]
-mod saved_tests;
 mod session;
 mod spec;
 

@@ -160,15 +160,14 @@ where
     A: Aggregate<R>,
 {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        // A job that goes on is told again what it was told.
-        self.told = self.told.max(at);
-        let told = self.told;
-        while let Some(entry) = self.due.first_entry().filter(|entry| *entry.key() <= told) {
+        while let Some(entry) = self.due.first_entry().filter(|entry| *entry.key() <= at) {
             let (due, keys) = entry.remove_entry();
             for key in keys {
-                self.look(due, &key, told, out)?;
+                self.look(due, &key, at, out)?;
             }
         }
+        // A job that goes on is told again what it was told.
+        self.told = self.told.max(at);
         self.results.flush(out)?;
         tell_behind(at, self.lateness, out)
     }
