@@ -18,7 +18,7 @@ fn totals_of(end: u64) -> Totals {
     (0..7).map(|key| (key, (of(key).count() as u64, of(key).sum()))).collect()
 }
 
-/// Gives every number twice: as it is, and summed up by key at the end. Fails when that is asked for.
+/// Gives every number twice: as it is, and summed up by key at the end. Fails when asked to.
 fn job(shards: usize, state: &Path, end: u64) -> Made {
     paced(shards, state, end, 1e9)
 }
@@ -93,6 +93,7 @@ fn a_failed_job_goes_on_from_its_last_checkpoint() {
         for _ in 0..3 {
             let made = paced(shards, directory.path(), end, 1e6);
             let running = made.job.start().unwrap();
+            wait_for(&running, 1_000);
             running.checkpoint().unwrap();
             let read = running.metrics().records_read();
             wait_for(&running, read + 5_000);

@@ -76,8 +76,11 @@ proptest! {
                 .settle()
         });
         check("unmerged", &events, splits, &cuts, |_, e| {
-            keyed!(e).window(Sliding::of(10.micros(), 5.micros())).aggregate(|es| es.fold_alone(|sum: &mut u64, e| *sum += e.id))
-                .map(|w| row(w.start, w.key << 32 | w.value)).settle()
+            keyed!(e)
+                .window(Sliding::of(10.micros(), 5.micros()))
+                .aggregate(|es| es.fold_alone(|sum: &mut u64, e| *sum += e.id))
+                .map(|w| row(w.start, w.key << 32 | w.value))
+                .settle()
         });
         check("every", &events, splits, &cuts, |_, e| {
             keyed!(e)

@@ -11,8 +11,8 @@ use crate::time::{Timestamp, Watermark};
 const STEP_US: i64 = 1_000;
 
 /// Stamps records with the clock, read once a batch, and moves the watermark by the clock, also
-/// when no record comes. The clock never goes back, even when the machine's does, or the job goes on
-/// on another machine.
+/// when no record comes. The clock never goes back, even when the machine's does, or the job goes
+/// on elsewhere.
 pub struct Clock<R> {
     out: Emitter<R>,
     now: Timestamp,
