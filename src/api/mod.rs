@@ -129,6 +129,17 @@ impl Job {
         self
     }
 
+    /// Keeps the state of process functions, running and final aggregates and first records in a
+    /// file in this directory, of which the system keeps in memory what is used: it may be larger
+    /// than memory. The file has no name and goes with the job; what is kept is in
+    /// [`checkpoints`](Job::checkpoints). What keys and values allocate themselves (text, lists)
+    /// stays in memory, and so does the state of windows and joins. Without this all is in memory.
+    #[must_use]
+    pub fn state_in(mut self, directory: impl Into<PathBuf>) -> Job {
+        self.config.state_in = Some(directory.into());
+        self
+    }
+
     /// Starts the job again, within the process and from its last checkpoint, when a shard fails.
     ///
     /// ```

@@ -7,7 +7,7 @@ use super::{Keyed, Stream, local, refusing, sending};
 use crate::operator::{
     Chain, Context, Exchange, Identity, KeyOf, Late, Process, Punctual, not_behind,
 };
-use crate::plan::{Flow, Times};
+use crate::plan::{Flow, Site, Times};
 use crate::record::Record;
 use crate::time::{Timestamp, in_words, span};
 use crate::window::check_span;
@@ -73,13 +73,16 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     {
         let Keyed { stream, by } = self;
         let owner = ToOwner::<R, B>::new(by.clone());
-        let stage = move || Process::<R, B, S, O, F, G>::new(by.clone(), each.clone(), due.clone());
+        let stage = move |site: &Site<'_>| {
+            let (by, each, due) = (by.clone(), each.clone(), due.clone());
+            Ok(Process::<R, B, S, O, F, G>::new(by, each, due, &site.seat.backend))
+        };
         let behind = stage.clone();
         let send = sending(stream.chain.clone(), TO_OWNER, move |lanes, bells| {
             Exchange::new(owner.clone(), lanes, bells)
         });
-        let receiver = local(Identity::new(), move |_| Ok(behind()));
-        let alone = local(stream.chain.clone(), move |_| Ok(stage()));
+        let receiver = local(Identity::new(), behind);
+        let alone = local(stream.chain.clone(), stage);
         let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
         Stream::at(&stream.plan, stream.step(kind, flow))
     }
@@ -100,8 +103,9 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     {
         let Keyed { stream, by } = self;
         let owner = ToOwner::<R, B>::new(by.clone());
-        let stage = move || {
-            let process = Process::<R, B, S, O, F, G>::new(by.clone(), each.clone(), due.clone());
+        let stage = move |site: &Site<'_>| {
+            let (by, each, due) = (by.clone(), each.clone(), due.clone());
+            let process = Process::<R, B, S, O, F, G>::new(by, each, due, &site.seat.backend);
             Ok(Punctual::new(process, not_behind, Late::<R>::new(None)))
         };
         let behind = stage.clone();
@@ -109,8 +113,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
             let exchange = Exchange::new(owner.clone(), lanes, bells);
             Punctual::sending(exchange, not_behind, Late::<R>::new(None))
         });
-        let receiver = local(Identity::new(), move |_| behind());
-        let alone = local(stream.chain.clone(), move |_| stage());
+        let receiver = local(Identity::new(), behind);
+        let alone = local(stream.chain.clone(), stage);
         let checked = check_span("time that a key is remembered for", span(ttl));
         let exchanged = Flow::Exchanged { senders: vec![send], receiver, alone };
         let flow = checked.map_or_else(refusing, |()| exchanged);

@@ -116,9 +116,9 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         let aggregate = of(&Aggregates::default());
         let parts = (by, aggregate);
         let totals = parts.clone();
-        let alone = local(stream.chain.clone(), move |_| {
+        let alone = local(stream.chain.clone(), move |site| {
             let (by, aggregate) = totals.clone();
-            Ok(Totals::<R, B, A, false>::new(by, aggregate))
+            Ok(Totals::<R, B, A, false>::new(by, aggregate, &site.seat.backend))
         });
         let totals = parts.clone();
         let (send, receiver) = if A::MERGES {
@@ -128,18 +128,18 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 let exchange = Exchange::new(ByKey(owner), lanes, bells);
                 PartTotals::<R, B, A, _>::new(by, aggregate, exchange)
             });
-            let receiver = local(Identity::new(), move |_| {
+            let receiver = local(Identity::new(), move |site| {
                 let (by, aggregate) = totals.clone();
-                Ok(Totals::<R, B, A, true>::new(by, aggregate))
+                Ok(Totals::<R, B, A, true>::new(by, aggregate, &site.seat.backend))
             });
             (send, receiver)
         } else {
             let send = sending(stream.chain.clone(), TO_OWNER, move |lanes, bells| {
                 Exchange::new(ToOwner::<R, B>::new(parts.0.clone()), lanes, bells)
             });
-            let receiver = local(Identity::new(), move |_| {
+            let receiver = local(Identity::new(), move |site| {
                 let (by, aggregate) = totals.clone();
-                Ok(Totals::<R, B, A, false>::new(by, aggregate))
+                Ok(Totals::<R, B, A, false>::new(by, aggregate, &site.seat.backend))
             });
             (send, receiver)
         };

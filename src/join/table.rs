@@ -188,6 +188,9 @@ where
     fn save(&mut self, to: &mut Saver) -> Result {
         self.left.save(to)
     }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        self.left.save_more(to)
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.left.load(from)
     }

@@ -96,6 +96,14 @@ pub trait Lifecycle: Send + 'static {
         let _ = to;
         Err(not_saved())
     }
+    /// See [`Operator::save_more`].
+    ///
+    /// # Errors
+    /// That it can't be.
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        let _ = to;
+        Ok(true)
+    }
     /// See [`Operator::load`].
     ///
     /// # Errors
@@ -304,6 +312,9 @@ impl<C: Chain, S: Stage<C::Out>> Operator for Fused<C, S> {
         self.head.chain.save(to.input(0), to)?;
         self.stage.save(to)
     }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        self.stage.save_more(to)
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.head.chain.load(from.input(0), from)?;
         self.stage.load(from)
@@ -439,6 +450,9 @@ where
         self.heads.0.chain.save(to.input(0), to)?;
         self.heads.1.chain.save(to.input(1), to)?;
         self.stage.save(to)
+    }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        self.stage.save_more(to)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.heads.0.chain.load(from.input(0), from)?;

@@ -96,6 +96,15 @@ impl Node {
         Ok(())
     }
 
+    /// Saves more of its state as it was when the epoch began here; true when that is all.
+    ///
+    /// # Errors
+    /// What its operator fails with.
+    pub fn save_more(&mut self, epoch: u64, saver: &mut Saver) -> Result<bool> {
+        saver.enter(epoch, &self.kept);
+        self.operator.save_more(saver).map_err(|error| self.named(error))
+    }
+
     /// Takes up its state.
     ///
     /// # Errors

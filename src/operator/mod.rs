@@ -63,7 +63,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use crate::error::{Error, Kind, Result};
 use crate::record::Batch;
 use crate::ring::Bells;
-use crate::state::{Loader, Saver};
+use crate::state::{Backend, Loader, Saver};
 use crate::time::Watermark;
 
 /// What one look at something brought.
@@ -110,6 +110,8 @@ pub struct Seat {
     /// The epoch after which a job with checkpoints goes on, 0 when it begins anew; none without
     /// checkpoints.
     pub resumes: Option<u64>,
+    /// Where state is kept.
+    pub backend: Backend,
     /// How many shards the job was first begun on: sources are cut into splits for as many, so that
     /// a split is the same when the job goes on.
     pub began_on: usize,
@@ -261,6 +263,16 @@ pub trait Operator: Send {
     fn save(&mut self, to: &mut Saver) -> Result {
         let _ = to;
         Err(not_saved())
+    }
+
+    /// Saves more of the state as it was at [`save`](Operator::save), some 50 microseconds' work;
+    /// true when all is saved. Called between batches until then, by [`Saver::table`].
+    ///
+    /// # Errors
+    /// That it can't be.
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        let _ = to;
+        Ok(true)
     }
 
     /// Takes up what was saved, before anything else but [`open`](Operator::open).

@@ -1,6 +1,6 @@
 //! The process function: a user's own state and timers for each key.
 //!
-//! The state of a key lies in a [`Table`] together with the last timer that it set and the number
+//! The state of a key lies in a [`PagedTable`] together with the last timer that it set and the number
 //! of its life. A timer names the life that set it, so cancelling all of a key's timers is one
 //! store, and timers of a key that was cleared do nothing when they are due.
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::key;
 use crate::limits::LAST_TIMERS;
 use crate::record::{Block, Key, Record};
-use crate::state::{Loader, Saver, Table, Timer, Timers};
+use crate::state::{Backend, Loader, PagedTable, Saver, Timer, Timers};
 use crate::time::{Timestamp, Watermark};
 
 /// Which clock a call of a process function goes by.
@@ -189,7 +189,7 @@ where
     on_record: F,
     on_timer: G,
     /// The state, the event-time timer that was set last, the number of the key's life.
-    table: Table<B::Key, (S, Timestamp, u64)>,
+    table: PagedTable<B::Key, (S, Timestamp, u64)>,
     around: Around<B::Key, O>,
     ended: bool,
     record: PhantomData<fn() -> R>,
@@ -203,9 +203,9 @@ where
     O: Record,
     G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
 {
-    /// Runs these closures on state for each key.
-    pub fn new(by: B, on_record: F, on_timer: G) -> Self {
-        let (table, around) = (Table::new(), Around::new());
+    /// Runs these closures on state for each key, kept where `backend` says.
+    pub fn new(by: B, on_record: F, on_timer: G, backend: &Backend) -> Self {
+        let (table, around) = (PagedTable::of(backend.clone()), Around::new());
         Process { by, on_record, on_timer, table, around, ended: false, record: PhantomData }
     }
 
@@ -326,15 +326,7 @@ where
     fn save(&mut self, to: &mut Saver) -> Result {
         let Process { table, around, .. } = self;
         to.part::<Timestamp>("process watermark", |part| part.put(around.watermark))?;
-        to.part::<Kept<B::Key, S>>("keys", |part| {
-            for (key, (state, set, _)) in table.iter() {
-                key.lend(|key| {
-                    state.lend(|state| {
-                        part.put((B::Key::shorten(key), S::shorten(state), *set));
-                    });
-                });
-            }
-        })?;
+        to.begin_table::<_, _, Kept<B::Key, S>>("keys", table)?;
         save_live("timers", &around.timers, table, to)?;
         // What is left at the input's end is never due.
         let none = Timers::new();
@@ -342,18 +334,22 @@ where
         save_live("alarms", alarms, table, to)
     }
 
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        let table = &mut self.table;
+        to.table::<_, _, Kept<B::Key, S>>("keys", table, |part, key, (state, set, _)| {
+            key.lend(|key| {
+                state.lend(|state| part.put((B::Key::shorten(key), S::shorten(state), *set)));
+            });
+        })
+    }
+
     fn load(&mut self, from: &Loader<'_>) -> Result {
         let Process { table, around, .. } = self;
         from.part::<Timestamp>("process watermark", |_, _, at| {
             around.watermark = around.watermark.max(at);
         })?;
-        from.part::<Kept<B::Key, S>>("keys", |_, _, (key, state, set)| {
-            let key = B::Key::own(key);
-            let hash = key::hash(&key);
-            if from.owns(hash) {
-                let life = around.new_life();
-                table.insert_new(hash, key, (S::own(state), set, life));
-            }
+        from.table::<_, _, Kept<B::Key, S>>("keys", table, |(key, state, set)| {
+            (B::Key::own(key), (S::own(state), set, around.new_life()))
         })?;
         load_live("timers", &mut around.timers, table, from)?;
         load_live("alarms", &mut around.alarms, table, from)
@@ -364,10 +360,10 @@ where
 type Kept<K, S> = (K, S, Timestamp);
 
 /// Saves the timers that were set by lives that are not over.
-fn save_live<K: Key, S>(
+fn save_live<K: Key, S: Clone>(
     part: &str,
     timers: &Timers<K>,
-    table: &Table<K, (S, Timestamp, u64)>,
+    table: &PagedTable<K, (S, Timestamp, u64)>,
     to: &mut Saver,
 ) -> Result {
     let lives = |timer: &&Timer<K>| {
@@ -382,10 +378,10 @@ fn save_live<K: Key, S>(
 }
 
 /// Sets timers again, of the lives that their keys have now.
-fn load_live<K: Key, S>(
+fn load_live<K: Key, S: Clone>(
     part: &str,
     timers: &mut Timers<K>,
-    table: &Table<K, (S, Timestamp, u64)>,
+    table: &PagedTable<K, (S, Timestamp, u64)>,
     from: &Loader<'_>,
 ) -> Result {
     from.part::<K>(part, |_, at, key| {

@@ -106,6 +106,9 @@ where
         to.part::<Timestamp>(self.part(to.input(0)), |part| part.put(self.told))?;
         self.stage.save(to)
     }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        self.stage.save_more(to)
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         let (own, same) = (from.shard(), from.were() == from.shards());
         let mut told: Vec<Watermark> = Vec::new();

@@ -9,31 +9,14 @@ use super::{Aggregate, Emitter, KeyOf, Lifecycle, Output, Progress, Seat, Stage,
 use crate::error::Result;
 use crate::key;
 use crate::record::Record;
-use crate::state::{Loader, Saver, Table};
+use crate::state::{Backend, Loader, PagedTable, Saver, Table};
 use crate::time::{Timestamp, Watermark};
 
 /// What a key's records come to so far: the newest event time, and the accumulator.
-type Sums<R, B, A> = Table<<B as KeyOf<R>>::Key, (Timestamp, <A as Aggregate<R>>::Acc)>;
+type Sum<R, A> = (Timestamp, <A as Aggregate<R>>::Acc);
 
 /// A partial result: key, newest event time, accumulator.
 type Part<R, B, A> = (<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc);
-
-#[inline(always)]
-fn add<R, B, A>(sums: &mut Sums<R, B, A>, (by, of): (&B, &A), at: Timestamp, record: R::View<'_>)
-where
-    R: Record,
-    B: KeyOf<R>,
-    A: Aggregate<R>,
-{
-    let part = by.part(record);
-    let hash = B::hash(&part);
-    if let Some((newest, acc)) = sums.get_mut(hash, |key| B::is(&part, key)) {
-        *newest = at.max(*newest);
-        of.add(acc, at, record);
-    } else {
-        sums.insert(hash, B::own(part), (at, of.start(at, record)));
-    }
-}
 
 /// Aggregates what this shard reads and at the end hands partial results on to `to`, the exchange.
 pub struct PartTotals<R, B, A, X>
@@ -44,7 +27,7 @@ where
 {
     by: B,
     aggregate: A,
-    sums: Sums<R, B, A>,
+    sums: Table<B::Key, Sum<R, A>>,
     to: X,
 }
 
@@ -127,7 +110,14 @@ where
 {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
-        add(&mut self.sums, (&self.by, &self.aggregate), stamp.at, record);
+        let (part, at) = (self.by.part(record), stamp.at);
+        let hash = B::hash(&part);
+        if let Some((newest, acc)) = self.sums.get_mut(hash, |key| B::is(&part, key)) {
+            *newest = at.max(*newest);
+            self.aggregate.add(acc, at, record);
+        } else {
+            self.sums.insert_new(hash, B::own(part), (at, self.aggregate.start(at, record)));
+        }
         Ok(())
     }
 }
@@ -142,7 +132,7 @@ where
 {
     by: B,
     aggregate: A,
-    sums: Sums<R, B, A>,
+    sums: PagedTable<B::Key, Sum<R, A>>,
     out: Emitter<(B::Key, A::Out)>,
     record: PhantomData<fn() -> R>,
 }
@@ -153,9 +143,10 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    /// Results by this key.
-    pub fn new(by: B, aggregate: A) -> Self {
-        Totals { by, aggregate, sums: Table::new(), out: Emitter::new(0), record: PhantomData }
+    /// Results by this key, whose state is kept where `backend` says.
+    pub fn new(by: B, aggregate: A, backend: &Backend) -> Self {
+        let (sums, out) = (PagedTable::of(backend.clone()), Emitter::new(0));
+        Totals { by, aggregate, sums, out, record: PhantomData }
     }
 }
 
@@ -169,31 +160,25 @@ where
         if at < Timestamp::MAX {
             return Ok(());
         }
-        for (key, (newest, acc)) in std::mem::take(&mut self.sums).drain() {
+        for (key, (newest, acc)) in self.sums.drain() {
             self.out.give(newest, &(key, self.aggregate.result(&acc)), out)?;
         }
         self.out.flush(out)?;
         out.watermark(at)
     }
     fn save(&mut self, to: &mut Saver) -> Result {
-        to.part::<Part<R, B, A>>("totals", |part| {
-            for (key, (newest, acc)) in self.sums.iter() {
-                key.lend(|key| {
-                    acc.lend(|acc| {
-                        let (key, acc) = (B::Key::shorten(key), A::Acc::shorten(acc));
-                        part.put((key, *newest, acc));
-                    });
-                });
-            }
+        to.begin_table::<_, _, Part<R, B, A>>("totals", &mut self.sums)
+    }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        to.table::<_, _, Part<R, B, A>>("totals", &mut self.sums, |part, key, (newest, acc)| {
+            key.lend(|key| {
+                acc.lend(|acc| part.put((B::Key::shorten(key), *newest, A::Acc::shorten(acc))));
+            });
         })
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
-        from.part::<Part<R, B, A>>("totals", |_, _, (key, newest, acc)| {
-            let key = B::Key::own(key);
-            let hash = key::hash(&key);
-            if from.owns(hash) {
-                self.sums.insert(hash, key, (newest, A::Acc::own(acc)));
-            }
+        from.table::<_, _, Part<R, B, A>>("totals", &mut self.sums, |(key, newest, acc)| {
+            (B::Key::own(key), (newest, A::Acc::own(acc)))
         })
     }
 }
@@ -206,7 +191,14 @@ where
 {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
-        add(&mut self.sums, (&self.by, &self.aggregate), stamp.at, record);
+        let (part, at) = (self.by.part(record), stamp.at);
+        let hash = B::hash(&part);
+        if let Some((newest, acc)) = self.sums.get_mut(hash, |key| B::is(&part, key)) {
+            *newest = at.max(*newest);
+            self.aggregate.add(acc, at, record);
+        } else {
+            self.sums.insert_new(hash, B::own(part), (at, self.aggregate.start(at, record)));
+        }
         Ok(())
     }
 }
@@ -229,7 +221,7 @@ where
             *newest = at.max(*newest);
             self.aggregate.merge(acc, &other);
         } else {
-            self.sums.insert(hash, key, (at, other));
+            self.sums.insert_new(hash, key, (at, other));
         }
         Ok(())
     }

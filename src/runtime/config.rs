@@ -73,6 +73,8 @@ pub struct Config {
     pub stop_on_ctrl_c: bool,
     /// Where checkpoints are kept, and how often one is made.
     pub checkpoints: Option<(PathBuf, Duration)>,
+    /// The directory of the file that keyed state is kept in; in memory when none.
+    pub state_in: Option<PathBuf>,
     /// Whether it is started again after a failure.
     pub restart: Restart,
 }
@@ -96,6 +98,7 @@ impl Default for Config {
             idle_after: Duration::from_secs(30),
             stop_on_ctrl_c: false,
             checkpoints: None,
+            state_in: None,
             restart: Restart::never(),
         }
     }

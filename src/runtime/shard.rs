@@ -141,7 +141,9 @@ impl Shard {
                 Progress::Idle | Progress::Parked | Progress::Done => {}
             }
         }
-        self.deliver_epoch()?;
+        if self.deliver_epoch()? {
+            total = Progress::Busy;
+        }
         let ended = std::mem::replace(&mut self.ended, total == Progress::Done);
         Ok(match total {
             Progress::Done if !ended => Progress::Busy,
@@ -157,6 +159,7 @@ impl Shard {
         };
         if asked > self.begun {
             self.begun = asked;
+            self.scene.saver.borrow_mut().set_full(true);
             self.seat.waiting.hurry(self.seat.shard, true);
             for index in 0..self.nodes.len() {
                 if self.nodes[index].operator.begins() && !self.nodes[index].has_finished() {
@@ -167,23 +170,29 @@ impl Shard {
         Ok(())
     }
 
-    /// Delivers what was saved of the epoch that is asked for, once every node has it.
-    fn deliver_epoch(&mut self) -> Result {
+    /// Saves some of what is left of the epoch that is asked for, once every node has begun it, and
+    /// delivers it when that is all; true when there is more.
+    fn deliver_epoch(&mut self) -> Result<bool> {
         let Some(epochs) = self.epochs.as_ref().filter(|_| self.delivered < self.begun) else {
-            return Ok(());
+            return Ok(false);
         };
         let epoch = self.begun;
         if self.nodes.iter().any(|node| node.epoch() < epoch && !node.has_finished()) {
-            return Ok(());
+            return Ok(false);
         }
         let mut saver = self.scene.saver.borrow_mut();
         for node in self.nodes.iter_mut().filter(|node| node.epoch() < epoch) {
             node.save(epoch, &mut saver)?;
         }
+        for node in &mut self.nodes {
+            if !node.save_more(epoch, &mut saver)? {
+                return Ok(true);
+            }
+        }
         self.delivered = epoch;
         self.seat.waiting.hurry(self.seat.shard, false);
         epochs.deliver(self.seat.shard, saver.take());
-        Ok(())
+        Ok(false)
     }
 
     /// Nothing is left to do: a job with checkpoints waits for its last one.

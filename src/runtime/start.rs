@@ -14,6 +14,7 @@ use crate::limits::SHARDS;
 use crate::operator::{Node, Seat, Waiting};
 use crate::plan::Plan;
 use crate::ring::{Bells, Idler};
+use crate::state::{Backend, Scratch};
 use crate::time::span;
 
 /// How long a job that waits to be started again may take to notice that it shall stop.
@@ -95,7 +96,11 @@ impl Start {
             let resumes = self.config.checkpoints.as_ref().map(|_| epoch);
             wrong.extend(self.plan.check(self.config.shard_count(), resumes));
         }
-        let seats = self.seats(checkpoints.as_ref());
+        let backend = self.backend().unwrap_or_else(|error| {
+            wrong.push(error);
+            Backend::Memory
+        });
+        let seats = self.seats(checkpoints.as_ref(), &backend);
         let mut layout = self.plan.lay_out(&seats, wrong)?;
         if let Some(checkpoints) = &checkpoints {
             checkpoints.take_up(&mut layout.shards)?;
@@ -113,7 +118,15 @@ impl Start {
         Ok(threads)
     }
 
-    fn seats(&self, checkpoints: Option<&Checkpoints>) -> Vec<Seat> {
+    /// Where state is kept.
+    fn backend(&self) -> Result<Backend> {
+        let Some(directory) = &self.config.state_in else { return Ok(Backend::Memory) };
+        let what = format_args!("making a file for state in {}", directory.display());
+        let scratch = Scratch::within(directory).map_err(|cause| Error::io(what, &cause))?;
+        Ok(Backend::Disk(Arc::new(scratch)))
+    }
+
+    fn seats(&self, checkpoints: Option<&Checkpoints>, backend: &Backend) -> Vec<Seat> {
         let waiting = Waiting::new(self.shards);
         let began_on = checkpoints.and_then(Checkpoints::began_on).unwrap_or(self.shards);
         let seat = |shard| Seat {
@@ -125,6 +138,7 @@ impl Start {
             lead_us: span(self.config.lead),
             idle_us: span(self.config.idle_after),
             resumes: checkpoints.map(Checkpoints::epoch),
+            backend: backend.clone(),
             began_on,
         };
         (0..self.shards).map(seat).collect()

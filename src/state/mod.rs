@@ -1,13 +1,16 @@
 //! State: what operators remember for each key.
 
+mod changes;
 mod few;
 mod lists;
+mod paged;
 mod parts;
 mod table;
 mod timers;
 
 pub use few::Few;
 pub use lists::{List, Lists};
+pub use paged::{Backend, Change, PagedTable, Prefix, Scratch};
 pub use parts::{Loader, Owner, Part, PartHead, Saved, Saver};
 pub use table::Table;
 pub use timers::{Timer, Timers};

@@ -50,6 +50,7 @@ pub struct PartHead {
 #[derive(Debug, Default)]
 pub struct Saver {
     epoch: u64,
+    full: bool,
     owner: Option<Owner>,
     bytes: Vec<u8>,
 }
@@ -63,6 +64,16 @@ impl Saver {
     /// The epoch that is saved; 0 when it is only to be seen whether all could be.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Whether all of a table is saved, not only what has changed since the epoch before.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Sets whether all of a table is saved.
+    pub fn set_full(&mut self, full: bool) {
+        self.full = full;
     }
 
     /// What follows is of this operator.
@@ -229,7 +240,7 @@ impl Saved {
     }
 
     /// Shows the records of a part.
-    fn each<R: Record>(
+    pub(super) fn each<R: Record>(
         &self,
         of: Option<&Owner>,
         part: &str,
@@ -276,8 +287,8 @@ impl Saved {
 /// What all shards have saved, to be taken up by one.
 #[derive(Clone, Copy, Debug)]
 pub struct Loader<'a> {
-    /// In the order of the shards that saved it.
-    saved: &'a [Saved],
+    /// In the order of the shards that saved it: the files of each, oldest first.
+    saved: &'a [Vec<Saved>],
     owner: Option<&'a Owner>,
     shard: usize,
     shards: usize,
@@ -285,7 +296,7 @@ pub struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     /// For one of so many shards.
-    pub fn new(saved: &'a [Saved], shard: usize, shards: usize) -> Loader<'a> {
+    pub fn new(saved: &'a [Vec<Saved>], shard: usize, shards: usize) -> Loader<'a> {
         Loader { saved, owner: None, shard, shards }
     }
 
@@ -323,6 +334,16 @@ impl<'a> Loader<'a> {
         key::owner(key::group(hash), self.shards) == self.shard
     }
 
+    /// All files with the shard that saved them, the older ones of a shard first.
+    pub(super) fn chains(&self) -> impl Iterator<Item = (usize, &'a Saved)> {
+        let all = self.saved.iter().enumerate();
+        all.flat_map(|(shard, files)| files.iter().map(move |file| (shard, file)))
+    }
+
+    pub(super) fn owner(&self) -> Option<&'a Owner> {
+        self.owner
+    }
+
     /// Shows all records of a part, those of all shards: who shows them, at what time.
     ///
     /// # Errors
@@ -332,7 +353,8 @@ impl<'a> Loader<'a> {
         part: &str,
         mut show: impl FnMut(usize, Timestamp, R::View<'_>),
     ) -> Result {
-        for (shard, saved) in self.saved.iter().enumerate() {
+        let newest = |(shard, files): (usize, &'a Vec<Saved>)| Some((shard, files.last()?));
+        for (shard, saved) in self.saved.iter().enumerate().filter_map(newest) {
             saved.each::<R>(self.owner, part, &mut |_, at, record| show(shard, at, record))?;
         }
         Ok(())
@@ -363,8 +385,8 @@ mod tests {
 
     #[test]
     fn what_is_saved_is_loaded_part_by_part() {
-        let all = [Saved::read(&saved()).unwrap(), Saved::read(&[]).unwrap()];
-        let counts: Vec<_> = all[0].parts().map(|(_, records, _)| records).collect();
+        let all = [vec![Saved::read(&saved()).unwrap()], vec![Saved::read(&[]).unwrap()]];
+        let counts: Vec<_> = all[0][0].parts().map(|(_, records, _)| records).collect();
         assert_eq!(counts, [10_000, 0, 1]);
         let (count, other) = (owner("count", "", 0), owner("other", "", 1));
         let loader = Loader::new(&all, 0, 1).entered(&count);

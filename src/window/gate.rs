@@ -96,6 +96,9 @@ impl<R: Record, X: Lifecycle> Lifecycle for Gate<R, X> {
         save_read(self.told, to)?;
         self.to.save(to)
     }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        self.to.save_more(to)
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.told = read(from)?;
         self.to.load(from)

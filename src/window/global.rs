@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::{Key, Record};
-use crate::state::{Loader, Saver, Table};
+use crate::state::{Backend, Loader, PagedTable, Saver, Table};
 use crate::time::{Timestamp, Watermark, in_words};
 
 /// When a window without end gives results.
@@ -176,7 +176,7 @@ where
     by: B,
     /// Records of a key between results; 0: only at the end.
     every: u64,
-    totals: Table<B::Key, (u64, A::Acc)>,
+    totals: PagedTable<B::Key, (u64, A::Acc)>,
     results: Results<R, B::Key, A>,
 }
 
@@ -186,11 +186,20 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    /// Gives results after `every` records of a key; 0: only at the end.
-    pub fn new(by: B, aggregate: A, every: u64) -> Self {
-        Running { by, every, totals: Table::new(), results: Results::new(aggregate) }
+    /// Gives results after `every` records of a key; 0: only at the end. State is kept where
+    /// `backend` says.
+    pub fn new(by: B, aggregate: A, every: u64, backend: &Backend) -> Self {
+        Running {
+            by,
+            every,
+            totals: PagedTable::of(backend.clone()),
+            results: Results::new(aggregate),
+        }
     }
 }
+
+/// What is kept of a key: how many records it has had, and what they come to.
+type Total<R, B, A> = (<B as KeyOf<R>>::Key, u64, <A as Aggregate<R>>::Acc);
 
 const ALWAYS: (Timestamp, Timestamp) = (Timestamp::MIN, Timestamp::MAX);
 
@@ -213,21 +222,18 @@ where
         out.watermark(at)
     }
     fn save(&mut self, to: &mut Saver) -> Result {
-        to.part::<(B::Key, u64, A::Acc)>("totals", |part| {
-            for (key, (n, acc)) in self.totals.iter() {
-                key.lend(|key| {
-                    acc.lend(|acc| part.put((B::Key::shorten(key), *n, A::Acc::shorten(acc))));
-                });
-            }
+        to.begin_table::<_, _, Total<R, B, A>>("totals", &mut self.totals)
+    }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        to.table::<_, _, Total<R, B, A>>("totals", &mut self.totals, |part, key, (n, acc)| {
+            key.lend(|key| {
+                acc.lend(|acc| part.put((B::Key::shorten(key), *n, A::Acc::shorten(acc))));
+            });
         })
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
-        from.part::<(B::Key, u64, A::Acc)>("totals", |_, _, (key, n, acc)| {
-            let key = B::Key::own(key);
-            let hash = key::hash(&key);
-            if from.owns(hash) {
-                self.totals.insert_new(hash, key, (n, A::Acc::own(acc)));
-            }
+        from.table::<_, _, Total<R, B, A>>("totals", &mut self.totals, |(key, n, acc)| {
+            (B::Key::own(key), (n, A::Acc::own(acc)))
         })
     }
 }
@@ -253,7 +259,7 @@ where
             results.aggregate.add(acc, at, record);
         } else {
             let acc = results.aggregate.start(at, record);
-            totals.insert(hash, B::own(by.part(record)), (1, acc));
+            totals.insert_new(hash, B::own(by.part(record)), (1, acc));
         }
         let due = totals.get(hash, |key| B::is(&part, key));
         if let Some((_, acc)) = due.filter(|(n, _)| *every > 0 && n.is_multiple_of(*every)) {

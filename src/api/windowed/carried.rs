@@ -6,7 +6,7 @@ use super::super::{local, refusing, sending};
 use crate::error::{Error, Kind, Result};
 use crate::key;
 use crate::operator::{Aggregate, ByKey, Chain, Exchange, Identity, KeyOf, Partition, Stage};
-use crate::plan::Flow;
+use crate::plan::{Flow, Site};
 use crate::record::Record;
 use crate::time::Timestamp;
 use crate::window::{
@@ -92,7 +92,7 @@ where
     let Work { chain, by, aggregate, again, side } = work;
     let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
     let make = move || Unmerged::<R, B, A>::new(by.clone(), aggregate.clone(), spec, again);
-    gated(chain, Rule::Windows(spec), (again.lateness, side), to, move || Ok(make()))
+    gated(chain, Rule::Windows(spec), (again.lateness, side), to, move |_| Ok(make()))
 }
 
 /// A gate where records are read, and behind it a stage at the owner of the key.
@@ -101,7 +101,7 @@ fn gated<R, C, S, P>(
     rule: Rule,
     (lateness, side): (i64, bool),
     to: P,
-    make: impl Fn() -> Result<S> + Clone + Send + 'static,
+    make: impl Fn(&Site<'_>) -> Result<S> + Clone + Send + 'static,
 ) -> Flow
 where
     R: Record,
@@ -110,9 +110,10 @@ where
     P: Partition<(Timestamp, R)>,
 {
     let alone = make.clone();
-    let alone =
-        local(chain.clone(), move |_| Ok(Gate::<R, _>::new(rule, lateness, side, alone()?, false)));
-    let receiver = local(Identity::<(Timestamp, R)>::new(), move |_| make());
+    let alone = local(chain.clone(), move |site| {
+        Ok(Gate::<R, _>::new(rule, lateness, side, alone(site)?, false))
+    });
+    let receiver = local(Identity::<(Timestamp, R)>::new(), make);
     let send = sending(chain, TO_OWNER, move |lanes, bells| {
         let exchange = Exchange::<(Timestamp, R), _>::new(to.clone(), lanes, bells);
         Gate::<R, _>::new(rule, lateness, side, exchange, true)
@@ -133,7 +134,7 @@ impl Carried for Session {
     {
         let Work { chain, by, aggregate, again: Again { lateness, .. }, side } = work;
         let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
-        let make = move || {
+        let make = move |_: &Site<'_>| {
             if !A::MERGES {
                 let what = "session windows join when a record falls between them, so they need \
                             an aggregate that merges; use fold with a merge instead of fold_alone";
@@ -155,7 +156,8 @@ impl Carried for CountWindow {
     {
         let Work { chain, by, aggregate, side, .. } = work;
         let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
-        let make = move || Ok(Counted::<R, B, A>::new(by.clone(), aggregate.clone(), self));
+        let make =
+            move |_: &Site<'_>| Ok(Counted::<R, B, A>::new(by.clone(), aggregate.clone(), self));
         gated(chain, Rule::Never, (0, side), to, make)
     }
 }
@@ -179,11 +181,12 @@ impl Carried for Global {
         };
         let Work { chain, by, aggregate, side, .. } = work;
         let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
-        let make = move || {
+        let make = move |site: &Site<'_>| {
             let what = "a trigger of event time needs an aggregate that merges; use fold with a \
                         merge instead of fold_alone, or Trigger::every_n";
             let every = every.ok_or_else(|| Error::new(Kind::Plan, what))?;
-            Ok(Running::<R, B, A>::new(by.clone(), aggregate.clone(), every))
+            let backend = &site.seat.backend;
+            Ok(Running::<R, B, A>::new(by.clone(), aggregate.clone(), every, backend))
         };
         gated(chain, Rule::Never, (0, side), to, make)
     }

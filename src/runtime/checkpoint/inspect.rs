@@ -153,9 +153,9 @@ fn view(directory: &Path, manifest: &Manifest) -> CheckpointView {
     view
 }
 
-fn fill(view: &mut CheckpointView, saved: &[Saved]) -> Result {
+fn fill(view: &mut CheckpointView, saved: &[Vec<Saved>]) -> Result {
     let mut parts: BTreeMap<(&str, &str), PartView> = BTreeMap::new();
-    for shard in saved {
+    for shard in saved.iter().flatten() {
         shard.each_of::<(u32, String, u64, bool)>(SPLITS, |_, (number, name, offset, ended)| {
             let (name, ended) = (String::own(name), bool::own(ended));
             view.splits.push(SplitView { number, name, offset, ended });

@@ -33,7 +33,7 @@ pub(super) struct Checkpoints {
     store: Store,
     every: Duration,
     /// What the job goes on from.
-    from: Option<(Manifest, Vec<Saved>)>,
+    from: Option<(Manifest, Vec<Vec<Saved>>)>,
 }
 
 impl Checkpoints {
@@ -55,7 +55,7 @@ impl Checkpoints {
             return Err(Error::new(Kind::Plan, what));
         }
         let saved = store::load(directory, &manifest)?;
-        show(&saved)?;
+        show(saved.iter().filter_map(|files| files.last()))?;
         Ok(Checkpoints { store, every, from: Some((manifest, saved)) })
     }
 
@@ -116,9 +116,9 @@ impl Checkpoints {
 }
 
 /// That no operator is gone of which something was saved.
-fn all_wanted(saved: &[Saved], nodes: &[Node]) -> Result {
+fn all_wanted(saved: &[Vec<Saved>], nodes: &[Node]) -> Result {
     let here: HashSet<&str> = nodes.iter().map(|node| &*node.kept.step).collect();
-    let parts = saved.iter().flat_map(Saved::parts).filter(|(head, records, _)| {
+    let parts = saved.iter().flatten().flat_map(Saved::parts).filter(|(head, records, _)| {
         *records > 0 && head.part != PUBLISH && !here.contains(&*head.step)
     });
     let gone: HashSet<&str> = parts.map(|(head, ..)| &*head.step).collect();
@@ -131,7 +131,7 @@ fn all_wanted(saved: &[Saved], nodes: &[Node]) -> Result {
 }
 
 /// Shows the files that sinks have prepared.
-fn show(saved: &[Saved]) -> Result {
+fn show<'a>(saved: impl IntoIterator<Item = &'a Saved>) -> Result {
     for shard in saved {
         let mut files = Vec::new();
         shard.each_of::<(String, String)>(PUBLISH, |sink, (from, to)| {

@@ -229,16 +229,16 @@ pub fn manifests(directory: &Path) -> Result<Vec<Manifest>> {
     Ok(whole)
 }
 
-/// What the shards saved of a checkpoint.
+/// What the shards saved of a checkpoint: the files of each, oldest first.
 ///
 /// # Errors
 /// When a file is missing or not what was written.
-pub fn load(directory: &Path, manifest: &Manifest) -> Result<Vec<Saved>> {
+pub fn load(directory: &Path, manifest: &Manifest) -> Result<Vec<Vec<Saved>>> {
     let load = |(shard, file): (usize, &StateFile)| {
         let path = directory.join(&file.name);
         let bytes = fs::read(&path).map_err(|cause| reading(&path, &cause))?;
         let saved = open_state(&bytes, manifest.epoch, shard, file);
-        saved.map_err(|error| within(&error, &path))
+        saved.map(|saved| vec![saved]).map_err(|error| within(&error, &path))
     };
     manifest.files.iter().enumerate().map(load).collect()
 }

@@ -109,7 +109,7 @@ fn windows_are_given_once_whatever_their_shards_were_told() {
             let mut saver = Saver::new();
             saver.enter(1, &owner);
             stage.save(&mut saver).unwrap();
-            saved.push(Saved::read(&saver.take()).unwrap());
+            saved.push(vec![Saved::read(&saver.take()).unwrap()]);
         }
         for shard in 0..3 {
             let mut stage = join(lateness);

@@ -34,6 +34,10 @@ pub enum Command {
 pub enum Suite {
     /// The queries of the Nexmark suite: an auction house with people, auctions and bids
     Nexmark(Nexmark),
+    /// Tables of state against a hash map
+    State(State),
+    /// What checkpoints cost a job that counts keys, and how fast it goes on from one
+    Checkpoint(Checkpoint),
 }
 
 /// The arguments of `thalweg bench nexmark`.
@@ -105,6 +109,64 @@ pub enum Format {
     Markdown,
     /// One line a query, for a spreadsheet
     Csv,
+}
+
+/// The arguments of `thalweg bench state`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct State {
+    /// How many keys the tables have; 1M is a million. They take some 90 bytes of memory each
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
+    #[arg(default_value = "1k,10k,100k,1M,10M")]
+    pub keys: Vec<NonZeroU64>,
+
+    /// How often all take their turn
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub runs: NonZeroU32,
+
+    /// Where the file of the tables on disk goes; the folder of temporary files when left out
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// The arguments of `thalweg bench checkpoint`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Checkpoint {
+    /// How many keys have state; 10M is ten million
+    #[arg(long, value_name = "N", default_value = "10M", value_parser = count)]
+    pub keys: NonZeroU64,
+
+    /// How many percent of the keys are updated; 100 is all, uniformly
+    #[arg(long, value_name = "PERCENT", default_value = "100")]
+    #[arg(value_parser = value_parser!(u8).range(1..=100))]
+    pub hot: u8,
+
+    /// How many milliseconds lie between two checkpoints
+    #[arg(long, value_name = "MS", default_value = "1000")]
+    pub every: NonZeroU32,
+
+    /// For how many seconds each run is measured, when all keys have state
+    #[arg(long, value_name = "S", default_value = "10")]
+    pub seconds: NonZeroU32,
+
+    /// How many runs there are, each once without checkpoints and once with them
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub runs: NonZeroU32,
+
+    /// How many shards; as many as there are cores when left out
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=SHARDS as i64))]
+    pub shards: Option<u16>,
+
+    /// What drives the shards
+    #[arg(long, value_enum, default_value_t = Executor::Auto)]
+    pub executor: Executor,
+
+    /// Keep the state in a file in the folder, not in memory
+    #[arg(long)]
+    pub on_disk: bool,
+
+    /// Where the checkpoints go; the folder of temporary files when left out
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 /// The arguments of `thalweg doctor`.

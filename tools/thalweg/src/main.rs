@@ -23,6 +23,8 @@ fn main() -> ExitCode {
 fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Bench(Suite::Nexmark(args)) => bench::nexmark(&args),
+        Command::Bench(Suite::State(args)) => bench::state::run(&args),
+        Command::Bench(Suite::Checkpoint(args)) => bench::checkpoint::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     }

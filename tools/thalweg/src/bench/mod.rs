@@ -1,5 +1,6 @@
 //! Measuring the engine.
 
+pub mod checkpoint;
 mod input;
 mod interrupt;
 mod known;
@@ -9,6 +10,7 @@ mod page;
 pub mod progress;
 pub mod report;
 mod run;
+pub mod state;
 pub mod stats;
 mod suite;
 #[cfg(test)]
@@ -80,6 +82,13 @@ fn nothing_measured(args: &Nexmark) -> ExitCode {
     let report = if args.output.is_some() { ", and no report is written" } else { "" };
     eprintln!("thalweg: interrupted before a query had ended a run: nothing was measured{report}");
     ExitCode::from(INTERRUPTED)
+}
+
+/// Prints on which machine something was measured.
+fn print_machine() {
+    for (name, value) in machine::Machine::here().lines() {
+        println!("{name:<9} {value}");
+    }
 }
 
 /// These queries in the order of the suite, all where none is named.

@@ -1,0 +1,97 @@
+//! Tables on their way to a checkpoint and back: all of a table, or what has changed in it.
+//!
+//! A table is kept in two parts: `name` holds the entries that are put, `name cleared` the prefixes
+//! of hashes that are cleared before. What a shard keeps is a chain of files: the first holds all
+//! entries, each one after it the changes since the one before.
+
+use super::paged::{Change, PagedTable, Prefix};
+use super::parts::{Loader, Part, Saver};
+use crate::error::Result;
+use crate::key;
+use crate::record::{Key, Record};
+
+/// Pages that are saved at once: some 50 microseconds.
+const PAGES: usize = 32;
+
+/// How the cleared prefixes of a table are kept: first bits, and how many.
+type Cleared = (u64, u32);
+
+fn cleared(part: &str) -> String {
+    format!("{part} cleared")
+}
+
+impl Saver {
+    /// Begins to save a table, as it is at the barrier; [`table`](Saver::table) does the work.
+    ///
+    /// # Errors
+    /// As [`part`](Saver::part).
+    pub fn begin_table<K: Key, V: Clone, R: Record>(
+        &mut self,
+        part: &str,
+        table: &mut PagedTable<K, V>,
+    ) -> Result {
+        // Says what can't be kept, and that there is such a part where it is empty.
+        self.part::<R>(part, |_| ())?;
+        if self.epoch() > 0 {
+            table.begin_save(self.is_full());
+        }
+        Ok(())
+    }
+
+    /// Saves some of a table, whose entries `put` makes records of; true when all is saved.
+    ///
+    /// # Errors
+    /// As [`part`](Saver::part).
+    pub fn table<K: Key, V: Clone, R: Record>(
+        &mut self,
+        part: &str,
+        table: &mut PagedTable<K, V>,
+        mut put: impl FnMut(&mut Part<'_, R>, &K, &V),
+    ) -> Result<bool> {
+        let (mut gone, mut done) = (Vec::new(), true);
+        if !table.is_saving() {
+            return Ok(done);
+        }
+        self.part::<R>(part, |to| {
+            done = table.save_some(PAGES, |change| match change {
+                Change::Cleared(prefix) => gone.push((prefix.first, prefix.bits)),
+                Change::Put(key, value) => put(to, key, value),
+            });
+        })?;
+        if !gone.is_empty() {
+            self.part::<Cleared>(cleared(part), |to| gone.iter().for_each(|one| to.put(*one)))?;
+        }
+        Ok(done)
+    }
+}
+
+impl Loader<'_> {
+    /// Puts into a table what was saved of the keys that this shard owns. `own` makes an entry of
+    /// a record.
+    ///
+    /// # Errors
+    /// As [`part`](Loader::part).
+    pub fn table<K: Key, V: Clone, R: Record>(
+        &self,
+        part: &str,
+        table: &mut PagedTable<K, V>,
+        mut own: impl FnMut(R::View<'_>) -> (K, V),
+    ) -> Result {
+        let cleared = cleared(part);
+        for (shard, file) in self.chains() {
+            // A shard says nothing of keys that were another one's.
+            let was_its = |hash| key::owner(key::group(hash), self.were()) == shard;
+            file.each::<Cleared>(self.owner(), &cleared, &mut |_, _, (first, bits)| {
+                table.clear(Prefix { first, bits }, was_its);
+            })?;
+            file.each::<R>(self.owner(), part, &mut |_, _, record| {
+                let (key, value) = own(record);
+                let hash = key::hash(&key);
+                if self.owns(hash) {
+                    table.put(hash, key, value);
+                }
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,306 @@
+//! Extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979): the first bits of a hash name a
+//! page, and a page that is full splits in two, so that nothing is ever rehashed at once.
+//!
+//! Each entry of the directory holds a page's address and, in the lowest bit, a *mark* that the
+//! table goes by: whether the page has been saved since the last barrier.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use super::memory::{Backend, Memory};
+use super::page::Page;
+use crate::key;
+
+/// The bits of a hash that key groups go by, and those above them, come last: here the ones below
+/// count.
+const SKIP: u32 = 24;
+/// No directory has more bits.
+const BITS_MAX: u32 = 28;
+/// A directory may have so many entries for each page: more only where keys were made to collide.
+const ENTRIES_PER_PAGE: usize = 64;
+
+/// Where the pages of the hashes are.
+pub struct Directory<K, V> {
+    /// Pages' addresses with marks; none, or a power of two of at least two.
+    entries: Vec<*mut u8>,
+    /// Bits of the hash that are no part of the prefix, of 64.
+    shift: u32,
+    bits_max: u32,
+    pages: usize,
+    memory: Memory,
+    owns: PhantomData<(K, V)>,
+}
+
+// SAFETY: the pages are the directory's own, and hold keys and values that may be sent.
+unsafe impl<K: Send, V: Send> Send for Directory<K, V> {}
+
+/// Hashes that begin alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// The first bits, those after `bits` being 0.
+    pub first: u64,
+    /// How many bits.
+    pub bits: u32,
+}
+
+impl Prefix {
+    /// All hashes.
+    pub const ALL: Prefix = Prefix { first: 0, bits: 0 };
+
+    fn of(hash: u64, bits: u32) -> Prefix {
+        let first = if bits == 0 { 0 } else { hash << SKIP >> (64 - bits) << (64 - bits) };
+        Prefix { first, bits }
+    }
+
+    /// Whether a hash begins so.
+    pub fn holds(self, hash: u64) -> bool {
+        Prefix::of(hash, self.bits) == self
+    }
+
+    /// Those that follow in order; none behind the last ones.
+    pub fn next(self) -> Option<u64> {
+        if self.bits == 0 {
+            return None;
+        }
+        self.first.checked_add(1 << (64 - self.bits))
+    }
+
+    /// The first hash of those that begin with these bits.
+    pub fn hash_at(first: u64) -> u64 {
+        first >> SKIP
+    }
+}
+
+impl<K, V> Directory<K, V> {
+    /// Without a page.
+    pub fn new(backend: Backend) -> Self {
+        let memory = Memory::of(backend);
+        let (entries, bits_max) = (Vec::new(), BITS_MAX);
+        Directory { entries, shift: 63, bits_max, pages: 0, memory, owns: PhantomData }
+    }
+
+    /// How many pages there are.
+    pub fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Lets it have no more bits than this.
+    #[cfg(test)]
+    pub fn limit(&mut self, bits: u32) {
+        self.bits_max = bits;
+    }
+
+    #[inline(always)]
+    fn place(&self, hash: u64) -> usize {
+        (hash << SKIP >> self.shift) as usize
+    }
+
+    fn bits(&self) -> u32 {
+        64 - self.shift
+    }
+
+    #[inline(always)]
+    fn open<'a>(entry: *mut u8) -> Page<'a, K, V> {
+        let at = entry.map_addr(|address| address & !1);
+        // SAFETY: 1. `add` takes the memory of every page from `memory`, which gives as much,
+        // aligned, zero and never twice. 2. what this is called for borrows the directory, shared
+        // for those that only read and alone for all others.
+        unsafe { Page::at(NonNull::new_unchecked(at)) }
+    }
+
+    /// The key and value that have this hash and for which `is` holds.
+    #[inline(always)]
+    pub fn get(&self, hash: u64, is: impl FnMut(&K) -> bool) -> Option<&(K, V)> {
+        let page = Self::open(*self.entries.get(self.place(hash))?);
+        page.find(hash, is).map(|slot| page.get(slot))
+    }
+
+    /// The mark of the page of a hash.
+    #[inline(always)]
+    pub fn marked(&self, hash: u64) -> Option<bool> {
+        self.entries.get(self.place(hash)).map(|entry| entry.addr() & 1 == 1)
+    }
+
+    /// The key and value that have this hash and for which `is` holds, to be changed.
+    #[inline(always)]
+    pub fn get_mut(&mut self, hash: u64, is: impl FnMut(&K) -> bool) -> Option<&mut (K, V)> {
+        let mut page = Self::open(*self.entries.get(self.place(hash))?);
+        page.find(hash, is).map(|slot| page.change(slot))
+    }
+
+    /// Takes a key and its value out.
+    pub fn take(&mut self, hash: u64, is: impl FnMut(&K) -> bool) -> Option<(K, V)> {
+        let (mut page, _) = self.page(hash)?;
+        page.find(hash, is).map(|slot| page.take(slot))
+    }
+
+    /// The page of a hash, and its mark.
+    #[inline(always)]
+    pub fn page(&mut self, hash: u64) -> Option<(Page<'_, K, V>, bool)> {
+        let entry = *self.entries.get(self.place(hash))?;
+        Some((Self::open(entry), entry.addr() & 1 == 1))
+    }
+
+    /// Brings the tags of a hash into the cache.
+    #[inline(always)]
+    pub fn prefetch_tags(&self, hash: u64) {
+        if let Some(entry) = self.entries.get(self.place(hash)) {
+            Self::open(*entry).prefetch_tags(hash);
+        }
+    }
+
+    /// Brings the slot of a hash, whose tags are there, into the cache.
+    #[inline(always)]
+    pub fn prefetch_slot(&self, hash: u64) {
+        if let Some(entry) = self.entries.get(self.place(hash)) {
+            Self::open(*entry).prefetch_slot(hash);
+        }
+    }
+
+    /// What the hashes of the page of a hash have in common.
+    pub fn prefix(&self, hash: u64) -> Prefix {
+        let bits = self.entries.get(self.place(hash)).map_or(0, |entry| Self::open(*entry).depth());
+        Prefix::of(hash, bits)
+    }
+
+    /// Marks the page of a hash.
+    pub fn mark(&mut self, hash: u64, mark: bool) {
+        let range = self.range(self.prefix(hash));
+        for entry in &mut self.entries[range] {
+            *entry = entry.map_addr(|address| address & !1 | usize::from(mark));
+        }
+    }
+
+    /// Where in the directory the hashes of a prefix are.
+    fn range(&self, prefix: Prefix) -> std::ops::Range<usize> {
+        let first = (prefix.first >> self.shift) as usize;
+        first..first + (1 << (self.bits() - prefix.bits))
+    }
+
+    /// All keys and values.
+    pub fn iter(&self) -> impl Iterator<Item = &(K, V)> {
+        self.distinct().flat_map(|entry| {
+            let page = Self::open(entry);
+            page.slots().map(move |slot| page.get(slot))
+        })
+    }
+
+    /// Takes all keys and values out; no page is left.
+    pub fn drain(&mut self, backend: Backend) -> impl Iterator<Item = (K, V)> + use<K, V> {
+        let gone = std::mem::replace(self, Directory::new(backend));
+        let entries: Vec<*mut u8> = gone.distinct().collect();
+        entries.into_iter().flat_map(move |entry| {
+            // What the pages lie in goes with the closure.
+            let Directory { .. } = &gone;
+            Self::open(entry).empty().into_iter().map(|(entry, _)| entry)
+        })
+    }
+
+    /// The entry of each page.
+    fn distinct(&self) -> impl Iterator<Item = *mut u8> {
+        let mut last = 0;
+        self.entries.iter().copied().filter(move |entry| {
+            let address = entry.addr() & !1;
+            std::mem::replace(&mut last, address) != address
+        })
+    }
+
+    /// Begins with one page.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn begin(&mut self, mark: bool) -> std::io::Result<()> {
+        debug_assert!(self.entries.is_empty());
+        let page = self.add(mark)?;
+        (self.entries, self.shift) = (vec![page; 2], 63);
+        Ok(())
+    }
+
+    fn add(&mut self, mark: bool) -> std::io::Result<*mut u8> {
+        let page = self.memory.take(Page::<K, V>::BYTES)?;
+        self.pages += 1;
+        Ok(page.as_ptr().map_addr(|address| address | usize::from(mark)))
+    }
+
+    /// Whether the page of a hash may be split: not when far too many hashes begin alike.
+    pub fn can_split(&self, hash: u64) -> bool {
+        self.prefix(hash).bits < self.bits()
+            || (self.bits() < self.bits_max
+                && self.entries.len() < ENTRIES_PER_PAGE * (self.pages + ENTRIES_PER_PAGE))
+    }
+}
+
+impl<K: crate::record::Key, V> Directory<K, V> {
+    /// Makes room in the page of a hash: by splitting it, or by putting its entries anew when most
+    /// of what is used is of entries that were taken out.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn make_room(&mut self, hash: u64) -> std::io::Result<()> {
+        let Prefix { bits, .. } = self.prefix(hash);
+        let mark = self.page(hash).is_some_and(|(_, mark)| mark);
+        let split = self.page(hash).is_some_and(|(page, _)| page.len() > Page::<K, V>::FULL / 2);
+        if split {
+            if bits == self.bits() {
+                self.entries = self.entries.iter().flat_map(|page| [*page; 2]).collect();
+                self.shift -= 1;
+            }
+            let other = self.add(mark)?;
+            let half = Prefix::of(hash, bits + 1).first | 1 << (63 - bits);
+            let range = self.range(Prefix { first: half, bits: bits + 1 });
+            self.deal(hash, Some((other, bits)));
+            self.entries[range].fill(other);
+        } else {
+            self.deal(hash, None);
+        }
+        Ok(())
+    }
+
+    /// Puts the entries of a page anew: those whose bit number `bits` is set into the other one.
+    fn deal(&mut self, hash: u64, split: Option<(*mut u8, u32)>) {
+        let Some((mut page, _)) = self.page(hash) else { return };
+        let (lost, all) = (page.has_lost(), page.empty());
+        let mut other = split.map(|(other, bits)| (Self::open(other), bits));
+        if let Some((other, bits)) = &mut other {
+            page.set_depth(*bits + 1);
+            other.set_depth(*bits + 1);
+            other.set_lost(lost);
+        }
+        for (entry, changed) in all {
+            let hash = key::hash(&entry.0);
+            match &mut other {
+                Some((other, bits)) if hash << SKIP << *bits >> 63 == 1 => {
+                    other.put(hash, entry, changed);
+                }
+                _ => {
+                    page.put(hash, entry, changed);
+                }
+            }
+        }
+    }
+}
+
+/// What is found, or else what `otherwise` gives. The compiler does not see yet that nothing is
+/// borrowed where nothing was found (the third problem case of RFC 2094).
+#[inline(always)]
+pub fn found_or<'a, T, I, E>(
+    (all, with): (&'a mut T, &mut I),
+    find: impl for<'b> FnOnce(&'b mut T, &mut I) -> Option<&'b mut E>,
+    otherwise: impl FnOnce(&'a mut T, &mut I) -> &'a mut E,
+) -> &'a mut E {
+    match find(all, with).map(NonNull::from) {
+        // SAFETY: it is borrowed from `all`, which is not used for anything else on this way.
+        Some(mut found) => unsafe { found.as_mut() },
+        None => otherwise(all, with),
+    }
+}
+
+impl<K, V> Drop for Directory<K, V> {
+    fn drop(&mut self) {
+        if std::mem::needs_drop::<(K, V)>() {
+            let pages: Vec<*mut u8> = self.distinct().collect();
+            pages.into_iter().for_each(|page| drop(Self::open(page).empty()));
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Keyed tables that a checkpoint saves while they are used, and only what has changed.
+
+mod directory;
+mod memory;
+mod page;
+mod save;
+#[cfg(test)]
+mod tests;
+
+pub use directory::Prefix;
+pub use memory::{Backend, Scratch};
+pub use save::Change;
+
+use directory::{Directory, found_or};
+use hashbrown::HashTable;
+use page::Page;
+use save::{Copied, Save};
+
+use crate::key;
+use crate::record::Key;
+
+/// A value for each key, on pages of memory: for state that lives long and grows large.
+///
+/// It does what [`Table`](super::Table) does, and besides it can be saved without a stop.
+/// [`begin_save`](Self::begin_save) takes no time; [`save_some`](Self::save_some) then shows the
+/// entries as they were at that moment, a few pages at a time, while the table goes on changing: a
+/// page that is about to be changed is copied before, if it has not been shown yet. Unless all
+/// is asked for, only what has changed since the save before is shown.
+///
+/// Pages do not go away when entries do: a table takes the memory of the most entries that it had.
+///
+/// ```
+/// use thalweg::key::hash;
+/// use thalweg::state::{Change, PagedTable};
+///
+/// let mut words: PagedTable<String, u64> = PagedTable::default();
+/// let add = |words: &mut PagedTable<String, u64>, word: &str| {
+///     *words.entry(hash(word), |key| key == word, || (word.to_owned(), 0)) += 1;
+/// };
+/// ["a", "b", "a"].map(|word| add(&mut words, word));
+/// words.begin_save(true);
+/// add(&mut words, "b");
+/// let mut saved = Vec::new();
+/// while !words.save_some(1, |change| match change {
+///     Change::Put(word, count) => saved.push((word.clone(), *count)),
+///     Change::Cleared(_) => {}
+/// }) {}
+/// saved.sort();
+/// assert_eq!(saved, [("a".into(), 2), ("b".into(), 1)]);
+/// assert_eq!(words.get(hash("b"), |key| key == "b"), Some(&2));
+/// ```
+pub struct PagedTable<K, V> {
+    pages: Directory<K, V>,
+    /// Entries that found no room: their hashes begin like those of too many others.
+    crowd: HashTable<(K, V)>,
+    /// The only entry when the type of the key has only one value.
+    single: Option<(K, V)>,
+    len: usize,
+    backend: Backend,
+    /// What the entry of a page is marked with that has been saved, or need not be.
+    mark: bool,
+    /// Whether all that there was has gone since the save before.
+    lost: bool,
+    save: Option<Save>,
+    /// Copies of what has changed before it was shown.
+    copied: Vec<Copied<K, V>>,
+}
+
+/// Keys that are looked up together.
+const AHEAD: usize = 64;
+/// Tables of so many bytes stay in the cache of a core.
+const CACHE: usize = 1 << 20;
+
+impl<K, V> Default for PagedTable<K, V> {
+    fn default() -> Self {
+        PagedTable::of(Backend::Memory)
+    }
+}
+
+impl<K, V> PagedTable<K, V> {
+    /// An empty table; takes no memory until the first entry.
+    pub fn of(backend: Backend) -> Self {
+        PagedTable {
+            pages: Directory::new(backend.clone()),
+            crowd: HashTable::new(),
+            single: None,
+            len: 0,
+            backend,
+            mark: false,
+            lost: false,
+            save: None,
+            copied: Vec::new(),
+        }
+    }
+
+    /// How many keys have a value.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no key has a value.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many bytes the pages take.
+    pub fn page_bytes(&self) -> usize {
+        self.pages.pages() * Page::<K, V>::BYTES
+    }
+
+    /// All keys and values, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        let all = self.pages.iter().chain(&self.crowd).chain(&self.single);
+        all.map(|(key, value)| (key, value))
+    }
+}
+
+impl<K: Key, V: Clone> PagedTable<K, V> {
+    /// The value of the key that has this hash and for which `is` holds.
+    #[inline(always)]
+    pub fn get(&self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<&V> {
+        if K::SINGLE {
+            return self.single.as_ref().map(|(_, value)| value);
+        }
+        let found = self.pages.get(hash, &mut is).map(|(_, value)| value);
+        if found.is_none() && !self.crowd.is_empty() {
+            return self.crowd.find(hash, |(key, _)| is(key)).map(|(_, value)| value);
+        }
+        found
+    }
+
+    /// The value to be changed.
+    #[inline(always)]
+    pub fn get_mut(&mut self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<&mut V> {
+        if K::SINGLE {
+            return self.single.as_mut().map(|(_, value)| value);
+        }
+        self.touch(hash);
+        match self.pages.get_mut(hash, &mut is) {
+            Some((_, value)) => Some(value),
+            None if self.crowd.is_empty() => None,
+            None => self.crowd.find_mut(hash, |(key, _)| is(key)).map(|(_, value)| value),
+        }
+    }
+
+    /// Sees to it that the page of a hash, if there is one, may be changed.
+    #[inline(always)]
+    fn touch(&mut self, hash: u64) {
+        if self.pages.marked(hash).is_some_and(|mark| mark != self.mark) {
+            self.copy(hash);
+        }
+    }
+
+    /// Gives `act` the value of each key, by its number; hashes are those of the keys in turn, and
+    /// `is` and `make` are as for [`entry`](Self::entry). Where the table is larger than a cache,
+    /// this takes less than half as long as one key after the other: what is to be read is asked
+    /// for ahead.
+    ///
+    /// # Panics
+    /// As [`entry`](Self::entry).
+    pub fn each_entry(
+        &mut self,
+        hashes: &[u64],
+        is: impl Fn(usize, &K) -> bool,
+        mut make: impl FnMut(usize) -> (K, V),
+        mut act: impl FnMut(usize, &mut V),
+    ) {
+        let far = self.page_bytes() > CACHE;
+        for (chunk, hashes) in hashes.chunks(AHEAD).enumerate() {
+            if far {
+                hashes.iter().for_each(|hash| self.pages.prefetch_tags(*hash));
+                hashes.iter().for_each(|hash| self.pages.prefetch_slot(*hash));
+            }
+            for (at, hash) in hashes.iter().enumerate() {
+                let number = chunk * AHEAD + at;
+                act(number, self.entry(*hash, |key| is(number, key), || make(number)));
+            }
+        }
+    }
+
+    /// The value, which `make` makes together with the key when there is none.
+    ///
+    /// # Panics
+    /// When the system gives no memory for a page.
+    #[inline(always)]
+    pub fn entry(
+        &mut self,
+        hash: u64,
+        is: impl FnMut(&K) -> bool,
+        make: impl FnOnce() -> (K, V),
+    ) -> &mut V {
+        self.entry_pair(hash, is, make).1
+    }
+
+    /// The key as it is kept, and its value; `make` makes both when there is none.
+    ///
+    /// # Panics
+    /// As [`entry`](Self::entry).
+    #[inline(always)]
+    pub fn entry_pair(
+        &mut self,
+        hash: u64,
+        mut is: impl FnMut(&K) -> bool,
+        make: impl FnOnce() -> (K, V),
+    ) -> (&K, &mut V) {
+        if K::SINGLE {
+            self.len = 1;
+            let (key, value) = self.single.get_or_insert_with(make);
+            return (key, value);
+        }
+        self.touch(hash);
+        let (key, value) = found_or(
+            (self, &mut is),
+            |table, is| table.pages.get_mut(hash, is),
+            |table, is| table.add(hash, is, make),
+        );
+        (key, value)
+    }
+
+    /// The entry of a key that is on no page.
+    #[inline(never)]
+    fn add(
+        &mut self,
+        hash: u64,
+        mut is: impl FnMut(&K) -> bool,
+        make: impl FnOnce() -> (K, V),
+    ) -> &mut (K, V) {
+        let crowded = !self.crowd.is_empty() && self.crowd.find(hash, |(key, _)| is(key)).is_some();
+        if crowded || !self.make_room(hash) {
+            let entry = self.crowd.entry(hash, |(key, _)| is(key), |(key, _)| key::hash(key));
+            self.len += usize::from(!crowded);
+            return entry.or_insert_with(make).into_mut();
+        }
+        self.len += 1;
+        let (mut page, _) = self.pages.page(hash).expect("it has room");
+        let slot = page.put(hash, make(), true);
+        page.change(slot)
+    }
+
+    /// Sees to it that the page of a hash may be changed and has room; false where it can't have.
+    fn make_room(&mut self, hash: u64) -> bool {
+        let made = loop {
+            match self.pages.page(hash) {
+                None => {
+                    if let Err(cause) = self.pages.begin(self.mark) {
+                        break Err(cause);
+                    }
+                }
+                Some((_, mark)) if mark != self.mark => self.copy(hash),
+                Some((page, _)) if !page.is_full() => break Ok(true),
+                Some((page, _)) => {
+                    if page.len() > Page::<K, V>::FULL / 2 && !self.pages.can_split(hash) {
+                        break Ok(false);
+                    }
+                    if let Err(cause) = self.pages.make_room(hash) {
+                        break Err(cause);
+                    }
+                }
+            }
+        };
+        made.unwrap_or_else(|cause| panic!("there is no memory left for state: {cause}"))
+    }
+
+    /// Puts the value of a key, instead of the one that it has.
+    ///
+    /// # Panics
+    /// As [`entry`](Self::entry).
+    pub fn put(&mut self, hash: u64, key: K, value: V) {
+        match self.get_mut(hash, |other| *other == key) {
+            Some(kept) => *kept = value,
+            None => self.insert_new(hash, key, value),
+        }
+    }
+
+    /// Puts the value of a key that has none.
+    ///
+    /// # Panics
+    /// As [`entry`](Self::entry).
+    pub fn insert_new(&mut self, hash: u64, key: K, value: V) {
+        if K::SINGLE {
+            (self.len, self.single) = (1, Some((key, value)));
+        } else {
+            self.add(hash, |_| false, || (key, value));
+        }
+    }
+
+    /// Takes a key and its value out.
+    pub fn remove(&mut self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<(K, V)> {
+        let taken = if K::SINGLE {
+            self.lost |= self.single.is_some();
+            self.single.take()
+        } else {
+            self.touch(hash);
+            let taken = self.pages.take(hash, &mut is);
+            taken.or_else(|| self.remove_from_crowd(hash, is))
+        };
+        self.len -= usize::from(taken.is_some());
+        taken
+    }
+
+    /// Takes an entry out whose page may be changed.
+    fn remove_from_crowd(&mut self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<(K, V)> {
+        let taken = self.crowd.find_entry(hash, |(key, _)| is(key)).ok()?.remove().0;
+        // Saved with its page, whose hashes begin as this one does.
+        if let Some((mut page, _)) = self.pages.page(hash) {
+            page.set_lost(true);
+        }
+        Some(taken)
+    }
+}

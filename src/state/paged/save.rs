@@ -1,0 +1,163 @@
+//! Saving a table while it is used, and taking up what was saved.
+
+use super::PagedTable;
+use super::directory::Prefix;
+use super::page::{Page, Slot};
+use crate::key;
+use crate::record::Key;
+
+/// What has changed since the save before. All that is cleared goes before anything is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'a, K, V> {
+    /// The entries whose hashes begin so are there no more.
+    Cleared(Prefix),
+    /// The key has this value.
+    Put(&'a K, &'a V),
+}
+
+/// A save that has begun.
+pub(super) struct Save {
+    /// Whether all is shown, not only what has changed.
+    full: bool,
+    /// Where the pages begin that have not been looked at.
+    next: Option<u64>,
+}
+
+/// A [`Change`] that is shown later.
+pub(super) enum Copied<K, V> {
+    Cleared(Prefix),
+    Put(K, V),
+}
+
+/// Shows what has changed on a page, or all, and marks it as saved.
+fn show<K, V>(
+    page: &mut Page<'_, K, V>,
+    prefix: Prefix,
+    full: bool,
+    mut show: impl FnMut(Change<'_, K, V>),
+) {
+    let lost = page.has_lost();
+    if lost && !full {
+        show(Change::Cleared(prefix));
+    }
+    let mut put = |slot: Slot| {
+        let (key, value) = page.get(slot);
+        show(Change::Put(key, value));
+    };
+    let mut any = lost;
+    if full || lost {
+        any |= page.len() > 0;
+        page.slots().for_each(&mut put);
+    } else {
+        page.changed().for_each(|slot| {
+            any = true;
+            put(slot);
+        });
+    }
+    if any {
+        page.settle();
+    }
+}
+
+impl<K: Key, V: Clone> PagedTable<K, V> {
+    /// Begins to save the table as it is now: all of it, or what has changed since this was called
+    /// before. The save before must have come to its end.
+    pub fn begin_save(&mut self, full: bool) {
+        debug_assert!(self.save.is_none() && self.copied.is_empty(), "one save at a time");
+        if std::mem::take(&mut self.lost) && !full {
+            self.copied.push(Copied::Cleared(Prefix::ALL));
+        }
+        for (key, value) in self.crowd.iter().chain(&self.single) {
+            self.copied.push(Copied::Put(key.clone(), value.clone()));
+        }
+        self.mark = !self.mark;
+        self.save = Some(Save { full, next: Some(0) });
+    }
+
+    /// Whether a save has begun of which not all was shown.
+    pub fn is_saving(&self) -> bool {
+        self.save.is_some() || !self.copied.is_empty()
+    }
+
+    /// Shows what was copied, and what is to be saved of the next `pages` pages; true when that
+    /// was all of the save that was begun.
+    pub fn save_some(&mut self, pages: usize, mut to: impl FnMut(Change<'_, K, V>)) -> bool {
+        for copied in self.copied.drain(..) {
+            match copied {
+                Copied::Cleared(prefix) => to(Change::Cleared(prefix)),
+                Copied::Put(key, value) => to(Change::Put(&key, &value)),
+            }
+        }
+        let Some(Save { full, mut next }) = self.save.take() else { return true };
+        for _ in 0..pages {
+            next = next.and_then(|first| {
+                let hash = Prefix::hash_at(first);
+                let prefix = self.pages.prefix(hash);
+                let (mut page, mark) = self.pages.page(hash)?;
+                if mark != self.mark {
+                    show(&mut page, prefix, full, &mut to);
+                    self.pages.mark(hash, self.mark);
+                }
+                prefix.next()
+            });
+        }
+        if next.is_some() {
+            self.save = Some(Save { full, next });
+        }
+        next.is_none()
+    }
+
+    /// Copies what is to be saved of the page of a hash, which is about to change.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn copy(&mut self, hash: u64) {
+        let full = self.save.as_ref().is_some_and(|save| save.full);
+        let (prefix, copied) = (self.pages.prefix(hash), &mut self.copied);
+        if let Some((mut page, _)) = self.pages.page(hash) {
+            show(&mut page, prefix, full, |change| {
+                copied.push(match change {
+                    Change::Cleared(prefix) => Copied::Cleared(prefix),
+                    Change::Put(key, value) => Copied::Put(key.clone(), value.clone()),
+                });
+            });
+        }
+        self.pages.mark(hash, self.mark);
+    }
+
+    /// Takes all entries out. What a save that has begun still has to show of them is copied.
+    pub fn drain(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V> {
+        let mut next = self.save.as_ref().and_then(|save| save.next);
+        while let Some(first) = next {
+            let hash = Prefix::hash_at(first);
+            if self.pages.page(hash).is_some_and(|(_, mark)| mark != self.mark) {
+                self.copy(hash);
+            }
+            next = self.pages.prefix(hash).next();
+        }
+        (self.len, self.lost) = (0, true);
+        let paged = self.pages.drain(self.backend.clone());
+        paged.chain(std::mem::take(&mut self.crowd)).chain(self.single.take())
+    }
+
+    /// Takes out the entries whose hashes begin so and for which `of` holds; not while it is saved.
+    pub fn clear(&mut self, prefix: Prefix, of: impl Fn(u64) -> bool) {
+        let goes = |key: &K| {
+            let hash = key::hash(key);
+            prefix.holds(hash) && of(hash)
+        };
+        let before = self.crowd.len();
+        self.crowd.retain(|(key, _)| !goes(key));
+        self.len -= before - self.crowd.len();
+        if self.single.take_if(|(key, _)| goes(key)).is_some() {
+            self.len = 0;
+        }
+        let mut next = Some(prefix.first);
+        while let Some(hash) = next.map(Prefix::hash_at).filter(|hash| prefix.holds(*hash)) {
+            next = self.pages.prefix(hash).next();
+            let Some((mut page, _)) = self.pages.page(hash) else { return };
+            let slots: Vec<Slot> = page.slots().filter(|slot| goes(&page.get(*slot).0)).collect();
+            self.len -= slots.len();
+            slots.into_iter().for_each(|slot| drop(page.take(slot)));
+        }
+    }
+}

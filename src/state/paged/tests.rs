@@ -1,0 +1,140 @@
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::key::hash;
+
+/// What a table must be equal to, and what its saves must give.
+#[derive(Default)]
+struct Twin<V> {
+    table: PagedTable<u64, V>,
+    map: HashMap<u64, V>,
+    /// What the saves so far come to.
+    kept: HashMap<u64, V>,
+    /// What the table was when the save began, and the changes that were shown.
+    saving: Option<(HashMap<u64, V>, Vec<Prefix>, Vec<(u64, V)>)>,
+}
+
+impl<V: Clone + PartialEq + std::fmt::Debug> Twin<V> {
+    fn put(&mut self, key: u64, value: V) {
+        let is = |other: &u64| *other == key;
+        *self.table.entry(hash(&key), is, || (key, value.clone())) = value.clone();
+        self.map.insert(key, value);
+    }
+
+    fn remove(&mut self, key: u64) {
+        let taken = self.table.remove(hash(&key), |other| *other == key);
+        assert_eq!(taken.map(|(_, value)| value), self.map.remove(&key));
+    }
+
+    fn drain(&mut self) {
+        let mut all: Vec<u64> = self.table.drain().map(|(key, _)| key).collect();
+        let mut own: Vec<u64> = self.map.drain().map(|(key, _)| key).collect();
+        all.sort_unstable();
+        own.sort_unstable();
+        assert_eq!(all, own);
+    }
+
+    fn begin(&mut self, full: bool) {
+        while self.saving.is_some() {
+            self.save(100);
+        }
+        if full {
+            self.kept.clear();
+        }
+        self.table.begin_save(full);
+        self.saving = Some((self.map.clone(), Vec::new(), Vec::new()));
+    }
+
+    fn save(&mut self, pages: usize) {
+        let Some((_, cleared, put)) = &mut self.saving else { return };
+        let done = self.table.save_some(pages, |change| match change {
+            Change::Cleared(prefix) => cleared.push(prefix),
+            Change::Put(key, value) => put.push((*key, value.clone())),
+        });
+        if let Some((was, cleared, put)) = self.saving.take_if(|_| done) {
+            self.kept.retain(|key, _| !cleared.iter().any(|prefix| prefix.holds(hash(key))));
+            let keys = put.len();
+            self.kept.extend(put);
+            assert_eq!(self.kept, was, "{keys} keys put");
+        }
+    }
+
+    fn check(&self) {
+        assert_eq!(self.table.len(), self.map.len());
+        let all: HashMap<u64, V> = self.table.iter().map(|(k, v)| (*k, v.clone())).collect();
+        assert_eq!(all, self.map);
+        for (key, value) in &self.map {
+            assert_eq!(self.table.get(hash(key), |other| other == key), Some(value));
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Put(u64, u32),
+    Range(u64, u32),
+    Remove(u64),
+    RemoveRange(u64),
+    Begin(bool),
+    Save(usize),
+    Drain,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => (0..4000_u64, any::<u32>()).prop_map(|(key, value)| Act::Put(key, value)),
+        4 => (0..4000_u64, any::<u32>()).prop_map(|(key, value)| Act::Range(key, value)),
+        2 => (0..4000_u64).prop_map(Act::Remove),
+        2 => (0..4000_u64).prop_map(Act::RemoveRange),
+        2 => any::<bool>().prop_map(Act::Begin),
+        4 => (0..6_usize).prop_map(Act::Save),
+        1 => Just(Act::Drain),
+    ];
+    proptest::collection::vec(act, 1..60)
+}
+
+fn run<V: Clone + PartialEq + std::fmt::Debug + Default>(
+    acts: &[Act],
+    bits: u32,
+    of: impl Fn(u32) -> V,
+) {
+    let mut twin: Twin<V> = Twin::default();
+    twin.table.pages.limit(bits);
+    for act in acts {
+        match act {
+            Act::Put(key, value) => twin.put(*key, of(*value)),
+            Act::Range(key, value) => (*key..key + 500).for_each(|key| twin.put(key, of(*value))),
+            Act::Remove(key) => twin.remove(*key),
+            Act::RemoveRange(key) => (*key..key + 300).for_each(|key| twin.remove(key)),
+            Act::Begin(full) => twin.begin(*full),
+            Act::Save(pages) => twin.save(*pages),
+            Act::Drain => twin.drain(),
+        }
+        assert_eq!(twin.table.len(), twin.map.len());
+    }
+    twin.begin(false);
+    twin.begin(true);
+    twin.save(1000);
+    twin.check();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_table_is_a_map_and_its_saves_come_to_it(acts in acts()) {
+        run(&acts, 28, u64::from);
+    }
+
+    #[test]
+    fn values_with_memory_of_their_own(acts in acts()) {
+        run(&acts, 28, |value| vec![value.to_string(); value as usize % 3]);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_kept_beside_the_pages(acts in acts()) {
+        run(&acts, 2, u64::from);
+    }
+}
