@@ -66,12 +66,9 @@ impl Timestamp {
         self.0.div_euclid(1_000)
     }
 
-    /// The machine's wall clock now.
+    /// The machine's wall clock now; the epoch where it shows a time before.
     pub fn now() -> Timestamp {
-        match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
-            Ok(since) => Timestamp(span(since)),
-            Err(before) => Timestamp(-span(before.duration())),
-        }
+        Timestamp(span(crate::sys::clock::of_day()))
     }
 
     /// The start of the `size`-long interval that holds this time; intervals are aligned to the

@@ -71,7 +71,8 @@ fn a_stopped_job_goes_on_on_any_number_of_shards() {
     all.sort_unstable();
     assert!(all.into_iter().eq(0..end));
     assert_eq!(totals.sorted(), totals_of(end));
-    assert!(fs::read_dir(&state).unwrap().count() < 20, "files that nothing needs go");
+    // What each shard saved last, and what of it had not changed since.
+    assert!(fs::read_dir(&state).unwrap().count() < 8 * 32, "files that nothing needs go");
 }
 
 #[test]

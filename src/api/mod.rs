@@ -25,7 +25,7 @@ use crate::plan::{
 };
 use crate::record::Record;
 use crate::ring::{Bells, Idle};
-use crate::runtime::{Config, Executor, Report, Restart, Running};
+use crate::runtime::{Config, Executor, Report, Restart, Running, Simulated};
 
 /// A named program of streams.
 ///
@@ -248,6 +248,11 @@ impl Job {
     /// ```
     pub fn start(self) -> Result<Running> {
         Running::start(&self.name, self.plan.take(), &self.config)
+    }
+
+    /// Makes the job's shards, to be driven by a simulation.
+    pub(crate) fn simulated(self) -> Result<Option<Simulated>> {
+        Simulated::start(&self.name, self.plan.take(), &self.config)
     }
 
     /// Runs the job to its end: until its sources have ended or something fails.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::error::Result;
 use crate::operator::{Feed, Progress, Source, Split};
+use crate::sys::clock;
 
 /// A source of the numbers 0, 1, 2, …: split `i` of `n` gives `i`, `i + n`, `i + 2n`, ….
 ///
@@ -92,7 +93,7 @@ impl Counting {
         let Some(rate) = self.per_second else {
             return u64::MAX;
         };
-        let since = self.since.get_or_insert_with(Instant::now).elapsed();
+        let since = clock::since(*self.since.get_or_insert_with(clock::now));
         (since.as_secs_f64() * rate) as u64 - (self.given - self.before)
     }
 }

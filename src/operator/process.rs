@@ -13,6 +13,7 @@ use crate::key;
 use crate::limits::LAST_TIMERS;
 use crate::record::{Block, Key, Record};
 use crate::state::{Backend, Loader, PagedTable, Saver, Timer, Timers};
+use crate::sys::clock;
 use crate::time::{Timestamp, Watermark};
 
 /// Which clock a call of a process function goes by.
@@ -152,7 +153,7 @@ impl<K: Key, O: Record> Around<K, O> {
             full: false,
             timers,
             alarms,
-            begun: (Timestamp::now(), Instant::now()),
+            begun: (Timestamp::now(), clock::now()),
             lives: 0,
             last: 0,
         }
@@ -160,7 +161,7 @@ impl<K: Key, O: Record> Around<K, O> {
 
     /// The machine's clock, without what it was set back or forth meanwhile.
     fn now(&self) -> Timestamp {
-        self.begun.0 + self.begun.1.elapsed()
+        self.begun.0 + clock::since(self.begun.1)
     }
 
     fn new_life(&mut self) -> u64 {

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limits::FLUSH_BATCHES;
 use crate::record::{Batch, Block, Record};
 use crate::state::{Loader, Saver};
+use crate::sys::clock;
 use crate::time::Timestamp;
 
 /// Reads splits in turn, tells those that are silent or have ended.
@@ -120,7 +121,7 @@ impl<R: Record> SourceNode<R> {
                 SplitState::Active
             }
             Progress::Idle | Progress::Parked => {
-                let silent = reader.silent.get_or_insert_with(Instant::now).elapsed();
+                let silent = clock::since(*reader.silent.get_or_insert_with(clock::now));
                 let long = silent > Duration::from_micros(idle_us.unsigned_abs());
                 if long { SplitState::Idle } else { reader.state }
             }

@@ -176,14 +176,25 @@ impl<R: Record> Block<R> {
     /// The records' encodings and their event times, for keeping outside the process; none when
     /// the type can't be kept ([`Record::STORED`]).
     pub fn stored(&mut self) -> Option<(&[u8], &[Timestamp])> {
-        R::STORED?;
         self.spread();
+        let (bytes, len) = (self.stored_bytes()?, self.len);
+        Some((bytes, &self.times[..len]))
+    }
+
+    /// The records' encodings alone, when none has an event time; none also when the type can't be
+    /// kept.
+    pub fn stored_untimed(&self) -> Option<&[u8]> {
+        let untimed = self.times.is_empty() && self.time == NO_TIME;
+        self.stored_bytes().filter(|_| untimed)
+    }
+
+    fn stored_bytes(&self) -> Option<&[u8]> {
+        R::STORED?;
         let used = self.bytes();
         // SAFETY: 1. `used` bytes lie within the words, which are borrowed as long as the slice.
         // 2. the words were zeroed when they were taken, and since then only `R::write` has written
         // there, which for a type that is `STORED` writes no padding.
-        let bytes = unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().cast(), used) };
-        Some((bytes, &self.times[..self.len]))
+        Some(unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().cast(), used) })
     }
 
     /// The records, to be read.
@@ -257,6 +268,22 @@ impl<'a> Batch<'a> {
             first: bytes.as_ptr(),
             len,
             times: Times::Each(times),
+            split: 0,
+            borrowed: PhantomData,
+        })
+    }
+
+    /// As [`restored`](Batch::restored), `len` records that had no event time.
+    pub fn restored_untimed<R: Record>(bytes: &'a [u8], len: usize) -> Option<Batch<'a>> {
+        let aligned = bytes.as_ptr().addr().is_multiple_of(8);
+        if R::STORED.is_none() || !aligned || check_all::<R>(bytes, len)?.len() != bytes.len() {
+            return None;
+        }
+        Some(Batch {
+            record: TypeId::of::<R>(),
+            first: bytes.as_ptr(),
+            len,
+            times: Times::Same(&NO_TIME),
             split: 0,
             borrowed: PhantomData,
         })

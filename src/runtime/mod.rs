@@ -9,6 +9,7 @@ mod restart;
 mod running;
 mod shard;
 mod shared;
+mod simulated;
 mod start;
 mod threads;
 
@@ -20,3 +21,4 @@ pub use running::Running;
 pub use shard::{Shard, Turn};
 
 pub(crate) use shared::{Alive, Shared};
+pub(crate) use simulated::{Coordinated, Simulated};

@@ -45,6 +45,8 @@ pub enum Turn {
     Done,
 }
 
+/// What is saved is delivered in pieces of so many bytes.
+const PIECE: usize = 1 << 20;
 /// Sleeps grow to this: sources that can't ring are looked at 25 times a second.
 const NAP_MAX: Duration = Duration::from_millis(40);
 /// And to this where whoever brings work rings the bell.
@@ -154,12 +156,13 @@ impl Shard {
 
     /// Begins an epoch that is asked for at every node where one begins.
     fn begin_epoch(&mut self) -> Result {
-        let Some(asked) = self.epochs.as_ref().map(|epochs| epochs.asked()) else {
+        let asked = |epochs: &Arc<Epochs>| (epochs.asked(), epochs.is_full());
+        let Some((asked, full)) = self.epochs.as_ref().map(asked) else {
             return Ok(());
         };
         if asked > self.begun {
             self.begun = asked;
-            self.scene.saver.borrow_mut().set_full(true);
+            self.scene.saver.borrow_mut().set_full(full);
             self.seat.waiting.hurry(self.seat.shard, true);
             for index in 0..self.nodes.len() {
                 if self.nodes[index].operator.begins() && !self.nodes[index].has_finished() {
@@ -184,14 +187,20 @@ impl Shard {
         for node in self.nodes.iter_mut().filter(|node| node.epoch() < epoch) {
             node.save(epoch, &mut saver)?;
         }
+        if epochs.has_backlog() {
+            return Ok(false);
+        }
         for node in &mut self.nodes {
             if !node.save_more(epoch, &mut saver)? {
+                if saver.len() >= PIECE {
+                    epochs.deliver(self.seat.shard, saver.take(), false);
+                }
                 return Ok(true);
             }
         }
         self.delivered = epoch;
         self.seat.waiting.hurry(self.seat.shard, false);
-        epochs.deliver(self.seat.shard, saver.take());
+        epochs.deliver(self.seat.shard, saver.take(), true);
         Ok(false)
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
 
-use super::checkpoint::{Checkpoints, Epochs};
+use super::checkpoint::{Checkpoints, Coordinator, Epochs};
 use super::{Alive, Config, Executor, Shard, Shared, glommio, interrupt, threads};
 use crate::error::{Error, Kind, Result};
 use crate::limits::SHARDS;
@@ -33,6 +33,14 @@ pub(super) struct Start {
 }
 
 type Threads = Vec<JoinHandle<()>>;
+
+/// A job that may begin.
+pub(super) struct Ready {
+    pub(super) seats: Vec<Seat>,
+    /// The nodes of each shard.
+    pub(super) shards: Vec<Vec<Node>>,
+    pub(super) checkpoints: Option<Checkpoints>,
+}
 
 impl Start {
     /// What is wrong is said by [`begin`](Start::begin).
@@ -83,6 +91,20 @@ impl Start {
 
     /// Starts the shards; the first time the plan is looked over.
     fn start(&mut self, first: bool) -> Result<Threads> {
+        let Some(Ready { seats, shards, checkpoints }) = self.ready(first)? else {
+            return Ok(Vec::new());
+        };
+        let mut threads = self.spawn(seats, shards);
+        let coordinator = checkpoints.and_then(|checkpoints| self.coordinator(checkpoints));
+        threads.extend(coordinator.and_then(|coordinator| self.coordinate(coordinator)));
+        Ok(threads)
+    }
+
+    /// Makes the shards, with what they go on from; none when the job had come to its end before.
+    ///
+    /// # Errors
+    /// All that can be found wrong before the first record flows.
+    pub(super) fn ready(&mut self, first: bool) -> Result<Option<Ready>> {
         let mut wrong = std::mem::take(&mut self.wrong);
         let directory = self.config.checkpoints.as_ref();
         let opened = directory.map(|(path, every)| Checkpoints::open(path, *every, &self.job));
@@ -107,15 +129,12 @@ impl Start {
         }
         self.shared.watch(&layout);
         if checkpoints.as_ref().is_some_and(Checkpoints::has_finished) {
-            // It had come to its end before: there is nothing left to do.
-            return Ok(Vec::new());
+            return Ok(None);
         }
         if let (Some(epochs), Some(checkpoints)) = (&self.shared.epochs, &checkpoints) {
             epochs.begin(checkpoints.epoch());
         }
-        let mut threads = self.spawn(seats, layout.shards);
-        threads.extend(checkpoints.and_then(|checkpoints| self.coordinate(checkpoints)));
-        Ok(threads)
+        Ok(Some(Ready { seats, shards: layout.shards, checkpoints }))
     }
 
     /// Where state is kept.
@@ -144,6 +163,13 @@ impl Start {
         (0..self.shards).map(seat).collect()
     }
 
+    /// A shard of these nodes.
+    pub(super) fn shard(&self, seat: Seat, nodes: Vec<Node>) -> Shard {
+        let cores = core_affinity::get_core_ids().map_or(1, |cores| cores.len().max(1));
+        let idler = Idler::new(self.config.idle, self.shards, cores);
+        Shard::new(seat, nodes, idler, self.shared.epochs.clone())
+    }
+
     fn spawn(&self, seats: Vec<Seat>, shards: Vec<Vec<Node>>) -> Threads {
         let (config, shared) = (&self.config, &self.shared);
         let cores = core_affinity::get_core_ids().unwrap_or_default();
@@ -154,8 +180,7 @@ impl Start {
         let mut all = Vec::new();
         for (seat, nodes) in seats.into_iter().zip(shards) {
             let core = core(seat.shard);
-            let idler = Idler::new(config.idle, self.shards, cores.len().max(1));
-            let shard = Shard::new(seat, nodes, idler, shared.epochs.clone());
+            let shard = self.shard(seat, nodes);
             let alive = Alive::new(shared);
             let spawned = match self.executor {
                 Executor::Glommio => glommio::spawn(shard, alive, core, config.executor),
@@ -169,10 +194,14 @@ impl Start {
         all
     }
 
-    /// Starts the thread that makes the checkpoints.
-    fn coordinate(&self, checkpoints: Checkpoints) -> Option<JoinHandle<()>> {
+    /// Who makes the checkpoints.
+    pub(super) fn coordinator(&self, checkpoints: Checkpoints) -> Option<Coordinator> {
         let epochs = self.shared.epochs.clone()?;
-        let coordinator = checkpoints.coordinator(&self.job, self.shared.clone(), epochs);
+        Some(checkpoints.coordinator(&self.job, self.shared.clone(), epochs))
+    }
+
+    /// Starts the thread that makes the checkpoints.
+    fn coordinate(&self, coordinator: Coordinator) -> Option<JoinHandle<()>> {
         let thread = std::thread::Builder::new().name("checkpoints".into());
         let spawned = thread.spawn(move || coordinator.run());
         let failed =

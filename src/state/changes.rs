@@ -78,7 +78,9 @@ impl Loader<'_> {
         mut own: impl FnMut(R::View<'_>) -> (K, V),
     ) -> Result {
         let cleared = cleared(part);
-        for (shard, file) in self.chains() {
+        // What is dealt out to as many shards as before is where it was.
+        let same = self.were() == self.shards();
+        for (shard, file) in self.chains().filter(|(shard, _)| !same || *shard == self.shard()) {
             // A shard says nothing of keys that were another one's.
             let was_its = |hash| key::owner(key::group(hash), self.were()) == shard;
             file.each::<Cleared>(self.owner(), &cleared, &mut |_, _, (first, bits)| {

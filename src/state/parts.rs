@@ -9,6 +9,8 @@
 //! section:  | head bytes: 8 | head: JSON, padded to 8 | frame | frame | … | end: 16 zero bytes |
 //! frame:    | records: 8 | bytes: 8 | times: 8 a record | encodings, `bytes` in all |
 //! ```
+//!
+//! The highest bit of a frame's `records` is set when none of them has a time: there are no times.
 
 use std::sync::Arc;
 
@@ -30,6 +32,12 @@ pub struct Owner {
     /// Which of the step's input ports the operator's port 0 is.
     pub input: usize,
 }
+
+/// Room that is made for sections ahead.
+const ROOM_MAX: usize = 2 << 20;
+
+/// The bit of a frame's number of records which says that none has a time.
+const UNTIMED: u64 = 1 << 63;
 
 /// What stands before the records of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,9 +129,20 @@ impl Saver {
         Ok(())
     }
 
-    /// The sections of all parts, which are forgotten here.
+    /// Bytes of the sections so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there are no sections.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The sections of all parts, which are forgotten here; as many again will find room.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.bytes)
+        let next = Vec::with_capacity(self.bytes.capacity().min(ROOM_MAX));
+        std::mem::replace(&mut self.bytes, next)
     }
 }
 
@@ -147,14 +166,20 @@ impl<R: Record> Part<'_, R> {
     }
 
     fn write(&mut self) {
-        let Some((records, times)) = self.block.stored().filter(|(_, times)| !times.is_empty())
-        else {
+        let records = self.block.len() as u64;
+        if records == 0 {
             return;
-        };
-        self.to.extend((times.len() as u64).to_ne_bytes());
-        self.to.extend((records.len() as u64).to_ne_bytes());
-        times.iter().for_each(|at| self.to.extend(at.micros().to_ne_bytes()));
-        self.to.extend(records);
+        }
+        if let Some(bytes) = self.block.stored_untimed() {
+            self.to.extend((records | UNTIMED).to_ne_bytes());
+            self.to.extend((bytes.len() as u64).to_ne_bytes());
+            self.to.extend(bytes);
+        } else if let Some((bytes, times)) = self.block.stored() {
+            self.to.extend(records.to_ne_bytes());
+            self.to.extend((bytes.len() as u64).to_ne_bytes());
+            times.iter().for_each(|at| self.to.extend(at.micros().to_ne_bytes()));
+            self.to.extend(bytes);
+        }
         self.block.clear();
     }
 }
@@ -169,8 +194,9 @@ pub struct Saved {
 /// A frame's place.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
-    /// Where its times begin.
+    /// Where its times begin, if it has any.
     at: usize,
+    timed: bool,
     records: usize,
     bytes: usize,
 }
@@ -207,12 +233,14 @@ impl Saved {
         loop {
             let (records, bytes) = (self.number(at)?, self.number(at + 8)?);
             at += 16;
+            let (timed, records) = (records & UNTIMED as usize == 0, records & !(UNTIMED as usize));
             if records == 0 {
                 break;
             }
-            let end = at.checked_add(records.checked_mul(8)?)?.checked_add(bytes)?;
+            let times = if timed { records.checked_mul(8)? } else { 0 };
+            let end = at.checked_add(times)?.checked_add(bytes)?;
             self.bytes.get(at..end)?;
-            frames.push(Frame { at, records, bytes });
+            frames.push(Frame { at, timed, records, bytes });
             at = end;
         }
         self.parts.push((head, frames));
@@ -277,7 +305,11 @@ impl Saved {
         Ok(())
     }
 
-    fn batch<R: Record>(&self, Frame { at, records, bytes }: Frame) -> Option<Batch<'_>> {
+    fn batch<R: Record>(&self, frame: Frame) -> Option<Batch<'_>> {
+        let Frame { at, timed, records, bytes } = frame;
+        if !timed {
+            return Batch::restored_untimed::<R>(self.bytes.get(at..at + bytes)?, records);
+        }
         let times = self.bytes.get(at..at + records * 8)?;
         let encodings = self.bytes.get(at + records * 8..)?.get(..bytes)?;
         Batch::restored::<R>(encodings, times)

@@ -16,7 +16,9 @@
 
 mod compare;
 mod schedule;
+mod simulate;
 mod verify;
 
 pub use schedule::{Cuts, Scheduled};
+pub use simulate::{JOBS, OUT, SimulatedJob, Survived, simulate};
 pub use verify::{Verify, verify};

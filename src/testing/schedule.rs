@@ -19,6 +19,8 @@ pub enum Cuts {
     /// Batches of any size, polls of any number of batches, and polls that give nothing, all drawn
     /// from this seed.
     Random(u64),
+    /// A few records in each poll, as this seed says, and polls that give nothing.
+    Small(u64),
 }
 
 /// A source of given records that are cut into batches in a given way. Split `i` of `n` has the
@@ -46,7 +48,10 @@ impl<R: Record + Sync> Source for Scheduled<R> {
 
     fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<R>>>> {
         let split = |first| -> Box<dyn Split<R>> {
-            let seed = if let Cuts::Random(seed) = self.cuts { seed } else { 0 };
+            let seed = match self.cuts {
+                Cuts::Random(seed) | Cuts::Small(seed) => seed,
+                Cuts::Whole | Cuts::Single => 0,
+            };
             Box::new(Turns {
                 records: Arc::clone(&self.records),
                 first,
@@ -76,6 +81,9 @@ const IDLE_EVERY: u32 = 4;
 /// The most batches of one poll that is cut at random.
 const BATCHES_MAX: u32 = 4;
 
+/// The most records of a poll that gives few.
+const SMALL: usize = 12;
+
 /// The sizes of batches that are cut at random: mostly few records, at times many.
 const SIZES: [usize; 4] = [1, 3, 30, 1_500];
 
@@ -101,6 +109,10 @@ impl<R: Record + Sync> Split<R> for Turns<R> {
         match self.cuts {
             Cuts::Whole => self.batch(usize::MAX, feed)?,
             Cuts::Single => self.batch(1, feed)?,
+            Cuts::Small(_) => {
+                let size = self.dice.gen_range(1..=SMALL);
+                self.batch(size, feed)?;
+            }
             Cuts::Random(_) => {
                 for _ in 0..self.dice.gen_range(1..=BATCHES_MAX) {
                     let most = SIZES[self.dice.gen_range(0..SIZES.len())];

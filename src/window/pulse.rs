@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::operator::{Output, Progress};
+use crate::sys::clock;
 
 /// Says when; the clock is only looked at where someone asked for it.
 pub(super) struct Pulse {
@@ -38,7 +39,7 @@ impl Pulse {
         if !self.runs {
             return false;
         }
-        let now = Instant::now();
+        let now = clock::now();
         let due = self.next.is_some_and(|next| next <= now);
         if due || self.next.is_none() {
             self.next = now.checked_add(self.every);

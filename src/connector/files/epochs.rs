@@ -15,7 +15,6 @@
 //! So nothing is lost if the file and its name are synced before its checkpoint is made, and
 //! nothing shows twice if the new name is synced before the next one is.
 
-use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -25,6 +24,8 @@ use super::sink::PartFile;
 use crate::connector::text::{Target, failed};
 use crate::error::{Error, Kind, Result};
 use crate::operator::Publish;
+use crate::sys::fs::{self, File};
+use crate::sys::world::Open;
 
 /// The files of one shard, one an epoch in which there are rows.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl EpochFiles {
             place::make(directory)?;
         }
         let failed = |cause| failed(directory.display(), &cause);
-        let directory = directory.canonicalize().map_err(failed)?;
+        let directory = fs::canonicalize(directory).map_err(failed)?;
         let held = holder.hold(&directory, shard, extension)?;
         if shard == 0 {
             // Once more, now that nobody else publishes there.
@@ -110,7 +111,7 @@ pub(crate) fn publish(file: &Publish) -> Result {
     let failed = |cause| failed(to.display(), &cause);
     match fs::rename(from, to) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
-            if to.symlink_metadata().is_err() {
+            if fs::kind(to).is_none() {
                 let (from, to) = (from.display(), to.display());
                 let what = format!(
                     "{from} was to become {to}, and neither is there; bring back one of them, or \
@@ -121,7 +122,7 @@ pub(crate) fn publish(file: &Publish) -> Result {
         }
         renamed => renamed.map_err(failed)?,
     }
-    place::sync(place::parent(to)).map_err(failed)
+    fs::sync_directory(place::parent(to)).map_err(failed)
 }
 
 /// Keeps two jobs from writing into one directory, which would remove each other's pending files.
@@ -136,8 +137,7 @@ impl Holder {
             return Ok(held);
         }
         let path = lock_path(directory, extension);
-        let file = File::options().write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(|cause| failed(path.display(), &cause))?;
+        let file = File::open(&path, Open::Keep).map_err(|cause| failed(path.display(), &cause))?;
         lock(directory, &file)?;
         let held = Arc::new(file);
         self.0 = Arc::downgrade(&held);
@@ -148,15 +148,14 @@ impl Holder {
 /// That no job writes files into a directory, one with checkpoints.
 pub(super) fn check_free(directory: &Path, extension: &str) -> Result {
     let path = lock_path(directory, extension);
-    match File::open(&path) {
-        Ok(file) => lock(directory, &file),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
-        Err(cause) => Err(failed(path.display(), &cause)),
+    if fs::kind(&path).is_none() {
+        return Ok(());
     }
+    lock(directory, &File::open(&path, Open::Keep).map_err(|cause| failed(path.display(), &cause))?)
 }
 
 fn lock(directory: &Path, file: &File) -> Result {
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+    if let Ok(false) = file.try_lock() {
         let directory = directory.display();
         let what = format!("a job writes to {directory}; let it end or write to another directory");
         return Err(Error::new(Kind::Io, what));

@@ -1,13 +1,13 @@
 //! The directory that a sink writes into, looked at without touching it.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::epochs;
 use crate::connector::text::failed;
 use crate::error::{Error, Kind, Result};
+use crate::sys::fs::{self, File};
 use crate::sys::place::{is_kernels_own, may_make_files};
+use crate::sys::world::Open;
 
 /// Whether so many shards can write their files into a directory, which need not be there yet; with
 /// checkpoints, whether they can after an epoch.
@@ -18,8 +18,8 @@ pub(in crate::connector) fn check(
     resumes: Option<u64>,
 ) -> Result {
     let found = nearest(directory);
-    let facts = found.metadata().map_err(|cause| failed(found.display(), &cause))?;
-    if !facts.is_dir() {
+    let is_directory = fs::is_directory(found);
+    if !is_directory.map_err(|cause| failed(found.display(), &cause))? {
         let found = found.display();
         let what = format!("{found} is no directory; name one for the sink to write files into");
         return Err(Error::new(Kind::Io, what));
@@ -46,7 +46,7 @@ pub(in crate::connector) fn check(
 /// What all files of a sink are, by one name whatever way leads to them.
 pub(in crate::connector) fn all_files(directory: &Path, extension: &str) -> PathBuf {
     let found = nearest(directory);
-    let mut whole = found.canonicalize().unwrap_or_else(|_| found.to_owned());
+    let mut whole = fs::canonicalize(found).unwrap_or_else(|_| found.to_owned());
     for missing in directory.strip_prefix(found).unwrap_or(directory).components() {
         match missing {
             Component::Normal(name) => whole.push(name),
@@ -59,7 +59,7 @@ pub(in crate::connector) fn all_files(directory: &Path, extension: &str) -> Path
 
 /// Locks a sink's file as long as it is open.
 pub(super) fn lock(path: &Path, file: &File) -> Result {
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+    if let Ok(false) = file.try_lock() {
         let path = path.display();
         let what = format!("{path} is being read or written; write to another directory");
         return Err(Error::new(Kind::Io, what));
@@ -73,12 +73,7 @@ pub(super) fn make(directory: &Path) -> Result {
     let found = nearest(directory).to_owned();
     fs::create_dir_all(directory).map_err(failed)?;
     let made = directory.ancestors().take_while(|made| *made != found);
-    made.map(parent).try_for_each(sync).map_err(failed)
-}
-
-/// Makes sure that the names in a directory stay.
-pub(super) fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    made.map(parent).try_for_each(fs::sync_directory).map_err(failed)
 }
 
 /// The directory that a file is in.
@@ -90,13 +85,8 @@ pub(super) fn parent(path: &Path) -> &Path {
 /// The files in a directory whose names are text, in their order.
 pub(super) fn files(directory: &Path) -> Result<Vec<(String, PathBuf)>> {
     let failed = |cause| failed(directory.display(), &cause);
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        files.extend(entry.file_name().into_string().ok().map(|name| (name, entry.path())));
-    }
-    files.sort_unstable();
-    Ok(files)
+    let named = |path: PathBuf| Some((path.file_name()?.to_str()?.to_owned(), path));
+    Ok(fs::list(directory).map_err(failed)?.into_iter().filter_map(named).collect())
 }
 
 /// That what shows in a directory was written by a job with checkpoints up to an epoch; when that
@@ -127,7 +117,7 @@ fn number(name: &str, extension: &str) -> Option<usize> {
 
 /// The directory itself, or what is there of the way to it.
 fn nearest(directory: &Path) -> &Path {
-    let there = |path: &&Path| path.symlink_metadata().is_ok();
+    let there = |path: &&Path| fs::kind(path).is_some();
     directory.ancestors().find(there).unwrap_or(Path::new("."))
 }
 
@@ -166,8 +156,7 @@ fn check_file(path: &Path) -> Result {
         return Err(Error::new(Kind::Io, format!("{} {what}", path.display())));
     }
     if facts.is_file() {
-        let file = File::options().write(true).open(path).map_err(failed)?;
-        lock(path, &file)?;
+        lock(path, &File::open(path, Open::Keep).map_err(failed)?)?;
     }
     Ok(())
 }

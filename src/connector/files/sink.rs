@@ -1,7 +1,5 @@
 //! Files that shards write.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::connector::text::{Encode, Encoder, Target, TextWriter, failed};
@@ -12,6 +10,8 @@ use crate::record::Record;
 use super::decode::Csv;
 use super::epochs::{EpochFiles, Holder};
 use super::place;
+use crate::sys::fs::{self, File};
+use crate::sys::world::{Kind, Open};
 
 /// A sink into a directory, which is made if need be: shard 3 writes `part-3.csv`, and so on.
 /// Files of an earlier run are written over, unless they are being read or written. Made by
@@ -160,26 +160,21 @@ impl PartFile {
         }
         let path = directory.join(format!("part-{shard}.{extension}"));
         let failed = |cause| failed(path.display(), &cause);
-        let file = File::options().write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(failed)?;
+        let file = File::open(&path, Open::Keep).map_err(failed)?;
         place::lock(&path, &file)?;
-        if file.metadata().map_err(failed)?.is_file() {
-            file.set_len(0).map_err(failed)?;
-        }
+        file.empty().map_err(failed)?;
         let mut part = PartFile { path, file, void: true };
         part.append(head)?;
         Ok(part)
     }
 
     fn append(&mut self, text: &[u8]) -> Result {
-        let written = self.file.write_all(text);
-        written.map_err(|cause| failed(self.path.display(), &cause))
+        self.file.append(text).map_err(|cause| failed(self.path.display(), &cause))
     }
 
     /// Makes a file that must not be there yet.
     pub(super) fn create_new(path: PathBuf) -> Result<PartFile> {
-        let file = File::create_new(&path);
-        let file = file.map_err(|cause| failed(path.display(), &cause))?;
+        let file = File::open(&path, Open::New).map_err(|cause| failed(path.display(), &cause))?;
         Ok(PartFile { path, file, void: true })
     }
 
@@ -190,8 +185,8 @@ impl PartFile {
 
 /// Keeps sinks of this and of other jobs from writing over a file as long as what this gives
 /// lives; a file that is being written can be read all the same. None where files can't be locked.
-pub(in crate::connector) fn hold(path: &Path) -> Option<File> {
-    let file = File::open(path).ok()?;
+pub(in crate::connector) fn hold(path: &Path) -> Option<std::fs::File> {
+    let file = std::fs::File::open(path).ok()?;
     file.try_lock_shared().ok().map(|()| file)
 }
 
@@ -209,7 +204,7 @@ impl Target for PartFile {
     /// Syncs the file, and the directory so that its name stays too.
     fn finish(&mut self) -> Result {
         self.void = false;
-        let synced = self.file.sync_all().and_then(|()| place::sync(place::parent(&self.path)));
+        let synced = self.file.sync().and_then(|()| fs::sync_directory(place::parent(&self.path)));
         synced.map_err(|cause| failed(self.path.display(), &cause))
     }
 }
@@ -217,7 +212,7 @@ impl Target for PartFile {
 impl Drop for PartFile {
     fn drop(&mut self) {
         // What a link or a device stands for is not this sink's to remove.
-        if self.void && self.path.symlink_metadata().is_ok_and(|facts| facts.is_file()) {
+        if self.void && fs::kind(&self.path) == Some(Kind::File) {
             // An empty file that stays is no worse than a failure told here.
             let _ = fs::remove_file(&self.path);
         }

@@ -1,8 +1,8 @@
 //! What the shards and the coordinator of a job's checkpoints tell each other.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +15,12 @@ pub struct Epochs {
     asked: AtomicU64,
     /// The last one whose checkpoint is made and shown.
     made: AtomicU64,
+    /// The newest epoch of which all of every table is saved, not only what has changed.
+    full: AtomicU64,
     /// After this epoch shards that have nothing left to do may go.
     last: AtomicU64,
+    /// Bytes on the desk.
+    backlog: AtomicUsize,
     desk: Mutex<Desk>,
     /// Something was put on the desk.
     news: Condvar,
@@ -24,8 +28,10 @@ pub struct Epochs {
 
 #[derive(Debug)]
 struct Desk {
-    /// What each shard has saved of the epoch that was asked for.
-    saved: Vec<Option<Vec<u8>>>,
+    /// What shards have saved of the epoch that was asked for, and was not taken yet.
+    arrived: Vec<Piece>,
+    /// Which shards have saved all of it.
+    delivered: Vec<bool>,
     /// Which shards have nothing left to do but to save what they are asked for.
     done: Vec<bool>,
     /// Whether somebody wants a checkpoint now.
@@ -33,6 +39,18 @@ struct Desk {
     /// Where the next checkpoint is to be kept besides, and what became of that.
     savepoints: Vec<Savepoint>,
 }
+
+/// Some of what a shard has saved of an epoch: whole sections, in order.
+#[derive(Debug)]
+pub struct Piece {
+    /// The shard.
+    pub shard: usize,
+    /// The sections.
+    pub sections: Vec<u8>,
+}
+
+/// A shard saves no more while so many bytes wait to be written.
+const BACKLOG_MAX: usize = 64 << 20;
 
 /// A copy of a checkpoint that somebody waits for.
 pub type Savepoint = Arc<Wanted>;
@@ -49,11 +67,18 @@ pub struct Wanted {
 impl Epochs {
     /// For so many shards.
     pub fn new(shards: usize) -> Epochs {
-        let saved = (0..shards).map(|_| None).collect();
-        let desk = Desk { saved, done: vec![false; shards], wanted: false, savepoints: Vec::new() };
+        let desk = Desk {
+            arrived: Vec::new(),
+            delivered: vec![false; shards],
+            done: vec![false; shards],
+            wanted: false,
+            savepoints: Vec::new(),
+        };
         Epochs {
             asked: AtomicU64::new(0),
             made: AtomicU64::new(0),
+            full: AtomicU64::new(0),
+            backlog: AtomicUsize::new(0),
             last: AtomicU64::new(u64::MAX),
             desk: Mutex::new(desk),
             news: Condvar::new(),
@@ -63,7 +88,9 @@ impl Epochs {
     /// Begins after an epoch, when no shard runs: what was delivered of a later one is nothing.
     pub fn begin(&self, epoch: u64) {
         let mut desk = self.desk();
-        desk.saved.fill(None);
+        desk.arrived.clear();
+        desk.delivered.fill(false);
+        self.backlog.store(0, Release);
         desk.done.fill(false);
         self.asked.store(epoch, Release);
         self.made.store(epoch, Release);
@@ -83,6 +110,16 @@ impl Epochs {
         self.asked.load(Acquire)
     }
 
+    /// Whether all of every table is saved of the newest epoch.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Acquire) == self.asked()
+    }
+
+    /// Whether so much waits to be written that shards save no more for now.
+    pub fn has_backlog(&self) -> bool {
+        self.backlog.load(Acquire) > BACKLOG_MAX
+    }
+
     /// The last epoch whose checkpoint is made and shown.
     pub fn made(&self) -> u64 {
         self.made.load(Acquire)
@@ -93,9 +130,13 @@ impl Epochs {
         self.last.load(Acquire) <= epoch
     }
 
-    /// A shard has saved the epoch that was asked for.
-    pub fn deliver(&self, shard: usize, sections: Vec<u8>) {
-        self.desk().saved[shard] = Some(sections);
+    /// A shard has saved some of the epoch that was asked for, or the last of it. The first piece
+    /// holds all but what has changed in tables.
+    pub fn deliver(&self, shard: usize, sections: Vec<u8>, last: bool) {
+        self.backlog.fetch_add(sections.len(), AcqRel);
+        let mut desk = self.desk();
+        desk.arrived.push(Piece { shard, sections });
+        desk.delivered[shard] |= last;
         self.news.notify_all();
     }
 
@@ -144,20 +185,45 @@ impl Epochs {
         (!given_up()).then(|| desk.done.iter().all(|done| *done))
     }
 
-    /// Asks the shards, which the caller wakes, for an epoch.
-    pub fn ask(&self, epoch: u64) {
+    /// Asks the shards, which the caller wakes, for an epoch: for all of every table when `full`.
+    pub fn ask(&self, epoch: u64, full: bool) {
+        self.desk().delivered.fill(false);
+        if full {
+            self.full.store(epoch, Release);
+        }
         self.asked.store(epoch, Release);
     }
 
-    /// Waits until all shards have delivered. None when `given_up`.
-    pub fn wait_for_all(&self, given_up: impl Fn() -> bool) -> Option<Vec<Vec<u8>>> {
-        let waits = |desk: &mut Desk| !given_up() && desk.saved.iter().any(Option::is_none);
+    /// Waits for what shards deliver; no more comes when all was taken before. None when
+    /// `given_up`.
+    pub fn wait_for_pieces(&self, given_up: impl Fn() -> bool) -> Option<Vec<Piece>> {
+        let waits = |desk: &mut Desk| {
+            !given_up() && desk.arrived.is_empty() && desk.delivered.contains(&false)
+        };
         let waited = self.news.wait_while(self.desk(), waits);
         let mut desk = waited.unwrap_or_else(PoisonError::into_inner);
         if given_up() {
             return None;
         }
-        desk.saved.iter_mut().map(Option::take).collect()
+        let pieces = std::mem::take(&mut desk.arrived);
+        let bytes: usize = pieces.iter().map(|piece| piece.sections.len()).sum();
+        self.backlog.fetch_sub(bytes, AcqRel);
+        Some(pieces)
+    }
+
+    /// What shards have delivered, as [`wait_for_pieces`](Epochs::wait_for_pieces) gives it; none
+    /// when more is to come and nothing is there.
+    pub fn pieces(&self) -> Option<Vec<Piece>> {
+        let comes = |desk: &Desk| desk.arrived.is_empty() && desk.delivered.contains(&false);
+        if comes(&self.desk()) {
+            return None;
+        }
+        self.wait_for_pieces(|| false)
+    }
+
+    /// Whether no shard has anything left to do.
+    pub fn all_done(&self) -> bool {
+        self.desk().done.iter().all(|done| *done)
     }
 
     /// The checkpoint of an epoch is made and shown.

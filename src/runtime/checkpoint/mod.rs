@@ -10,23 +10,26 @@
 //! Whatever stops this between two lines, the job goes on from the last checkpoint that was made:
 //! what sinks prepared after it is done away with, what they prepared before is shown.
 
+mod coordinator;
 mod epochs;
 mod inspect;
 mod store;
 
-pub use epochs::Epochs;
+pub(super) use coordinator::{Coordinator, Making};
+pub use epochs::{Epochs, Piece};
 pub use inspect::{CheckpointView, PartView, PreparedView, SplitView, StateDirectory};
-pub use store::{Manifest, Store};
+pub use store::{Manifest, Store, Written};
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Shared;
 use crate::connector::publish;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{Node, PUBLISH, Publish};
 use crate::state::{Loader, Saved, Saver};
+use crate::sys::at_once;
 
 /// A job's checkpoints before it is started.
 pub(super) struct Checkpoints {
@@ -89,15 +92,16 @@ impl Checkpoints {
             error.within(format!("{what} of epoch {}", manifest.epoch))
         };
         all_wanted(saved, &shards[0]).map_err(context)?;
-        let count = shards.len();
-        for (shard, nodes) in shards.iter_mut().enumerate() {
+        let (count, epoch) = (shards.len(), manifest.epoch);
+        let loaded = at_once(shards.iter_mut().enumerate(), |(shard, nodes)| {
             let loader = Loader::new(saved, shard, count);
             for node in nodes {
-                node.load(&loader).map_err(context)?;
-                node.resume(manifest.epoch);
+                node.load(&loader)?;
+                node.resume(epoch);
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        loaded.into_iter().collect::<Result>().map_err(context)
     }
 
     /// The coordinator of the job that now starts.
@@ -109,9 +113,9 @@ impl Checkpoints {
             term: self.store.term(),
             began_on: self.began_on().unwrap_or(shards),
             finished: false,
-            files: Vec::new(),
+            shards: Vec::new(),
         };
-        Coordinator { store: self.store, every: self.every, manifest, shared, epochs }
+        Coordinator::new(self.store, self.every, manifest, shared, epochs)
     }
 }
 
@@ -142,61 +146,4 @@ fn show<'a>(saved: impl IntoIterator<Item = &'a Saved>) -> Result {
         }
     }
     Ok(())
-}
-
-/// Makes the checkpoints of a running job, on a thread of its own.
-pub(super) struct Coordinator {
-    store: Store,
-    every: Duration,
-    /// Of the last checkpoint.
-    manifest: Manifest,
-    shared: Arc<Shared>,
-    epochs: Arc<Epochs>,
-}
-
-impl Coordinator {
-    /// Makes checkpoints until the job has ended.
-    pub fn run(mut self) {
-        let mut next = Instant::now() + self.every;
-        loop {
-            let wait = next.saturating_duration_since(Instant::now());
-            let Some(last) = self.epochs.wait_for_turn(wait, || self.shared.has_failed()) else {
-                return;
-            };
-            next = Instant::now() + self.every;
-            let epoch = self.manifest.epoch + 1;
-            match self.make(epoch, last) {
-                Ok(true) if !last => {}
-                Ok(_) => return,
-                Err(error) => {
-                    return self.shared.fail(error.within(format!("checkpoint {epoch}")));
-                }
-            }
-        }
-    }
-
-    /// Makes one checkpoint, maybe the last; false when the job has failed.
-    fn make(&mut self, epoch: u64, last: bool) -> Result<bool> {
-        let savepoints = self.epochs.savepoints();
-        self.epochs.ask(epoch);
-        self.shared.bells.ring_all();
-        let Some(saved) = self.epochs.wait_for_all(|| self.shared.has_failed()) else {
-            return Ok(false);
-        };
-        let finished = last && !self.shared.is_stopped();
-        let manifest = Manifest { epoch, finished, ..self.manifest.clone() };
-        self.manifest = self.store.commit(manifest, &saved)?;
-        let saved: Result<Vec<_>> = saved.iter().map(|sections| Saved::read(sections)).collect();
-        show(&saved?)?;
-        for savepoint in savepoints {
-            let kept = self.store.copy(&self.manifest, &savepoint.to).map(|()| epoch);
-            savepoint.made.get_or_init(|| kept);
-        }
-        if last {
-            self.epochs.end(epoch);
-        }
-        self.epochs.settle(epoch);
-        self.shared.bells.ring_all();
-        Ok(true)
-    }
 }

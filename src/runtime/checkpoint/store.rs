@@ -4,32 +4,36 @@
 //! LOCK                 held as long as a job uses the directory; holds the job's term
 //! manifest-0           of even epochs  } two slots: while one is replaced, by renaming what was
 //! manifest-1           of odd epochs   } written as manifest-new, the other one holds
-//! state-00000012-0     what shard 0 saved of epoch 12
+//! state-00000012-0     what shard 0 saved of epoch 12: all, or what has changed since the one before
 //! ```
 //!
-//! A manifest names the files of its epoch, each with length and checksum; writing it is the moment
-//! at which the checkpoint is made. A file of state is never changed.
+//! A manifest names the files of its epoch, each with length and checksum: of each shard one that
+//! holds all of its state, and those that hold what has changed since. Writing the manifest is the
+//! moment at which the checkpoint is made. A file of state is never changed.
 //!
 //! Whoever opens the directory has a higher *term* than all before. What is left of an older one,
 //! where the lock did not hold it off (on some network file systems it does not), makes no
 //! checkpoint any more.
 
 use std::collections::HashSet;
-use std::fs::{self, File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::state::Saved;
+use crate::sys::at_once;
+use crate::sys::fs::{self, File};
+use crate::sys::world::Open;
 
 /// The version of the format of all files; another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// What a file of state begins with, before version, shard and epoch.
 const MAGIC: &[u8; 8] = b"thalwegS";
 /// Bytes before the sections of a file of state.
 const HEAD_BYTES: usize = 24;
+/// A shard's state is kept in at most so many files.
+const FILES_MAX: usize = 32;
 /// What a manifest begins with, before version, checksum and length of what follows.
 const TITLE: &str = "thalweg-manifest";
 
@@ -46,13 +50,33 @@ pub struct Manifest {
     pub began_on: usize,
     /// Whether the job has ended by itself: there is nothing to go on with.
     pub finished: bool,
-    /// What each shard saved, in the order of the shards.
-    pub files: Vec<StateFile>,
+    /// What each shard saved, in the order of the shards: a file that holds all, then those that
+    /// hold what has changed since, oldest first.
+    pub shards: Vec<Vec<StateFile>>,
+}
+
+impl Manifest {
+    /// All files.
+    pub fn files(&self) -> impl Iterator<Item = &StateFile> {
+        self.shards.iter().flatten()
+    }
+
+    /// Whether what has changed has come to so much that all had better be saved anew.
+    pub fn is_long(&self) -> bool {
+        let bytes = |files: &[StateFile]| files.iter().map(|file| file.bytes).sum::<u64>();
+        let first: u64 =
+            self.shards.iter().filter_map(|files| files.first()).map(|f| f.bytes).sum();
+        let all: u64 = self.shards.iter().map(|files| bytes(files)).sum();
+        let longest = self.shards.iter().map(Vec::len).max().unwrap_or(0);
+        longest == 0 || longest >= FILES_MAX || all - first > first
+    }
 }
 
 /// A file of state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateFile {
+    /// The epoch that it was saved of.
+    pub epoch: u64,
     /// Its name in the directory.
     pub name: String,
     /// Its length.
@@ -83,18 +107,13 @@ impl Store {
         let failed = |cause| Error::io(format_args!("opening the state directory {shown}"), &cause);
         fs::create_dir_all(directory).map_err(failed)?;
         let path = directory.join(LOCK);
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let what = format!(
-                    "another job uses the state directory {shown}; wait until it has ended, or \
-                     give this one a directory of its own"
-                );
-                return Err(Error::new(Kind::Io, what));
-            }
-            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+        let lock = File::open(&path, Open::Keep).map_err(failed)?;
+        if !lock.try_lock().map_err(failed)? {
+            let what = format!(
+                "another job uses the state directory {shown}; wait until it has ended, or give \
+                 this one a directory of its own"
+            );
+            return Err(Error::new(Kind::Io, what));
         }
         let manifests = manifests(directory)?;
         let made = manifests.iter().map(|manifest| manifest.term).max().unwrap_or(0);
@@ -120,17 +139,26 @@ impl Store {
         slot(&self.directory, epoch)
     }
 
-    /// Makes a checkpoint of what each shard has saved; it holds when this returns.
+    /// Makes a checkpoint of what each shard has saved, `full` or since the checkpoint of the
+    /// manifest; it holds when this returns.
     ///
     /// # Errors
     /// When it can't be written: the one before holds then. When the directory was opened by
     /// another run since.
-    pub fn commit(&self, mut manifest: Manifest, shards: &[Vec<u8>]) -> Result<Manifest> {
+    pub fn commit(
+        &self,
+        mut manifest: Manifest,
+        saved: Vec<Written>,
+        full: bool,
+    ) -> Result<Manifest> {
         let epoch = manifest.epoch;
         manifest.term = self.term;
-        manifest.files.clear();
-        for (shard, sections) in shards.iter().enumerate() {
-            manifest.files.push(self.write_state(epoch, shard, sections)?);
+        manifest.shards.resize_with(saved.len(), Vec::new);
+        for (files, written) in manifest.shards.iter_mut().zip(saved) {
+            if full {
+                files.clear();
+            }
+            files.push(written.end()?);
         }
         // Their names must stay before anything says that they are there.
         sync(&self.directory)?;
@@ -163,51 +191,78 @@ impl Store {
     pub fn copy(&self, manifest: &Manifest, to: &Path) -> Result {
         let failed = |cause| Error::io(format_args!("writing savepoint {}", to.display()), &cause);
         fs::create_dir_all(to).map_err(failed)?;
-        if fs::read_dir(to).map_err(failed)?.next().is_some() {
+        if !fs::list(to).map_err(failed)?.is_empty() {
             let what = format!("savepoint {}: the directory is not empty", to.display());
             return Err(Error::new(Kind::Io, what));
         }
-        for StateFile { name, .. } in &manifest.files {
+        for StateFile { name, .. } in manifest.files() {
             // A file of state is never changed: another name for it will do, on the same disk.
             let (file, copy) = (self.directory.join(name), to.join(name));
-            if fs::hard_link(&file, &copy).is_err() {
-                fs::copy(&file, &copy)
-                    .and_then(|_| File::open(&copy)?.sync_all())
-                    .map_err(failed)?;
-            }
+            fs::link_or_copy(&file, &copy).map_err(failed)?;
         }
         sync(to)?;
         write_manifest(manifest, to, &slot(to, manifest.epoch))
     }
 
-    fn write_state(&self, epoch: u64, shard: usize, sections: &[u8]) -> Result<StateFile> {
+    /// Begins the file of what a shard saves of an epoch.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn begin(&self, epoch: u64, shard: usize) -> Result<Written> {
         let name = format!("state-{epoch:08}-{shard}");
-        let head = head(epoch, shard);
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&head);
-        crc.update(sections);
-        write(&self.directory.join(&name), &[&head, sections])?;
-        let bytes = (head.len() + sections.len()) as u64;
-        Ok(StateFile { name, bytes, crc32: crc.finalize() })
+        let path = self.directory.join(&name);
+        let file = File::open(&path, Open::Truncate).map_err(|cause| writing(&path, &cause))?;
+        let (bytes, crc) = (0, crc32fast::Hasher::new());
+        let mut written = Written { file, path, name, epoch, bytes, crc };
+        written.append(&head(epoch, shard))?;
+        Ok(written)
     }
 
     /// Removes files of state that neither slot names.
     fn clean(&self, newest: &Manifest) -> Result {
         let manifests = manifests(&self.directory)?;
-        let named = manifests.iter().chain([newest]).flat_map(|manifest| &manifest.files);
+        let named = manifests.iter().chain([newest]).flat_map(|manifest| manifest.files());
         let named: HashSet<&str> = named.map(|file| file.name.as_str()).collect();
         let failed = |cause| reading(&self.directory, &cause);
-        for entry in fs::read_dir(&self.directory).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let Some(name) = name.to_str().filter(|name| name.starts_with("state-")) else {
-                continue;
-            };
-            if !named.contains(name) {
+        for path in fs::list(&self.directory).map_err(failed)? {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let unnamed = |name: &str| name.starts_with("state-") && !named.contains(name);
+            if name.is_some_and(unnamed) {
                 // One that stays is removed the next time.
-                let _ = fs::remove_file(self.directory.join(name));
+                let _ = fs::remove_file(&path);
             }
         }
         Ok(())
+    }
+}
+
+/// A file of state that is being written.
+#[derive(Debug)]
+pub struct Written {
+    file: File,
+    path: PathBuf,
+    name: String,
+    epoch: u64,
+    bytes: u64,
+    crc: crc32fast::Hasher,
+}
+
+impl Written {
+    /// Writes some more.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn append(&mut self, bytes: &[u8]) -> Result {
+        self.crc.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.file.append(bytes).map_err(|cause| writing(&self.path, &cause))
+    }
+
+    /// Syncs it: that was all.
+    fn end(self) -> Result<StateFile> {
+        self.file.sync().map_err(|cause| writing(&self.path, &cause))?;
+        let Written { name, epoch, bytes, crc, .. } = self;
+        Ok(StateFile { epoch, name, bytes, crc32: crc.finalize() })
     }
 }
 
@@ -234,13 +289,17 @@ pub fn manifests(directory: &Path) -> Result<Vec<Manifest>> {
 /// # Errors
 /// When a file is missing or not what was written.
 pub fn load(directory: &Path, manifest: &Manifest) -> Result<Vec<Vec<Saved>>> {
-    let load = |(shard, file): (usize, &StateFile)| {
-        let path = directory.join(&file.name);
-        let bytes = fs::read(&path).map_err(|cause| reading(&path, &cause))?;
-        let saved = open_state(&bytes, manifest.epoch, shard, file);
-        saved.map(|saved| vec![saved]).map_err(|error| within(&error, &path))
-    };
-    manifest.files.iter().enumerate().map(load).collect()
+    // Reading and checking take their time.
+    let loaded = at_once(manifest.shards.iter().enumerate(), |(shard, files)| {
+        files.iter().map(|file| load_file(directory, shard, file)).collect()
+    });
+    loaded.into_iter().collect()
+}
+
+fn load_file(directory: &Path, shard: usize, file: &StateFile) -> Result<Saved> {
+    let path = directory.join(&file.name);
+    let bytes = fs::read(&path).map_err(|cause| reading(&path, &cause))?;
+    open_state(&bytes, shard, file).map_err(|error| within(&error, &path))
 }
 
 /// Where the manifest of an epoch is.
@@ -250,7 +309,7 @@ fn slot(directory: &Path, epoch: u64) -> PathBuf {
 
 /// The term of whoever opened a directory last; 0 when that is not known.
 fn term(directory: &Path) -> std::io::Result<u64> {
-    let text = fs::read(directory.join(LOCK))?;
+    let text = fs::read(&directory.join(LOCK))?;
     Ok(String::from_utf8_lossy(&text).trim().parse().unwrap_or(0))
 }
 
@@ -266,8 +325,7 @@ fn write_manifest(manifest: &Manifest, directory: &Path, slot: &Path) -> Result 
 }
 
 fn sync(directory: &Path) -> Result {
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.map_err(|cause| writing(directory, &cause))
+    fs::sync_directory(directory).map_err(|cause| writing(directory, &cause))
 }
 
 /// A manifest from the bytes of its file.
@@ -307,7 +365,8 @@ fn head(epoch: u64, shard: usize) -> [u8; HEAD_BYTES] {
 }
 
 /// Looks a file of state over and reads it.
-fn open_state(bytes: &[u8], epoch: u64, shard: usize, file: &StateFile) -> Result<Saved> {
+fn open_state(bytes: &[u8], shard: usize, file: &StateFile) -> Result<Saved> {
+    let epoch = file.epoch;
     if bytes.len() as u64 != file.bytes {
         return Err(damaged(format!("it has {} bytes and had {}", bytes.len(), file.bytes)));
     }
@@ -322,9 +381,9 @@ fn open_state(bytes: &[u8], epoch: u64, shard: usize, file: &StateFile) -> Resul
 
 /// Writes a file anew and syncs it.
 fn write(path: &Path, pieces: &[&[u8]]) -> Result {
-    let written = File::create(path).and_then(|mut file| {
-        pieces.iter().try_for_each(|piece| file.write_all(piece))?;
-        file.sync_all()
+    let written = File::open(path, Open::Truncate).and_then(|mut file| {
+        pieces.iter().try_for_each(|piece| file.append(piece))?;
+        file.sync()
     });
     written.map_err(|cause| writing(path, &cause))
 }

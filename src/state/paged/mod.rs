@@ -66,8 +66,8 @@ pub struct PagedTable<K, V> {
     copied: Vec<Copied<K, V>>,
 }
 
-/// Keys that are looked up together.
-const AHEAD: usize = 64;
+/// How many keys before it is looked up the slot of a key is asked for, and its tags as many before.
+const AHEAD: usize = 12;
 /// Tables of so many bytes stay in the cache of a core.
 const CACHE: usize = 1 << 20;
 
@@ -166,15 +166,20 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         mut act: impl FnMut(usize, &mut V),
     ) {
         let far = self.page_bytes() > CACHE;
-        for (chunk, hashes) in hashes.chunks(AHEAD).enumerate() {
+        if far {
+            hashes.iter().take(2 * AHEAD).for_each(|hash| self.pages.prefetch_tags(*hash));
+            hashes.iter().take(AHEAD).for_each(|hash| self.pages.prefetch_slot(*hash));
+        }
+        for (number, hash) in hashes.iter().enumerate() {
             if far {
-                hashes.iter().for_each(|hash| self.pages.prefetch_tags(*hash));
-                hashes.iter().for_each(|hash| self.pages.prefetch_slot(*hash));
+                if let Some(hash) = hashes.get(number + 2 * AHEAD) {
+                    self.pages.prefetch_tags(*hash);
+                }
+                if let Some(hash) = hashes.get(number + AHEAD) {
+                    self.pages.prefetch_slot(*hash);
+                }
             }
-            for (at, hash) in hashes.iter().enumerate() {
-                let number = chunk * AHEAD + at;
-                act(number, self.entry(*hash, |key| is(number, key), || make(number)));
-            }
+            act(number, self.entry(*hash, |key| is(number, key), || make(number)));
         }
     }
 

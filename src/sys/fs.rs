@@ -1,0 +1,219 @@
+//! Files that must be what they are after a crash, on whatever machine the thread is on. What each
+//! function does is said of its like in [`std::fs`].
+
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::world::{self, Handle, Kind, Open, World};
+
+/// A file that is written.
+pub struct File(Inner);
+
+enum Inner {
+    Real(fs::File),
+    Made { handle: Handle },
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Inner::Real(file) => file.fmt(f),
+            Inner::Made { handle } => f.debug_tuple("File").field(handle).finish(),
+        }
+    }
+}
+
+/// What a file is asked for that was opened on a machine which is no more.
+fn gone() -> io::Error {
+    io::Error::other("the machine is no more")
+}
+
+fn made() -> io::Result<Rc<dyn World>> {
+    world::current().ok_or_else(gone)
+}
+
+impl File {
+    /// Opens a file for writing.
+    ///
+    /// # Errors
+    /// As the operating system.
+    pub fn open(path: &Path, how: Open) -> io::Result<File> {
+        if let Some(world) = world::current() {
+            return Ok(File(Inner::Made { handle: world.open(path, how)? }));
+        }
+        let mut options = fs::File::options();
+        options.write(true);
+        let file = match how {
+            Open::Truncate => options.create(true).truncate(true).open(path)?,
+            Open::Keep => options.create(true).truncate(false).open(path)?,
+            Open::New => options.create_new(true).open(path)?,
+        };
+        Ok(File(Inner::Real(file)))
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// As the operating system.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.0 {
+            Inner::Real(file) => file.write_all(bytes),
+            Inner::Made { handle } => made()?.append(*handle, bytes),
+        }
+    }
+
+    /// Takes away what was there, if it is a file on a disk.
+    ///
+    /// # Errors
+    /// As the operating system.
+    pub fn empty(&self) -> io::Result<()> {
+        match &self.0 {
+            Inner::Real(file) if file.metadata()?.is_file() => file.set_len(0),
+            Inner::Real(_) | Inner::Made { .. } => Ok(()),
+        }
+    }
+
+    /// Makes sure that what was written stays. A sync that has failed must not be tried again: what
+    /// it was to write may be lost by then.
+    ///
+    /// # Errors
+    /// As the operating system.
+    pub fn sync(&self) -> io::Result<()> {
+        match &self.0 {
+            Inner::Real(file) => file.sync_all(),
+            Inner::Made { handle } => made()?.sync(*handle),
+        }
+    }
+
+    /// The file as the operating system has it; none on a made-up machine.
+    pub fn real(&self) -> Option<&fs::File> {
+        match &self.0 {
+            Inner::Real(file) => Some(file),
+            Inner::Made { .. } => None,
+        }
+    }
+
+    /// Locks the file as long as it is open; false when another process has. A made-up machine
+    /// runs one process at a time.
+    ///
+    /// # Errors
+    /// As the operating system.
+    pub fn try_lock(&self) -> io::Result<bool> {
+        match self.real().map(fs::File::try_lock) {
+            None | Some(Ok(())) => Ok(true),
+            Some(Err(fs::TryLockError::WouldBlock)) => Ok(false),
+            Some(Err(fs::TryLockError::Error(cause))) => Err(cause),
+        }
+    }
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// As the operating system.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    world::current().map_or_else(|| fs::read(path), |world| world.read(path))
+}
+
+/// Makes a directory, and those that it is in.
+///
+/// # Errors
+/// As the operating system.
+pub fn create_dir_all(path: &Path) -> io::Result<()> {
+    world::current().map_or_else(|| fs::create_dir_all(path), |world| world.make_directory(path))
+}
+
+/// The paths in a directory, in their order.
+///
+/// # Errors
+/// As the operating system.
+pub fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = match world::current() {
+        Some(world) => world.list(directory)?,
+        None => fs::read_dir(directory)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<Vec<_>>>()?,
+    };
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// What stands under a path, links not followed; none where nothing does.
+pub fn kind(path: &Path) -> Option<Kind> {
+    if let Some(world) = world::current() {
+        return world.kind(path);
+    }
+    let facts = path.symlink_metadata().ok()?;
+    Some(match facts.file_type() {
+        kind if kind.is_dir() => Kind::Directory,
+        kind if kind.is_file() => Kind::File,
+        _ => Kind::Other,
+    })
+}
+
+/// Whether a path leads to a directory, links followed.
+///
+/// # Errors
+/// As the operating system, when it leads nowhere.
+pub fn is_directory(path: &Path) -> io::Result<bool> {
+    match world::current() {
+        Some(world) => Ok(world.kind(path).ok_or(ErrorKind::NotFound)? == Kind::Directory),
+        None => Ok(path.metadata()?.is_dir()),
+    }
+}
+
+/// Gives a file another name.
+///
+/// # Errors
+/// As the operating system.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    world::current().map_or_else(|| fs::rename(from, to), |world| world.rename(from, to))
+}
+
+/// Takes a file's name away.
+///
+/// # Errors
+/// As the operating system.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    world::current().map_or_else(|| fs::remove_file(path), |world| world.remove(path))
+}
+
+/// Gives a file that never changes a second name, or makes a synced copy of it where that can't be.
+///
+/// # Errors
+/// As the operating system.
+pub fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(world) = world::current() {
+        return world.link(from, to);
+    }
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to)?;
+        fs::File::open(to)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the names in a directory stay.
+///
+/// # Errors
+/// As the operating system.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    match world::current() {
+        Some(world) => world.sync_directory(path),
+        None => fs::File::open(path)?.sync_all(),
+    }
+}
+
+/// The one path of a directory that is there.
+///
+/// # Errors
+/// As the operating system.
+pub fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+    match world::current() {
+        Some(world) if world.kind(path).is_none() => Err(ErrorKind::NotFound.into()),
+        Some(_) => Ok(path.to_owned()),
+        None => path.canonicalize(),
+    }
+}

@@ -1,0 +1,140 @@
+//! Whole jobs on a machine that is made up and goes wrong.
+
+mod jobs;
+mod machine;
+mod run;
+
+pub use jobs::{JOBS, SimulatedJob};
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+use super::Cuts;
+use crate::api::Job;
+use crate::error::{Error, Kind, Result};
+
+/// The directory into which a job that is simulated writes its rows.
+pub const OUT: &str = "out";
+
+/// What jobs have been through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Survived {
+    /// Jobs that came to their end with the right rows.
+    pub runs: u64,
+    /// Times that the power failed.
+    pub crashes: u64,
+    /// Times that only the process was killed.
+    pub kills: u64,
+    /// Times that a job was started again, for whatever reason.
+    pub restarts: u64,
+    /// Checkpoints that were made.
+    pub checkpoints: u64,
+    /// Pages that were lost because they were not synced.
+    pub pages_lost: u64,
+    /// Pages of which only some sectors were written.
+    pub pages_torn: u64,
+    /// Changes of names that were lost because they were not synced.
+    pub names_lost: u64,
+    /// Times that the disk was full.
+    pub disks_full: u64,
+    /// Syncs that failed.
+    pub syncs_failed: u64,
+    /// Times that a shard had no turn for long.
+    pub stalls: u64,
+    /// Turns of shards.
+    pub turns: u64,
+}
+
+impl Add for Survived {
+    type Output = Survived;
+
+    fn add(self, other: Survived) -> Survived {
+        Survived {
+            runs: self.runs + other.runs,
+            crashes: self.crashes + other.crashes,
+            kills: self.kills + other.kills,
+            restarts: self.restarts + other.restarts,
+            checkpoints: self.checkpoints + other.checkpoints,
+            pages_lost: self.pages_lost + other.pages_lost,
+            pages_torn: self.pages_torn + other.pages_torn,
+            names_lost: self.names_lost + other.names_lost,
+            disks_full: self.disks_full + other.disks_full,
+            syncs_failed: self.syncs_failed + other.syncs_failed,
+            stalls: self.stalls + other.stalls,
+            turns: self.turns + other.turns,
+        }
+    }
+}
+
+impl AddAssign for Survived {
+    fn add_assign(&mut self, other: Survived) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for Survived {
+    fn sum<I: Iterator<Item = Survived>>(all: I) -> Survived {
+        all.fold(Survived::default(), Add::add)
+    }
+}
+
+impl fmt::Display for Survived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Survived { runs, crashes, kills, restarts, checkpoints, .. } = self;
+        let Survived { pages_lost, pages_torn, names_lost, .. } = self;
+        let Survived { disks_full, syncs_failed, stalls, turns, .. } = self;
+        write!(
+            f,
+            "{runs} runs, all with the right rows: {crashes} crashes, {kills} kills, {restarts} \
+             restarts, {checkpoints} checkpoints; {pages_lost} pages lost, {pages_torn} torn, \
+             {names_lost} names lost, {disks_full} full disks, {syncs_failed} failed syncs, \
+             {stalls} stalled shards, {turns} turns"
+        )
+    }
+}
+
+/// Runs a job once for every seed, all its shards on this thread, on a machine that is made up:
+/// shards have their turns in any order, some have none for long; the power fails or the process is
+/// killed at any turn and at any call that changes the disk; what was not synced is lost or torn;
+/// the disk is full, a sync fails. Each time the job is started again, on 1 to 4 shards, until it
+/// comes to its end. Then the rows that it has written must be the `expected` ones, in any order.
+/// The same seed gives the same run.
+///
+/// `build` gives the job its streams. They must begin at sources that can be read again, as
+/// [`Scheduled`](super::Scheduled) does, cut as the second argument says, and end in a sink of
+/// lines in the directory [`OUT`]. Results must depend on the records alone. Name, shards and
+/// checkpoints are set. Gives what the runs have been through.
+///
+/// # Errors
+/// The first seed with other rows, or with an error that nothing caused, and how to repeat it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use thalweg::prelude::*;
+/// use thalweg::testing::{OUT, Scheduled, simulate};
+///
+/// let numbers: Arc<Vec<u64>> = Arc::new((0..200).collect());
+/// let expected: Vec<String> = (0..200).map(|n| format!("{}", n * n)).collect();
+/// let survived = simulate(0..20, &expected, |job, cuts| {
+///     job.source(Scheduled::new(numbers.clone(), 2, cuts))
+///         .map(|n| format!("{}", n * n))
+///         .sink(Files::to_lines(OUT));
+/// })?;
+/// assert_eq!(survived.runs, 20);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn simulate(
+    seeds: impl IntoIterator<Item = u64>,
+    expected: &[String],
+    build: impl Fn(&Job, Cuts),
+) -> Result<Survived> {
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    let mut all = Survived::default();
+    for seed in seeds {
+        all += run::run(seed, &expected, &build)
+            .map_err(|what| Error::new(Kind::Internal, what).within(format!("seed {seed}")))?;
+    }
+    Ok(all)
+}

@@ -1,0 +1,203 @@
+//! One run: a job from its first start to its end, by the dice of one seed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use super::machine::{Faults, Machine};
+use super::{OUT, Survived};
+use crate::api::Job;
+use crate::error::Error;
+use crate::runtime::{Coordinated, Executor, Simulated, Turn};
+use crate::sys::world::{World, enter};
+use crate::testing::Cuts;
+use crate::time::Units;
+
+/// A job is started at most so often with something that goes wrong.
+const STARTS_MAX: u32 = 6;
+/// A job that takes more turns than this hangs.
+const TURNS_MAX: u64 = 1_000_000;
+/// Something goes wrong within so many turns, or calls that change the disk.
+const SOON_TURNS: u64 = 400;
+const SOON_CALLS: u64 = 60;
+
+/// How a start ended.
+enum End {
+    /// The job came to its end.
+    Complete,
+    /// The power failed, or the process was killed.
+    Cut,
+    /// The job failed.
+    Failed(Error),
+}
+
+struct Run<'a, B> {
+    dice: SmallRng,
+    machine: Rc<Machine>,
+    build: &'a B,
+    survived: Survived,
+}
+
+/// Runs a job under one seed.
+///
+/// # Errors
+/// What was not right.
+pub fn run<B: Fn(&Job, Cuts)>(
+    seed: u64,
+    expected: &[String],
+    build: &B,
+) -> Result<Survived, String> {
+    let machine = Rc::new(Machine::new(seed ^ 0x5eed));
+    let stay = enter(machine.clone());
+    let (dice, survived) = (SmallRng::seed_from_u64(seed), Survived::default());
+    let mut run = Run { dice, machine: machine.clone(), build, survived };
+    run.to_the_end()?;
+    let rows = rows(&machine).map_err(|cause| format!("reading {OUT}: {cause}"))?;
+    drop(stay);
+    if rows != expected {
+        return Err(difference(&rows, expected));
+    }
+    run.survived.runs = 1;
+    Ok(run.survived + machine.survived())
+}
+
+impl<B: Fn(&Job, Cuts)> Run<'_, B> {
+    fn to_the_end(&mut self) -> Result<(), String> {
+        let faulty = self.dice.gen_range(0..=STARTS_MAX);
+        for start in 0..=faulty {
+            let (faults, cut_at) = if start < faulty { self.faults() } else { Default::default() };
+            self.machine.arm(faults);
+            let end = self.start(cut_at)?;
+            match end {
+                End::Complete => return Ok(()),
+                End::Cut => {}
+                End::Failed(error) if faults == Faults::default() => {
+                    return Err(format!("nothing went wrong, and the job failed: {error}"));
+                }
+                End::Failed(_) => {}
+            }
+            self.survived.restarts += 1;
+            if self.machine.is_off() || self.dice.gen_bool(0.5) {
+                self.survived.crashes += 1;
+                self.machine.crash();
+            } else {
+                self.survived.kills += 1;
+                self.machine.end_process();
+            }
+        }
+        Err("the job had come to no end when nothing more went wrong".into())
+    }
+
+    /// What is to go wrong, and at which turn the process is gone.
+    fn faults(&mut self) -> (Faults, Option<u64>) {
+        let mut faults = Faults::default();
+        let (calls, dice) = (SOON_CALLS, &mut self.dice);
+        match dice.gen_range(0..8) {
+            0..=2 => return (faults, Some(dice.gen_range(0..SOON_TURNS))),
+            3..=5 => faults.off_at = Some(dice.gen_range(1..calls)),
+            6 => faults.sync_fails_at = Some(dice.gen_range(1..calls / 3)),
+            _ => faults.room = Some(dice.gen_range(0..20_000)),
+        }
+        (faults, None)
+    }
+
+    /// Starts the job and lets it run.
+    fn start(&mut self, cut_at: Option<u64>) -> Result<End, String> {
+        let shards = self.dice.gen_range(1..=4);
+        let cuts = if self.dice.gen_bool(0.3) {
+            Cuts::Single
+        } else {
+            Cuts::Small(self.dice.r#gen())
+        };
+        let job = Job::new("simulated").shards(shards).executor(Executor::Threads);
+        let job = job.checkpoints("state", 1.days());
+        (self.build)(&job, cuts);
+        match job.simulated() {
+            Ok(Some(job)) => self.go(job, cut_at),
+            // It had come to its end, and nobody had heard of it.
+            Ok(None) => Ok(End::Complete),
+            Err(_) if self.machine.is_off() => Ok(End::Cut),
+            Err(error) => Ok(End::Failed(error)),
+        }
+    }
+
+    fn go(&mut self, mut job: Simulated, cut_at: Option<u64>) -> Result<End, String> {
+        let shards = job.shards();
+        // Until which turn each shard, and the coordinator, has none.
+        let mut stalled = vec![0; shards + 1];
+        let mut over = vec![false; shards];
+        // How often the coordinator may begin: often in some runs, hardly ever in others.
+        let often = *[2, 10, 60].get(self.dice.gen_range(0..3)).unwrap_or(&10);
+        for turn in 0..TURNS_MAX {
+            if cut_at == Some(turn) || self.machine.is_off() {
+                return Ok(End::Cut);
+            }
+            let who = self.dice.gen_range(0..=shards);
+            if self.dice.gen_ratio(1, 200) {
+                stalled[who] = turn + self.dice.gen_range(1..500);
+                self.survived.stalls += 1;
+            }
+            if stalled[who] > turn || over.get(who) == Some(&true) {
+                continue;
+            }
+            let done = if who == shards {
+                let may = self.dice.gen_ratio(1, often);
+                job.coordinate(may).map(|did| {
+                    self.survived.checkpoints += u64::from(did == Coordinated::Made);
+                })
+            } else {
+                self.survived.turns += 1;
+                job.turn(who).map(|turn| self.took(turn, &mut over[who]))
+            };
+            match done {
+                Err(_) if self.machine.is_off() => return Ok(End::Cut),
+                Err(error) => return Ok(End::Failed(error)),
+                Ok(()) if over.iter().all(|over| *over) => return Ok(End::Complete),
+                Ok(()) => {}
+            }
+        }
+        Err(format!("the job has come to no end after {TURNS_MAX} turns"))
+    }
+
+    fn took(&mut self, turn: Turn, over: &mut bool) {
+        match turn {
+            Turn::Done => *over = true,
+            Turn::Sleep(nap) => self.machine.pass(nap.min(Duration::from_millis(1))),
+            Turn::Again | Turn::Spin | Turn::Yield => {
+                self.machine.pass(Duration::from_micros(self.dice.gen_range(1..20)));
+            }
+        }
+    }
+}
+
+/// The rows that show, in their order.
+fn rows(machine: &Machine) -> std::io::Result<Vec<String>> {
+    let mut rows = Vec::new();
+    let shows = |path: &Path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"))
+    };
+    for path in machine.list(Path::new(OUT))?.into_iter().filter(|path| shows(path)) {
+        let text = String::from_utf8_lossy(&machine.read(&path)?).into_owned();
+        rows.extend(text.lines().map(str::to_owned));
+    }
+    rows.sort_unstable();
+    Ok(rows)
+}
+
+/// Some of the rows that are there too often, and too seldom.
+fn difference(rows: &[String], expected: &[String]) -> String {
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    rows.iter().for_each(|row| *counts.entry(row).or_default() += 1);
+    expected.iter().for_each(|row| *counts.entry(row).or_default() -= 1);
+    let some = |of: fn(i64) -> bool| {
+        let all: Vec<_> = counts.iter().filter(|(_, count)| of(**count)).collect();
+        let shown: Vec<_> = all.iter().take(3).map(|(row, _)| **row).collect();
+        format!("{} ({})", all.len(), shown.join("; "))
+    };
+    let (more, fewer) = (some(|count| count > 0), some(|count| count < 0));
+    format!("of {} rows, too many: {more}; missing: {fewer}", expected.len())
+}

@@ -1,0 +1,134 @@
+//! Tables of which a checkpoint keeps only what has changed: a job that goes on from a chain of
+//! such files, on other shards, is the job that was never stopped.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use thalweg::connector::Collected;
+use thalweg::prelude::*;
+use thalweg::runtime::Running;
+
+/// Numbers that have a key of their own; those behind them share few.
+const FILL: u64 = 60_000;
+const END: u64 = 1_000_000;
+
+fn key_of(n: u64) -> u64 {
+    if n < FILL { n } else { n * 7919 % 101 * 31 }
+}
+
+/// Whether a number lets its key be forgotten.
+fn forgets(n: u64) -> bool {
+    n % 17 == 3
+}
+
+/// A key, the sum of its numbers since it was forgotten, how many they are.
+type Row = (u64, u64, u64);
+
+fn naive() -> Vec<Row> {
+    let mut sums: HashMap<u64, (u64, u64)> = HashMap::new();
+    let mut rows = Vec::new();
+    for n in 0..END {
+        let key = key_of(n);
+        let (sum, count) = sums.entry(key).or_default();
+        (*sum, *count) = (*sum + n, *count + 1);
+        rows.push((key, *sum, *count));
+        if forgets(n) {
+            sums.remove(&key);
+        }
+    }
+    rows.sort_unstable();
+    rows
+}
+
+/// Sums by key, of text in one job and of numbers in the other, and the numbers of all keys.
+fn job(shards: usize, state: &Path, text: bool) -> (Job, Collected<Row>, Collected<(u64, u64)>) {
+    let job = Job::new("sums").shards(shards).checkpoints(state, 1.days());
+    let job = if text { job } else { job.state_in(state.parent().unwrap()) };
+    let (sink, rows) = Collect::new();
+    let (last, totals) = Collect::new();
+    let numbers = job.source(Counter::to(END).rate(2e5).splits(1));
+    numbers.clone().key_by(|n| n % 5).aggregate_final(|ns| ns.count()).sink(last);
+    if text {
+        numbers
+            .key_by(|n| format!("a key of some length: {}", key_of(n)))
+            .process::<(u64, u64), Row>(
+                |(sum, count), n, context| {
+                    (*sum, *count) = (*sum + n, *count + 1);
+                    context.emit((key_of(n), *sum, *count));
+                    if forgets(n) {
+                        context.clear();
+                    }
+                },
+                |_, _, _| (),
+            )
+            .sink(sink);
+    } else {
+        numbers
+            .key_by(key_of)
+            .process::<(u64, u64), Row>(
+                |(sum, count), n, context| {
+                    (*sum, *count) = (*sum + n, *count + 1);
+                    context.emit((key_of(n), *sum, *count));
+                    if forgets(n) {
+                        context.clear();
+                    }
+                },
+                |_, _, _| (),
+            )
+            .sink(sink);
+    }
+    (job, rows, totals)
+}
+
+fn wait_for(running: &Running, records: u64) {
+    while running.metrics().records_read() < records {
+        assert!(!running.wait_for(1.millis()), "it has ended");
+    }
+}
+
+/// How many files of state there are for each shard of the newest checkpoint.
+fn files(state: &Path) -> usize {
+    let entries = fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name());
+    entries.filter(|name| name.to_string_lossy().starts_with("state-")).count()
+}
+
+fn runs(text: bool) {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    let (mut all, mut longest) = (Vec::new(), 0);
+    for shards in [2, 3, 3, 1] {
+        let (job, rows, totals) = job(shards, &state, text);
+        let running = job.start().unwrap();
+        wait_for(&running, if all.is_empty() { FILL + 1_000 } else { 1_000 });
+        for _ in 0..4 {
+            running.checkpoint().unwrap();
+            let read = running.metrics().records_read();
+            wait_for(&running, read + 5_000);
+        }
+        longest = longest.max(files(&state) / shards);
+        running.stop();
+        running.join().unwrap();
+        all.extend(rows.sorted());
+        assert!(totals.sorted().is_empty(), "it has not come to its end");
+    }
+    assert!(longest >= 4, "{longest} files of a shard: what has changed was not kept by itself");
+    let (job, rows, totals) = job(4, &state, text);
+    job.run().unwrap();
+    all.extend(rows.sorted());
+    all.sort_unstable();
+    let expected = naive();
+    assert_eq!(all.len(), expected.len());
+    assert!(all == expected, "the sums are not those of the job that was never stopped");
+    assert_eq!(totals.sorted(), (0..5).map(|key| (key, END / 5)).collect::<Vec<_>>());
+}
+
+#[test]
+fn numbers_in_a_file() {
+    runs(false);
+}
+
+#[test]
+fn text_in_memory() {
+    runs(true);
+}
