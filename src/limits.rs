@@ -45,6 +45,12 @@ pub const LAST_TIMERS: u64 = 1 << 24;
 /// such as a third of it to the microsecond, would make millions and look as if the job hung.
 pub const PANES: i64 = 1 << 17;
 
+/// Failures that a report of a restarted job tells of, the last ones.
+pub const FAILURES: usize = 100;
+
+/// Most count windows that a record of a key is in: it is added to each of them.
+pub const COUNT_WINDOWS: u64 = 1 << 12;
+
 const _: () = assert!(RING_FRAMES >= 2 && RING_FRAMES.is_power_of_two());
 const _: () = assert!(SHARDS <= KEY_GROUPS as usize);
 const _: () = assert!(FRAME_BYTES.is_multiple_of(64));

@@ -261,6 +261,10 @@ fn windows_of_no_records_are_refused() {
     };
     count(&|job| counted(numbers(job), CountWindow::of(0)), "size of the windows");
     count(&|job| counted(numbers(job), CountWindow::sliding(2, 0)), "slide of the windows");
+    let many = refusal(|job| counted(numbers(job), CountWindow::sliding(1_000_000, 1)));
+    assert!(many.contains("each record of a key would be in 1000000 windows"), "{many}");
+    let endless = refusal(|job| counted(numbers(job), CountWindow::sliding(u64::MAX, 1)));
+    assert!(endless.contains("give a longer slide"), "{endless}");
     let every = Global::trigger(Trigger::every_n(0));
     count(&|job| counted(numbers(job), every), "number of records between results");
 }

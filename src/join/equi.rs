@@ -69,42 +69,27 @@ impl<J: Joint> Lifecycle for EquiJoin<J> {
         out.watermark(at)
     }
     fn save(&mut self, to: &mut Saver) -> Result {
-        let lists = || self.table.iter().map(|(_, sides)| sides);
-        save_all::<J::Left>("left", lists().map(|sides| sides.left), &self.lefts, to)?;
-        save_all::<J::Right>("right", lists().map(|sides| sides.right), &self.rights, to)
+        to.begin_lists("left", &mut self.lefts)?;
+        to.begin_lists("right", &mut self.rights)
+    }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        Ok(to.lists("left", &mut self.lefts)? && to.lists("right", &mut self.rights)?)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         let EquiJoin { by, table, lefts, rights, .. } = self;
-        from.part::<J::Left>("left", |_, at, record| {
+        from.lists::<J::Left>("left", |at, record| {
             if owns(from, &by.0, record) {
                 let list = &mut Sides::of(&by.0, table, record).left;
                 lefts.push(list, (at, J::Left::own(record)));
             }
         })?;
-        from.part::<J::Right>("right", |_, at, record| {
+        from.lists::<J::Right>("right", |at, record| {
             if owns(from, &by.1, record) {
                 let list = &mut Sides::of(&by.1, table, record).right;
                 rights.push(list, (at, J::Right::own(record)));
             }
         })
     }
-}
-
-/// Saves the records of lists, each list's in the order in which they came.
-fn save_all<R: Record>(
-    part: &str,
-    lists: impl Iterator<Item = List>,
-    records: &Lists<(Timestamp, R)>,
-    to: &mut Saver,
-) -> Result {
-    to.part::<R>(part, |part| {
-        for list in lists {
-            let newest_first: Vec<_> = records.iter(list).collect();
-            for (at, record) in newest_first.into_iter().rev() {
-                record.lend(|record| part.put_at(*at, record));
-            }
-        }
-    })
 }
 
 impl<J: Joint> Stage<J::Left, 0> for EquiJoin<J> {

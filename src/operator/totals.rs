@@ -15,10 +15,15 @@ use crate::time::{Timestamp, Watermark};
 /// What a key's records come to so far: the newest event time, and the accumulator.
 type Sum<R, A> = (Timestamp, <A as Aggregate<R>>::Acc);
 
+/// Keys that have partial results at a time.
+const PARTS_MAX: usize = 1 << 15;
+
 /// A partial result: key, newest event time, accumulator.
 type Part<R, B, A> = (<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc);
 
-/// Aggregates what this shard reads and at the end hands partial results on to `to`, the exchange.
+/// Aggregates what this shard reads and hands partial results on to `to`, the exchange: at the end,
+/// before a barrier, and when there are many, so that neither memory nor a barrier's time grows with
+/// the number of keys.
 pub struct PartTotals<R, B, A, X>
 where
     R: Record,
@@ -47,11 +52,11 @@ where
     where
         X: Stage<Part<R, B, A>>,
     {
-        for (key, (newest, acc)) in std::mem::take(&mut self.sums).drain() {
+        let PartTotals { sums, to, .. } = self;
+        sums.drain().try_for_each(|(key, (newest, acc))| {
             let stamp = Stamp { at: newest, mark: Timestamp::MIN };
-            (key, newest, acc).lend(|part| self.to.record(stamp, part, out))?;
-        }
-        Ok(())
+            (key, newest, acc).lend(|part| to.record(stamp, part, out))
+        })
     }
 }
 
@@ -109,16 +114,16 @@ where
     X: Stage<Part<R, B, A>>,
 {
     #[inline(always)]
-    fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
+    fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
         let (part, at) = (self.by.part(record), stamp.at);
         let hash = B::hash(&part);
         if let Some((newest, acc)) = self.sums.get_mut(hash, |key| B::is(&part, key)) {
             *newest = at.max(*newest);
             self.aggregate.add(acc, at, record);
-        } else {
-            self.sums.insert_new(hash, B::own(part), (at, self.aggregate.start(at, record)));
+            return Ok(());
         }
-        Ok(())
+        self.sums.insert_new(hash, B::own(part), (at, self.aggregate.start(at, record)));
+        if self.sums.len() < PARTS_MAX { Ok(()) } else { self.send(out) }
     }
 }
 

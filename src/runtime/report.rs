@@ -56,7 +56,9 @@ pub struct Report {
     /// Whether it was asked to stop: its sources may have had more, and windows that were open
     /// have given no result.
     pub stopped: bool,
-    /// Why it was restarted, each time. What the operators count they count from the last start on.
+    /// How often it was restarted. What the operators count they count from the last start on.
+    pub restarts: u64,
+    /// Why it was restarted, the last times ([`FAILURES`](crate::limits::FAILURES)), oldest first.
     pub failures: Vec<Error>,
     /// Every operator, in the order of the program. One that exchanges records stands here once
     /// for each of its ends: those that send and the one that receives.
@@ -83,12 +85,13 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { job, shards, executor, elapsed, stopped, failures, operators } = self;
+        let Report { job, shards, executor, elapsed, stopped, restarts, failures, operators } =
+            self;
         let ended = if *stopped { "stopped" } else { "ended" };
         let plural = if *shards == 1 { "" } else { "s" };
         write!(f, "job {job}: {ended} after {elapsed:.1?}, {shards} shard{plural} on {executor}")?;
         if let Some(last) = failures.last() {
-            write!(f, "\nrestarts: {}, the last after: {last}", failures.len())?;
+            write!(f, "\nrestarts: {restarts}, the last after: {last}")?;
         }
         let head = ["in", "out", "late", "bad"].map(str::to_owned);
         let mut rows = vec![("operator", head)];
@@ -127,6 +130,7 @@ mod tests {
             executor: Executor::Threads,
             elapsed: Duration::from_millis(1_250),
             stopped: true,
+            restarts: 0,
             failures: Vec::new(),
             operators: vec![
                 operator("source lines *.txt", 0, 1_000, 0),

@@ -132,13 +132,15 @@ impl Running {
     /// What the operators have counted so far; stops no shard.
     pub fn metrics(&self) -> Report {
         let plain = self.shared.plain.load(Relaxed);
+        let (restarts, failures) = self.shared.failures();
         Report {
             job: self.job.clone(),
             shards: self.shards,
             executor: if plain { Executor::Threads } else { self.executor },
             elapsed: self.started.elapsed(),
             stopped: self.shared.is_stopped(),
-            failures: self.shared.failures(),
+            restarts,
+            failures,
             operators: self.shared.counted(),
         }
     }

@@ -1,5 +1,6 @@
 //! What all threads of a running job share.
 
+use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use super::OperatorReport;
 use super::checkpoint::Epochs;
 use crate::error::Error;
+use crate::limits::FAILURES;
 use crate::operator::Counters;
 use crate::plan::{Layout, Row};
 use crate::ring::Bells;
@@ -37,8 +39,8 @@ pub(crate) struct Shared {
     /// Told when there is none any more.
     ended: Condvar,
     watched: Mutex<Vec<Watched>>,
-    /// Why the job was restarted, each time.
-    failures: Mutex<Vec<Error>>,
+    /// How often the job was restarted, and why, the last times.
+    failures: Mutex<(u64, VecDeque<Error>)>,
 }
 
 /// A thread of the job, from before its start to its end.
@@ -110,13 +112,19 @@ impl Shared {
 
     /// Begins anew after a failure, when no thread is left that knew of it.
     pub(super) fn restart(&self, after: Error) {
-        lock(&self.failures).push(after);
+        let mut failures = lock(&self.failures);
+        failures.0 += 1;
+        if failures.1.len() == FAILURES {
+            failures.1.pop_front();
+        }
+        failures.1.push_back(after);
         self.failed.store(false, SeqCst);
     }
 
-    /// Why the job was restarted, each time.
-    pub(super) fn failures(&self) -> Vec<Error> {
-        lock(&self.failures).clone()
+    /// How often the job was restarted, and why, the last times.
+    pub(super) fn failures(&self) -> (u64, Vec<Error>) {
+        let failures = lock(&self.failures);
+        (failures.0, failures.1.iter().cloned().collect())
     }
 
     pub(super) fn stop(&self) {

@@ -252,9 +252,9 @@ impl Start {
 
     /// Waits; false when the job is stopped meanwhile.
     fn pause(&self, how_long: Duration) -> bool {
-        let until = Instant::now() + how_long;
+        let begin = Instant::now();
         while !self.shared.is_stopped() {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = how_long.saturating_sub(begin.elapsed());
             if left.is_zero() {
                 return true;
             }

@@ -1,17 +1,23 @@
 //! Tables on their way to a checkpoint and back: all of a table, or what has changed in it.
 //!
-//! A table is kept in two parts: `name` holds the entries that are put, `name cleared` the prefixes
+//! Lists that only grow are kept as what has come since the file before, and, where all of it was
+//! forgotten, `name cleared`. A table is kept in two parts: `name` holds the entries that are put, `name cleared` the prefixes
 //! of hashes that are cleared before. What a shard keeps is a chain of files: the first holds all
 //! entries, each one after it the changes since the one before.
 
+use super::Lists;
 use super::paged::{Change, PagedTable, Prefix};
 use super::parts::{Loader, Part, Saver};
 use crate::error::Result;
 use crate::key;
 use crate::record::{Key, Record};
+use crate::time::Timestamp;
 
 /// Pages that are saved at once: some 50 microseconds.
 const PAGES: usize = 32;
+
+/// Values of lists that are saved at once.
+const VALUES: usize = 4096;
 
 /// How the cleared prefixes of a table are kept: first bits, and how many.
 type Cleared = (u64, u32);
@@ -65,7 +71,71 @@ impl Saver {
     }
 }
 
+impl Saver {
+    /// Begins to save lists, as they are at the barrier; [`lists`](Saver::lists) does the work.
+    ///
+    /// # Errors
+    /// As [`part`](Saver::part).
+    pub fn begin_lists<R: Record>(
+        &mut self,
+        part: &str,
+        lists: &mut Lists<(Timestamp, R)>,
+    ) -> Result {
+        self.part::<R>(part, |_| ())?;
+        if self.epoch() > 0 && lists.begin_save(self.is_full()) {
+            let Prefix { first, bits } = Prefix::ALL;
+            self.part::<Cleared>(cleared(part), |to| to.put((first, bits)))?;
+        }
+        Ok(())
+    }
+
+    /// Saves some of the values of lists; true when all is saved.
+    ///
+    /// # Errors
+    /// As [`part`](Saver::part).
+    pub fn lists<R: Record>(
+        &mut self,
+        part: &str,
+        lists: &mut Lists<(Timestamp, R)>,
+    ) -> Result<bool> {
+        let mut done = true;
+        if !lists.is_saving() {
+            return Ok(done);
+        }
+        self.part::<R>(part, |to| {
+            done = lists.save_some(VALUES, |(at, record)| {
+                record.lend(|record| to.put_at(*at, record));
+            });
+        })?;
+        Ok(done)
+    }
+}
+
 impl Loader<'_> {
+    /// Shows the values of all lists that were saved under a name, in the order in which they came
+    /// to each of the shards that saved them.
+    ///
+    /// # Errors
+    /// As [`part`](Loader::part).
+    pub fn lists<R: Record>(
+        &self,
+        part: &str,
+        mut show: impl FnMut(Timestamp, R::View<'_>),
+    ) -> Result {
+        let cleared = cleared(part);
+        for files in self.files() {
+            // What came before it was cleared counts no more.
+            let mut first = 0;
+            for (number, file) in files.iter().enumerate() {
+                file.each::<Cleared>(self.owner(), &cleared, &mut |_, _, _| first = number)?;
+            }
+            for file in &files[first..] {
+                file.each::<R>(self.owner(), part, &mut |_, at, record| show(at, record))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts into a table what was saved of the keys that this shard owns. `own` makes an entry of
     /// a record.
     ///

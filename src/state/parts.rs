@@ -372,6 +372,11 @@ impl<'a> Loader<'a> {
         all.flat_map(|(shard, files)| files.iter().map(move |file| (shard, file)))
     }
 
+    /// The files of each shard that saved any, oldest first.
+    pub(super) fn files(&self) -> impl Iterator<Item = &'a [Saved]> {
+        self.saved.iter().map(Vec::as_slice)
+    }
+
     pub(super) fn owner(&self) -> Option<&'a Owner> {
         self.owner
     }

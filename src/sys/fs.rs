@@ -125,6 +125,24 @@ pub fn create_dir_all(path: &Path) -> io::Result<()> {
     world::current().map_or_else(|| fs::create_dir_all(path), |world| world.make_directory(path))
 }
 
+/// Makes a directory, and those that it is in, to stay. Those that are there are synced as well:
+/// a process that was killed may have made them and come no further.
+///
+/// # Errors
+/// As the operating system.
+pub fn make_to_stay(path: &Path) -> io::Result<()> {
+    create_dir_all(path)?;
+    for above in path.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match sync_directory(above) {
+            // Not one that this process could have made.
+            Err(cause) if cause.kind() == ErrorKind::PermissionDenied => break,
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
 /// The paths in a directory, in their order.
 ///
 /// # Errors

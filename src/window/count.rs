@@ -6,8 +6,9 @@ use super::Windows;
 use super::check::check_count;
 use super::results::Results;
 use super::spec::us;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::key;
+use crate::limits::COUNT_WINDOWS;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
 use crate::state::{Loader, Saver, Table};
@@ -47,7 +48,8 @@ impl CountWindow {
     }
 
     /// After every `slide` records the last `size` ones, or all if there were fewer. The job does
-    /// not start if one of them is 0.
+    /// not start if one of them is 0, or if a record would be in too many windows
+    /// ([`COUNT_WINDOWS`]).
     pub fn sliding(size: u64, slide: u64) -> CountWindow {
         CountWindow { size, slide }
     }
@@ -57,7 +59,7 @@ impl CountWindow {
         if n == 1 {
             return self.size / self.slide;
         }
-        u64::from((n - 1 + self.size).is_multiple_of(self.slide) && n > 1)
+        u64::from((n - 1).saturating_add(self.size).is_multiple_of(self.slide))
     }
 }
 
@@ -75,7 +77,16 @@ impl Windows for CountWindow {
     }
     fn check(&self) -> Result {
         check_count("size of the windows", self.size)?;
-        check_count("slide of the windows", self.slide)
+        check_count("slide of the windows", self.slide)?;
+        let open = self.size / self.slide;
+        if open <= COUNT_WINDOWS {
+            return Ok(());
+        }
+        let what = format!(
+            "each record of a key would be in {open} windows ({self}); at most {COUNT_WINDOWS} are \
+             allowed: give a longer slide"
+        );
+        Err(Error::new(Kind::Plan, what))
     }
 }
 

@@ -54,7 +54,7 @@ impl EpochFiles {
     ) -> Result<EpochFiles> {
         if shard == 0 {
             place::check(directory, shards, extension, Some(epoch))?;
-            place::make(directory)?;
+            fs::make_to_stay(directory).map_err(|cause| failed(directory.display(), &cause))?;
         }
         let failed = |cause| failed(directory.display(), &cause);
         let directory = fs::canonicalize(directory).map_err(failed)?;

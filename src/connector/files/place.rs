@@ -67,15 +67,6 @@ pub(super) fn lock(path: &Path, file: &File) -> Result {
     Ok(())
 }
 
-/// Makes a directory that is there to stay, if need be.
-pub(super) fn make(directory: &Path) -> Result {
-    let failed = |cause| failed(directory.display(), &cause);
-    let found = nearest(directory).to_owned();
-    fs::create_dir_all(directory).map_err(failed)?;
-    let made = directory.ancestors().take_while(|made| *made != found);
-    made.map(parent).try_for_each(fs::sync_directory).map_err(failed)
-}
-
 /// The directory that a file is in.
 pub(super) fn parent(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

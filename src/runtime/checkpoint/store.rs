@@ -4,7 +4,7 @@
 //! LOCK                 held as long as a job uses the directory; holds the job's term
 //! manifest-0           of even epochs  } two slots: while one is replaced, by renaming what was
 //! manifest-1           of odd epochs   } written as manifest-new, the other one holds
-//! state-00000012-0     what shard 0 saved of epoch 12: all, or what has changed since the one before
+//! state-00000012-0     what shard 0 saved of epoch 12: all, or what has changed since epoch 11
 //! ```
 //!
 //! A manifest names the files of its epoch, each with length and checksum: of each shard one that
@@ -105,7 +105,7 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Store> {
         let shown = directory.display();
         let failed = |cause| Error::io(format_args!("opening the state directory {shown}"), &cause);
-        fs::create_dir_all(directory).map_err(failed)?;
+        fs::make_to_stay(directory).map_err(failed)?;
         let path = directory.join(LOCK);
         let lock = File::open(&path, Open::Keep).map_err(failed)?;
         if !lock.try_lock().map_err(failed)? {
@@ -115,6 +115,9 @@ impl Store {
             );
             return Err(Error::new(Kind::Io, what));
         }
+        // A run that was killed may have renamed a manifest and not come to sync that: nothing that
+        // is read here may be gone after a crash, when more has followed from it.
+        fs::sync_directory(directory).map_err(failed)?;
         let manifests = manifests(directory)?;
         let made = manifests.iter().map(|manifest| manifest.term).max().unwrap_or(0);
         let term = made.max(term(directory).map_err(failed)?) + 1;

@@ -11,6 +11,8 @@ pub use directory::Prefix;
 pub use memory::{Backend, Scratch};
 pub use save::Change;
 
+use std::collections::VecDeque;
+
 use directory::{Directory, found_or};
 use hashbrown::HashTable;
 use page::Page;
@@ -63,10 +65,10 @@ pub struct PagedTable<K, V> {
     lost: bool,
     save: Option<Save>,
     /// Copies of what has changed before it was shown.
-    copied: Vec<Copied<K, V>>,
+    copied: VecDeque<Copied<K, V>>,
 }
 
-/// How many keys before it is looked up the slot of a key is asked for, and its tags as many before.
+/// How many keys ahead the slot of a key is asked for; its tags twice as many.
 const AHEAD: usize = 12;
 /// Tables of so many bytes stay in the cache of a core.
 const CACHE: usize = 1 << 20;
@@ -89,7 +91,7 @@ impl<K, V> PagedTable<K, V> {
             mark: false,
             lost: false,
             save: None,
-            copied: Vec::new(),
+            copied: VecDeque::new(),
         }
     }
 

@@ -23,11 +23,23 @@ pub(super) struct Save {
     next: Option<u64>,
 }
 
-/// A [`Change`] that is shown later.
-pub(super) enum Copied<K, V> {
-    Cleared(Prefix),
-    Put(K, V),
+/// What is to be shown of a page, later.
+pub(super) struct Copied<K, V> {
+    cleared: Option<Prefix>,
+    put: Vec<(K, V)>,
 }
+
+impl<K, V> Copied<K, V> {
+    fn show(&self, mut to: impl FnMut(Change<'_, K, V>)) {
+        if let Some(prefix) = self.cleared {
+            to(Change::Cleared(prefix));
+        }
+        self.put.iter().for_each(|(key, value)| to(Change::Put(key, value)));
+    }
+}
+
+/// While a table is saved as many of its copies are shown at a time: one of so many.
+const SHARE: usize = 32;
 
 /// Shows what has changed on a page, or all, and marks it as saved.
 fn show<K, V>(
@@ -64,11 +76,10 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// before. The save before must have come to its end.
     pub fn begin_save(&mut self, full: bool) {
         debug_assert!(self.save.is_none() && self.copied.is_empty(), "one save at a time");
-        if std::mem::take(&mut self.lost) && !full {
-            self.copied.push(Copied::Cleared(Prefix::ALL));
-        }
-        for (key, value) in self.crowd.iter().chain(&self.single) {
-            self.copied.push(Copied::Put(key.clone(), value.clone()));
+        let cleared = (std::mem::take(&mut self.lost) && !full).then_some(Prefix::ALL);
+        let put: Vec<(K, V)> = self.crowd.iter().chain(&self.single).cloned().collect();
+        if cleared.is_some() || !put.is_empty() {
+            self.copied.push_back(Copied { cleared, put });
         }
         self.mark = !self.mark;
         self.save = Some(Save { full, next: Some(0) });
@@ -79,17 +90,15 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         self.save.is_some() || !self.copied.is_empty()
     }
 
-    /// Shows what was copied, and what is to be saved of the next `pages` pages; true when that
+    /// Shows what is to be saved of some `pages` pages, more when many were copied; true when that
     /// was all of the save that was begun.
     pub fn save_some(&mut self, pages: usize, mut to: impl FnMut(Change<'_, K, V>)) -> bool {
-        for copied in self.copied.drain(..) {
-            match copied {
-                Copied::Cleared(prefix) => to(Change::Cleared(prefix)),
-                Copied::Put(key, value) => to(Change::Put(&key, &value)),
-            }
-        }
-        let Some(Save { full, mut next }) = self.save.take() else { return true };
-        for _ in 0..pages {
+        let copies = self.copied.len().min(pages + self.copied.len() / SHARE);
+        self.copied.drain(..copies).for_each(|copied| copied.show(&mut to));
+        let Some(Save { full, mut next }) = self.save.take() else {
+            return self.copied.is_empty();
+        };
+        for _ in copies..pages {
             next = next.and_then(|first| {
                 let hash = Prefix::hash_at(first);
                 let prefix = self.pages.prefix(hash);
@@ -104,7 +113,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         if next.is_some() {
             self.save = Some(Save { full, next });
         }
-        next.is_none()
+        next.is_none() && self.copied.is_empty()
     }
 
     /// Copies what is to be saved of the page of a hash, which is about to change.
@@ -112,14 +121,16 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     #[inline(never)]
     pub(super) fn copy(&mut self, hash: u64) {
         let full = self.save.as_ref().is_some_and(|save| save.full);
-        let (prefix, copied) = (self.pages.prefix(hash), &mut self.copied);
+        let prefix = self.pages.prefix(hash);
         if let Some((mut page, _)) = self.pages.page(hash) {
-            show(&mut page, prefix, full, |change| {
-                copied.push(match change {
-                    Change::Cleared(prefix) => Copied::Cleared(prefix),
-                    Change::Put(key, value) => Copied::Put(key.clone(), value.clone()),
-                });
+            let (mut cleared, mut put) = (None, Vec::new());
+            show(&mut page, prefix, full, |change| match change {
+                Change::Cleared(prefix) => cleared = Some(prefix),
+                Change::Put(key, value) => put.push((key.clone(), value.clone())),
             });
+            if cleared.is_some() || !put.is_empty() {
+                self.copied.push_back(Copied { cleared, put });
+            }
         }
         self.pages.mark(hash, self.mark);
     }

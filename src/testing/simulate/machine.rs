@@ -293,7 +293,8 @@ impl World for Machine {
     }
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
-        let mut above: Vec<&Path> = path.ancestors().filter(|p| !p.as_os_str().is_empty()).collect();
+        let named = |path: &&Path| !path.as_os_str().is_empty();
+        let mut above: Vec<&Path> = path.ancestors().filter(named).collect();
         above.reverse();
         self.0.borrow_mut().call(|state| {
             for path in above {

@@ -55,7 +55,7 @@ pub fn run<B: Fn(&Job, Cuts)>(
     let stay = enter(machine.clone());
     let (dice, survived) = (SmallRng::seed_from_u64(seed), Survived::default());
     let mut run = Run { dice, machine: machine.clone(), build, survived };
-    run.to_the_end()?;
+    run.finish()?;
     let rows = rows(&machine).map_err(|cause| format!("reading {OUT}: {cause}"))?;
     drop(stay);
     if rows != expected {
@@ -66,7 +66,7 @@ pub fn run<B: Fn(&Job, Cuts)>(
 }
 
 impl<B: Fn(&Job, Cuts)> Run<'_, B> {
-    fn to_the_end(&mut self) -> Result<(), String> {
+    fn finish(&mut self) -> Result<(), String> {
         let faulty = self.dice.gen_range(0..=STARTS_MAX);
         for start in 0..=faulty {
             let (faults, cut_at) = if start < faulty { self.faults() } else { Default::default() };
@@ -108,11 +108,8 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
     /// Starts the job and lets it run.
     fn start(&mut self, cut_at: Option<u64>) -> Result<End, String> {
         let shards = self.dice.gen_range(1..=4);
-        let cuts = if self.dice.gen_bool(0.3) {
-            Cuts::Single
-        } else {
-            Cuts::Small(self.dice.r#gen())
-        };
+        let cuts =
+            if self.dice.gen_bool(0.3) { Cuts::Single } else { Cuts::Small(self.dice.r#gen()) };
         let job = Job::new("simulated").shards(shards).executor(Executor::Threads);
         let job = job.checkpoints("state", 1.days());
         (self.build)(&job, cuts);

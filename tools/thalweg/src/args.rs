@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use thalweg::limits::SHARDS;
+use thalweg::testing::JOBS;
 
 use crate::bench::nexmark::QUERIES;
 
@@ -27,6 +28,9 @@ pub enum Command {
     Doctor(Doctor),
     /// Show what a job has kept in its state directory; exits with 1 when some of it is damaged
     Inspect(Inspect),
+    /// Run whole jobs on made-up machines that crash, lose what was not synced, run full; exits with
+    /// 1 at the first one that gives other rows than it should
+    Simulate(Simulate),
 }
 
 /// The suites of measurements.
@@ -177,6 +181,22 @@ pub struct Doctor {
     pub json: bool,
 }
 
+/// The arguments of `thalweg simulate`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Simulate {
+    /// How many seeds each job is run under; 1M is a million
+    #[arg(long, value_name = "N", default_value = "1k", value_parser = count)]
+    pub seeds: NonZeroU64,
+
+    /// The first seed
+    #[arg(long, value_name = "SEED", default_value = "0")]
+    pub from: u64,
+
+    /// The jobs to run, all of them when left out
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = job)]
+    pub job: Vec<String>,
+}
+
 /// The arguments of `thalweg inspect`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Inspect {
@@ -191,6 +211,15 @@ pub struct Inspect {
     /// Only say of each checkpoint whether all its checksums are right
     #[arg(long)]
     pub verify: bool,
+}
+
+/// The name of a job that can be simulated.
+fn job(name: &str) -> Result<String, String> {
+    if JOBS.iter().any(|job| job.name == name) {
+        return Ok(name.to_owned());
+    }
+    let names: Vec<_> = JOBS.iter().map(|job| job.name).collect();
+    Err(format!("there are {}", names.join(", ")))
 }
 
 impl From<Executor> for thalweg::runtime::Executor {

@@ -6,3 +6,4 @@ pub mod bench;
 pub mod doctor;
 pub mod inspect;
 pub mod procfs;
+pub mod simulate;

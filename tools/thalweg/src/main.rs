@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 use thalweg_cli::args::{Args, Command, Suite};
-use thalweg_cli::{bench, doctor, inspect};
+use thalweg_cli::{bench, doctor, inspect, simulate};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -27,5 +27,6 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Bench(Suite::Checkpoint(args)) => bench::checkpoint::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
     }
 }

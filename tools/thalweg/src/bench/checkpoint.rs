@@ -1,4 +1,5 @@
-//! `thalweg bench checkpoint`: what checkpoints cost a job with much state, and how fast it goes on.
+//! `thalweg bench checkpoint`: what checkpoints cost a job with much state, and how fast it goes
+//! on.
 //!
 //! The job counts keys: every key once, then keys at random, uniformly or out of a share of them.
 
@@ -240,8 +241,8 @@ pub fn run(args: &args::Checkpoint) -> anyhow::Result<ExitCode> {
 fn print_what(args: &args::Checkpoint, shards: usize, ratios: &mut [f64]) {
     ratios.sort_by(f64::total_cmp);
     println!(
-        "{} keys on {shards} shards, {} % of them updated at random, a checkpoint every {} ms, {} s \
-         a run. Stop: the longest time between two looks of a shard at its source, whatever the \
+        "{} keys on {shards} shards, {} % of them updated at random, a checkpoint every {} ms, \
+         {} s a run. Stop: the longest time between two looks of a shard at its source, whatever the \
          cause. Kept: bytes of the last checkpoint. First record: after the start of a job that \
          goes on from it.\nBest ratio {:.2}, median {:.2}.",
         args.keys,
