@@ -73,6 +73,8 @@ struct State {
     calls: u64,
     syncs: u64,
     off: bool,
+    /// Whether something has gone wrong as it was to.
+    harmed: bool,
     survived: Survived,
 }
 
@@ -100,6 +102,7 @@ impl Machine {
             calls: 0,
             syncs: 0,
             off: false,
+            harmed: false,
             survived: Survived::default(),
         }))
     }
@@ -112,12 +115,23 @@ impl Machine {
     /// Says what is to go wrong from now on.
     pub fn arm(&self, faults: Faults) {
         let mut state = self.0.borrow_mut();
-        (state.faults, state.calls, state.syncs) = (faults, 0, 0);
+        (state.faults, state.calls, state.syncs, state.harmed) = (faults, 0, 0, false);
     }
 
-    /// Whether the power has failed.
+    /// Nothing is done any more: what a job still does when it is dropped, a process that is killed
+    /// does not do.
+    pub fn halt(&self) {
+        self.0.borrow_mut().off = true;
+    }
+
+    /// Whether nothing is done any more.
     pub fn is_off(&self) -> bool {
         self.0.borrow().off
+    }
+
+    /// Whether a disk was full or a sync failed, as it was to.
+    pub fn is_harmed(&self) -> bool {
+        self.0.borrow().harmed
     }
 
     /// What has gone wrong so far.
@@ -127,7 +141,9 @@ impl Machine {
 
     /// The process is gone, the machine goes on: nothing is lost but what is open.
     pub fn end_process(&self) {
-        self.0.borrow_mut().open.clear();
+        let mut state = self.0.borrow_mut();
+        state.open.clear();
+        state.off = false;
     }
 
     /// The power fails and comes back.
@@ -293,7 +309,8 @@ impl World for Machine {
     }
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
-        let mut above: Vec<&Path> = path.ancestors().filter(|p| !p.as_os_str().is_empty()).collect();
+        let mut above: Vec<&Path> =
+            path.ancestors().filter(|p| !p.as_os_str().is_empty()).collect();
         above.reverse();
         self.0.borrow_mut().call(|state| {
             for path in above {
@@ -358,6 +375,7 @@ impl World for Machine {
             }
             if (room as usize) < bytes.len() {
                 state.survived.disks_full += 1;
+                state.harmed = true;
                 return Err(error(ErrorKind::StorageFull));
             }
             Ok(())
@@ -370,6 +388,7 @@ impl World for Machine {
             state.syncs += 1;
             if state.faults.sync_fails_at == Some(state.syncs) {
                 state.survived.syncs_failed += 1;
+                state.harmed = true;
                 state.files[file].fail_to_sync(&mut state.dice);
                 return Err(io::Error::other("input/output error"));
             }
@@ -384,6 +403,7 @@ impl World for Machine {
             state.syncs += 1;
             if state.faults.sync_fails_at == Some(state.syncs) {
                 state.survived.syncs_failed += 1;
+                state.harmed = true;
                 return Err(io::Error::other("input/output error"));
             }
             for change in std::mem::take(&mut state.changes) {

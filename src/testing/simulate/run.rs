@@ -1,7 +1,8 @@
 //! One run: a job from its first start to its end, by the dice of one seed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ struct Run<'a, B> {
     dice: SmallRng,
     machine: Rc<Machine>,
     build: &'a B,
+    /// In order.
+    expected: &'a [String],
     survived: Survived,
 }
 
@@ -54,10 +57,11 @@ pub fn run<B: Fn(&Job, Cuts)>(
     let machine = Rc::new(Machine::new(seed ^ 0x5eed));
     let stay = enter(machine.clone());
     let (dice, survived) = (SmallRng::seed_from_u64(seed), Survived::default());
-    let mut run = Run { dice, machine: machine.clone(), build, survived };
+    let mut run = Run { dice, machine: machine.clone(), build, expected, survived };
     run.to_the_end()?;
-    let rows = rows(&machine).map_err(|cause| format!("reading {OUT}: {cause}"))?;
+    run.stays_ended()?;
     drop(stay);
+    let rows = run.machine.rows();
     if rows != expected {
         return Err(difference(&rows, expected));
     }
@@ -74,22 +78,48 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
             let end = self.start(cut_at)?;
             match end {
                 End::Complete => return Ok(()),
-                End::Cut => {}
-                End::Failed(error) if faults == Faults::default() => {
+                End::Failed(error) if !self.machine.is_harmed() => {
                     return Err(format!("nothing went wrong, and the job failed: {error}"));
                 }
-                End::Failed(_) => {}
+                End::Cut | End::Failed(_) => {}
             }
             self.survived.restarts += 1;
-            if self.machine.is_off() || self.dice.gen_bool(0.5) {
+            if self.dice.gen_bool(0.5) {
                 self.survived.crashes += 1;
                 self.machine.crash();
             } else {
                 self.survived.kills += 1;
                 self.machine.end_process();
             }
+            self.shows_nothing_wrong()?;
         }
         Err("the job had come to no end when nothing more went wrong".into())
+    }
+
+    /// What shows while the job is not done is some of its rows, none of them twice.
+    fn shows_nothing_wrong(&self) -> Result<(), String> {
+        let mut left = self.expected.iter();
+        match self.machine.rows().into_iter().find(|row| !left.any(|other| other == row)) {
+            Some(row) => Err(format!("after start {} it shows {row}", self.survived.restarts)),
+            None => Ok(()),
+        }
+    }
+
+    /// What has ended has ended for good, and leaves no file that is not shown.
+    fn stays_ended(&mut self) -> Result<(), String> {
+        self.machine.arm(Faults::default());
+        if self.dice.gen_bool(0.5) {
+            self.machine.crash();
+        }
+        let again = self.job(2, Cuts::Single);
+        if again.map_err(|error| format!("it had ended, and does not start: {error}"))?.is_some() {
+            return Err("it begins again although it had ended".into());
+        }
+        let files = self.machine.list(Path::new(OUT)).unwrap_or_default();
+        match files.iter().find(|path| path.extension() == Some(OsStr::new("pending"))) {
+            Some(path) => Err(format!("{} is left over", path.display())),
+            None => Ok(()),
+        }
     }
 
     /// What is to go wrong, and at which turn the process is gone.
@@ -108,16 +138,16 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
     /// Starts the job and lets it run.
     fn start(&mut self, cut_at: Option<u64>) -> Result<End, String> {
         let shards = self.dice.gen_range(1..=4);
-        let cuts = if self.dice.gen_bool(0.3) {
-            Cuts::Single
-        } else {
-            Cuts::Small(self.dice.r#gen())
-        };
-        let job = Job::new("simulated").shards(shards).executor(Executor::Threads);
-        let job = job.checkpoints("state", 1.days());
-        (self.build)(&job, cuts);
-        match job.simulated() {
-            Ok(Some(job)) => self.go(job, cut_at),
+        let cuts =
+            if self.dice.gen_bool(0.3) { Cuts::Single } else { Cuts::Small(self.dice.r#gen()) };
+        match self.job(shards, cuts) {
+            Ok(Some(mut job)) => {
+                let end = self.go(&mut job, cut_at);
+                if matches!(end, Ok(End::Cut)) {
+                    self.machine.halt();
+                }
+                end
+            }
             // It had come to its end, and nobody had heard of it.
             Ok(None) => Ok(End::Complete),
             Err(_) if self.machine.is_off() => Ok(End::Cut),
@@ -125,7 +155,14 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
         }
     }
 
-    fn go(&mut self, mut job: Simulated, cut_at: Option<u64>) -> Result<End, String> {
+    fn job(&self, shards: usize, cuts: Cuts) -> Result<Option<Simulated>, Error> {
+        let job = Job::new("simulated").shards(shards).executor(Executor::Threads);
+        let job = job.checkpoints("state", 1.days());
+        (self.build)(&job, cuts);
+        job.simulated()
+    }
+
+    fn go(&mut self, job: &mut Simulated, cut_at: Option<u64>) -> Result<End, String> {
         let shards = job.shards();
         // Until which turn each shard, and the coordinator, has none.
         let mut stalled = vec![0; shards + 1];
@@ -174,18 +211,20 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
     }
 }
 
-/// The rows that show, in their order.
-fn rows(machine: &Machine) -> std::io::Result<Vec<String>> {
-    let mut rows = Vec::new();
-    let shows = |path: &Path| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"))
-    };
-    for path in machine.list(Path::new(OUT))?.into_iter().filter(|path| shows(path)) {
-        let text = String::from_utf8_lossy(&machine.read(&path)?).into_owned();
-        rows.extend(text.lines().map(str::to_owned));
+impl Machine {
+    /// The rows that show, in their order.
+    fn rows(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        let shows = |path: &&PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"))
+        };
+        for path in self.list(Path::new(OUT)).unwrap_or_default().iter().filter(shows) {
+            let text = self.read(path).unwrap_or_default();
+            rows.extend(String::from_utf8_lossy(&text).lines().map(str::to_owned));
+        }
+        rows.sort_unstable();
+        rows
     }
-    rows.sort_unstable();
-    Ok(rows)
 }
 
 /// Some of the rows that are there too often, and too seldom.
