@@ -75,6 +75,10 @@ struct State {
     off: bool,
     /// Whether something has gone wrong as it was to.
     harmed: bool,
+    /// The disk says that files are synced, and forgets to: a simulation must find that,
+    lies_of_files: bool,
+    /// and so of names.
+    lies_of_names: bool,
     survived: Survived,
 }
 
@@ -103,8 +107,17 @@ impl Machine {
             syncs: 0,
             off: false,
             harmed: false,
+            lies_of_files: false,
+            lies_of_names: false,
             survived: Survived::default(),
         }))
+    }
+
+    /// From now on the disk says that files, or names, are synced, and forgets to.
+    #[cfg(test)]
+    pub fn lie(&self, of_files: bool, of_names: bool) {
+        let mut state = self.0.borrow_mut();
+        (state.lies_of_files, state.lies_of_names) = (of_files, of_names);
     }
 
     /// Lets time pass.
@@ -392,7 +405,9 @@ impl World for Machine {
                 state.files[file].fail_to_sync(&mut state.dice);
                 return Err(io::Error::other("input/output error"));
             }
-            state.files[file].sync();
+            if !state.lies_of_files {
+                state.files[file].sync();
+            }
             Ok(())
         })
     }
@@ -407,7 +422,7 @@ impl World for Machine {
                 return Err(io::Error::other("input/output error"));
             }
             for change in std::mem::take(&mut state.changes) {
-                if change.directory == path {
+                if change.directory == path && !state.lies_of_names {
                     state.keep(change);
                 } else {
                     state.changes.push(change);

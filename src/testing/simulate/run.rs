@@ -54,7 +54,17 @@ pub fn run<B: Fn(&Job, Cuts)>(
     expected: &[String],
     build: &B,
 ) -> Result<Survived, String> {
-    let machine = Rc::new(Machine::new(seed ^ 0x5eed));
+    run_on(Machine::new(seed ^ 0x5eed), seed, expected, build)
+}
+
+/// Runs a job under one seed, on this machine.
+fn run_on<B: Fn(&Job, Cuts)>(
+    machine: Machine,
+    seed: u64,
+    expected: &[String],
+    build: &B,
+) -> Result<Survived, String> {
+    let machine = Rc::new(machine);
     let stay = enter(machine.clone());
     let (dice, survived) = (SmallRng::seed_from_u64(seed), Survived::default());
     let mut run = Run { dice, machine: machine.clone(), build, expected, survived };
@@ -239,4 +249,36 @@ fn difference(rows: &[String], expected: &[String]) -> String {
     };
     let (more, fewer) = (some(|count| count > 0), some(|count| count < 0));
     format!("of {} rows, too many: {more}; missing: {fewer}", expected.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::connector::Files;
+    use crate::testing::Scheduled;
+
+    /// How many of some seeds go wrong on a disk that lies so.
+    fn found(of_files: bool, of_names: bool) -> usize {
+        let numbers: Arc<Vec<u64>> = Arc::new((0..200).collect());
+        let mut expected: Vec<String> = numbers.iter().map(u64::to_string).collect();
+        expected.sort_unstable();
+        let build = |job: &Job, cuts: Cuts| {
+            job.source(Scheduled::new(numbers.clone(), 3, cuts)).sink(Files::to_lines(OUT));
+        };
+        let run = |seed: &u64| {
+            let machine = Machine::new(*seed);
+            machine.lie(of_files, of_names);
+            run_on(machine, *seed, &expected, &build).is_err()
+        };
+        (0..200).filter(run).count()
+    }
+
+    #[test]
+    fn a_disk_that_lies_is_found() {
+        assert_eq!(found(false, false), 0);
+        assert!(found(true, false) > 20, "{}", found(true, false));
+        assert!(found(false, true) > 20, "{}", found(false, true));
+    }
 }
