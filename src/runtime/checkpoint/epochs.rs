@@ -171,6 +171,8 @@ impl Epochs {
 
     /// Wakes whoever waits for news.
     pub fn wake(&self) {
+        // Who has looked in vain and does not wait yet holds the desk, and would miss it.
+        let _desk = self.desk();
         self.news.notify_all();
     }
 
@@ -229,7 +231,7 @@ impl Epochs {
     /// The checkpoint of an epoch is made and shown.
     pub fn settle(&self, epoch: u64) {
         self.made.store(epoch, Release);
-        self.news.notify_all();
+        self.wake();
     }
 
     /// No epoch follows this one.

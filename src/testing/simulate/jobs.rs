@@ -69,6 +69,11 @@ fn source(job: &Job, cuts: Cuts, events: &Events) -> Stream<Event> {
     job.source(Scheduled::new(events.clone(), SPLITS, cuts))
 }
 
+/// The records in their order.
+fn in_order(job: &Job, cuts: Cuts, events: &Events) -> Stream<Event> {
+    job.source(Scheduled::new(events.clone(), 1, cuts))
+}
+
 fn at(ms: u64) -> Timestamp {
     Timestamp::from_millis(ms as i64)
 }
@@ -83,6 +88,11 @@ pub const JOBS: &[SimulatedJob] = &[
     SimulatedJob { name: "distinct", build: distinct, expected: distinct_expected },
     SimulatedJob { name: "interval-join", build: interval, expected: interval_expected },
     SimulatedJob { name: "join", build: join, expected: join_expected },
+    SimulatedJob { name: "window-join", build: window_join, expected: window_join_expected },
+    SimulatedJob { name: "left-join", build: left_join, expected: left_join_expected },
+    SimulatedJob { name: "running", build: running, expected: running_expected },
+    SimulatedJob { name: "alarm", build: alarm, expected: alarm_expected },
+    SimulatedJob { name: "silence", build: silence, expected: silence_expected },
 ];
 
 fn tumbling(job: &Job, cuts: Cuts, events: &Events) {
@@ -239,6 +249,121 @@ fn join(job: &Job, cuts: Cuts, events: &Events) {
 
 fn join_expected(events: &[Event]) -> Vec<String> {
     pairs(events, |left, right| left.2 / 4 == right.2 / 4)
+}
+
+fn window_join(job: &Job, cuts: Cuts, events: &Events) {
+    let events = source(job, cuts, events).event_time(|(_, ms, _)| at(ms), DISORDER.millis());
+    let even = events.clone().filter(|(_, _, value)| value % 2 == 0);
+    let odd = events.filter(|(_, _, value)| value % 2 == 1);
+    even.key_by(|(key, _, _)| key)
+        .join(odd.key_by(|(key, _, _)| key))
+        .window(Tumbling::of(10.millis()))
+        .inner(|left, right| format!("{left:?} {right:?}"))
+        .sink(Files::to_lines(OUT));
+}
+
+fn window_join_expected(events: &[Event]) -> Vec<String> {
+    pairs(events, |left, right| left.1 / 10 == right.1 / 10)
+}
+
+/// Even values with each odd one of the same key up to two milliseconds later, or alone.
+fn left_join(job: &Job, cuts: Cuts, events: &Events) {
+    let events = source(job, cuts, events).event_time(|(_, ms, _)| at(ms), DISORDER.millis());
+    let even = events.clone().filter(|(_, _, value)| value % 2 == 0);
+    let odd = events.filter(|(_, _, value)| value % 2 == 1);
+    even.key_by(|(key, _, _)| key)
+        .join(odd.key_by(|(key, _, _)| key))
+        .between(Offset::After(0.millis()), Offset::After(2.millis()))
+        .left(|left, right| format!("{left:?} {:?}", right.map(|(_, ms, value)| (ms, value))))
+        .sink(Files::to_lines(OUT));
+}
+
+fn left_join_expected(events: &[Event]) -> Vec<String> {
+    let mut rows = Vec::new();
+    for left in events.iter().filter(|event| event.2 % 2 == 0) {
+        let meets = |right: &&Event| {
+            right.2 % 2 == 1 && right.0 == left.0 && (left.1..=left.1 + 2).contains(&right.1)
+        };
+        let before = rows.len();
+        for (_, ms, value) in events.iter().filter(meets) {
+            rows.push(format!("{left:?} {:?}", Some((ms, value))));
+        }
+        if rows.len() == before {
+            rows.push(format!("{left:?} None"));
+        }
+    }
+    rows
+}
+
+fn running(job: &Job, cuts: Cuts, events: &Events) {
+    in_order(job, cuts, events)
+        .key_by(|(key, _, _)| key)
+        .aggregate_running(|events| (events.count(), events.sum(|(_, _, value)| value)))
+        .map(|(key, value)| format!("{key} {value:?}"))
+        .sink(Files::to_lines(OUT));
+}
+
+fn running_expected(events: &[Event]) -> Vec<String> {
+    let mut totals: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    let row = |(key, _, value): &Event| {
+        let (count, sum) = totals.entry(*key).or_default();
+        (*count, *sum) = (*count + 1, *sum + value);
+        format!("{key} {:?}", (*count, *sum))
+    };
+    events.iter().map(row).collect()
+}
+
+/// Each key once, when some time has passed on the clock since its first record.
+fn alarm(job: &Job, cuts: Cuts, events: &Events) {
+    source(job, cuts, events)
+        .key_by(|(key, _, _)| key)
+        .process::<bool, String>(
+            |seen, _, context| {
+                if !std::mem::replace(seen, true) {
+                    context.timer_after(1.millis());
+                }
+            },
+            |_, _, context| context.give(&context.key().to_string()),
+        )
+        .sink(Files::to_lines(OUT));
+}
+
+fn alarm_expected(events: &[Event]) -> Vec<String> {
+    let keys: BTreeSet<u64> = events.iter().map(|(key, _, _)| *key).collect();
+    keys.into_iter().map(|key| key.to_string()).collect()
+}
+
+/// For so many milliseconds no record of a key comes.
+const SILENCE: u64 = 9;
+
+/// The times of each key after which it is silent; a key has several timers at once.
+fn silence(job: &Job, cuts: Cuts, events: &Events) {
+    source(job, cuts, events)
+        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+        .key_by(|(key, _, _)| key)
+        .process::<Vec<u64>, String>(
+            |times, (_, ms, _), context| {
+                times.push(ms);
+                context.timer_at(at(ms + SILENCE));
+            },
+            |times, due, context| {
+                let due = due.millis() as u64;
+                let last = due - SILENCE;
+                if !times.iter().any(|ms| (last + 1..due).contains(ms)) {
+                    context.give(&format!("{} {last}", context.key()));
+                }
+                times.retain(|ms| *ms > last);
+            },
+        )
+        .sink(Files::to_lines(OUT));
+}
+
+fn silence_expected(events: &[Event]) -> Vec<String> {
+    let times: BTreeSet<(u64, u64)> = events.iter().map(|(key, ms, _)| (*key, *ms)).collect();
+    let ends = |(key, ms): &&(u64, u64)| {
+        times.range((*key, ms + 1)..(*key, ms + SILENCE)).next().is_none()
+    };
+    times.iter().filter(ends).map(|(key, ms)| format!("{key} {ms}")).collect()
 }
 
 /// Even and odd values of the same key that meet.

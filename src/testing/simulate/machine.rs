@@ -73,6 +73,12 @@ struct State {
     calls: u64,
     syncs: u64,
     off: bool,
+    /// Whether something has gone wrong as it was to.
+    harmed: bool,
+    /// The disk says that files are synced, and forgets to: a simulation must find that,
+    lies_of_files: bool,
+    /// and so of names.
+    lies_of_names: bool,
     survived: Survived,
 }
 
@@ -100,8 +106,18 @@ impl Machine {
             calls: 0,
             syncs: 0,
             off: false,
+            harmed: false,
+            lies_of_files: false,
+            lies_of_names: false,
             survived: Survived::default(),
         }))
+    }
+
+    /// From now on the disk says that files, or names, are synced, and forgets to.
+    #[cfg(test)]
+    pub fn lie(&self, of_files: bool, of_names: bool) {
+        let mut state = self.0.borrow_mut();
+        (state.lies_of_files, state.lies_of_names) = (of_files, of_names);
     }
 
     /// Lets time pass.
@@ -112,12 +128,23 @@ impl Machine {
     /// Says what is to go wrong from now on.
     pub fn arm(&self, faults: Faults) {
         let mut state = self.0.borrow_mut();
-        (state.faults, state.calls, state.syncs) = (faults, 0, 0);
+        (state.faults, state.calls, state.syncs, state.harmed) = (faults, 0, 0, false);
     }
 
-    /// Whether the power has failed.
+    /// Nothing is done any more: what a job still does when it is dropped, a process that is killed
+    /// does not do.
+    pub fn halt(&self) {
+        self.0.borrow_mut().off = true;
+    }
+
+    /// Whether nothing is done any more.
     pub fn is_off(&self) -> bool {
         self.0.borrow().off
+    }
+
+    /// Whether a disk was full or a sync failed, as it was to.
+    pub fn is_harmed(&self) -> bool {
+        self.0.borrow().harmed
     }
 
     /// What has gone wrong so far.
@@ -127,7 +154,9 @@ impl Machine {
 
     /// The process is gone, the machine goes on: nothing is lost but what is open.
     pub fn end_process(&self) {
-        self.0.borrow_mut().open.clear();
+        let mut state = self.0.borrow_mut();
+        state.open.clear();
+        state.off = false;
     }
 
     /// The power fails and comes back.
@@ -359,6 +388,7 @@ impl World for Machine {
             }
             if (room as usize) < bytes.len() {
                 state.survived.disks_full += 1;
+                state.harmed = true;
                 return Err(error(ErrorKind::StorageFull));
             }
             Ok(())
@@ -371,10 +401,13 @@ impl World for Machine {
             state.syncs += 1;
             if state.faults.sync_fails_at == Some(state.syncs) {
                 state.survived.syncs_failed += 1;
+                state.harmed = true;
                 state.files[file].fail_to_sync(&mut state.dice);
                 return Err(io::Error::other("input/output error"));
             }
-            state.files[file].sync();
+            if !state.lies_of_files {
+                state.files[file].sync();
+            }
             Ok(())
         })
     }
@@ -385,10 +418,11 @@ impl World for Machine {
             state.syncs += 1;
             if state.faults.sync_fails_at == Some(state.syncs) {
                 state.survived.syncs_failed += 1;
+                state.harmed = true;
                 return Err(io::Error::other("input/output error"));
             }
             for change in std::mem::take(&mut state.changes) {
-                if change.directory == path {
+                if change.directory == path && !state.lies_of_names {
                     state.keep(change);
                 } else {
                     state.changes.push(change);

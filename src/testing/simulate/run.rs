@@ -1,7 +1,8 @@
 //! One run: a job from its first start to its end, by the dice of one seed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ struct Run<'a, B> {
     dice: SmallRng,
     machine: Rc<Machine>,
     build: &'a B,
+    /// In order.
+    expected: &'a [String],
     survived: Survived,
 }
 
@@ -51,13 +54,24 @@ pub fn run<B: Fn(&Job, Cuts)>(
     expected: &[String],
     build: &B,
 ) -> Result<Survived, String> {
-    let machine = Rc::new(Machine::new(seed ^ 0x5eed));
+    run_on(Machine::new(seed ^ 0x5eed), seed, expected, build)
+}
+
+/// Runs a job under one seed, on this machine.
+fn run_on<B: Fn(&Job, Cuts)>(
+    machine: Machine,
+    seed: u64,
+    expected: &[String],
+    build: &B,
+) -> Result<Survived, String> {
+    let machine = Rc::new(machine);
     let stay = enter(machine.clone());
     let (dice, survived) = (SmallRng::seed_from_u64(seed), Survived::default());
-    let mut run = Run { dice, machine: machine.clone(), build, survived };
+    let mut run = Run { dice, machine: machine.clone(), build, expected, survived };
     run.finish()?;
-    let rows = rows(&machine).map_err(|cause| format!("reading {OUT}: {cause}"))?;
+    run.stays_ended()?;
     drop(stay);
+    let rows = run.machine.rows();
     if rows != expected {
         return Err(difference(&rows, expected));
     }
@@ -74,22 +88,48 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
             let end = self.start(cut_at)?;
             match end {
                 End::Complete => return Ok(()),
-                End::Cut => {}
-                End::Failed(error) if faults == Faults::default() => {
+                End::Failed(error) if !self.machine.is_harmed() => {
                     return Err(format!("nothing went wrong, and the job failed: {error}"));
                 }
-                End::Failed(_) => {}
+                End::Cut | End::Failed(_) => {}
             }
             self.survived.restarts += 1;
-            if self.machine.is_off() || self.dice.gen_bool(0.5) {
+            if self.dice.gen_bool(0.5) {
                 self.survived.crashes += 1;
                 self.machine.crash();
             } else {
                 self.survived.kills += 1;
                 self.machine.end_process();
             }
+            self.shows_nothing_wrong()?;
         }
         Err("the job had come to no end when nothing more went wrong".into())
+    }
+
+    /// What shows while the job is not done is some of its rows, none of them twice.
+    fn shows_nothing_wrong(&self) -> Result<(), String> {
+        let mut left = self.expected.iter();
+        match self.machine.rows().into_iter().find(|row| !left.any(|other| other == row)) {
+            Some(row) => Err(format!("after start {} it shows {row}", self.survived.restarts)),
+            None => Ok(()),
+        }
+    }
+
+    /// What has ended has ended for good, and leaves no file that is not shown.
+    fn stays_ended(&mut self) -> Result<(), String> {
+        self.machine.arm(Faults::default());
+        if self.dice.gen_bool(0.5) {
+            self.machine.crash();
+        }
+        let again = self.job(2, Cuts::Single);
+        if again.map_err(|error| format!("it had ended, and does not start: {error}"))?.is_some() {
+            return Err("it begins again although it had ended".into());
+        }
+        let files = self.machine.list(Path::new(OUT)).unwrap_or_default();
+        match files.iter().find(|path| path.extension() == Some(OsStr::new("pending"))) {
+            Some(path) => Err(format!("{} is left over", path.display())),
+            None => Ok(()),
+        }
     }
 
     /// What is to go wrong, and at which turn the process is gone.
@@ -110,11 +150,14 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
         let shards = self.dice.gen_range(1..=4);
         let cuts =
             if self.dice.gen_bool(0.3) { Cuts::Single } else { Cuts::Small(self.dice.r#gen()) };
-        let job = Job::new("simulated").shards(shards).executor(Executor::Threads);
-        let job = job.checkpoints("state", 1.days());
-        (self.build)(&job, cuts);
-        match job.simulated() {
-            Ok(Some(job)) => self.go(job, cut_at),
+        match self.job(shards, cuts) {
+            Ok(Some(mut job)) => {
+                let end = self.go(&mut job, cut_at);
+                if matches!(end, Ok(End::Cut)) {
+                    self.machine.halt();
+                }
+                end
+            }
             // It had come to its end, and nobody had heard of it.
             Ok(None) => Ok(End::Complete),
             Err(_) if self.machine.is_off() => Ok(End::Cut),
@@ -122,7 +165,14 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
         }
     }
 
-    fn go(&mut self, mut job: Simulated, cut_at: Option<u64>) -> Result<End, String> {
+    fn job(&self, shards: usize, cuts: Cuts) -> Result<Option<Simulated>, Error> {
+        let job = Job::new("simulated").shards(shards).executor(Executor::Threads);
+        let job = job.checkpoints("state", 1.days());
+        (self.build)(&job, cuts);
+        job.simulated()
+    }
+
+    fn go(&mut self, job: &mut Simulated, cut_at: Option<u64>) -> Result<End, String> {
         let shards = job.shards();
         // Until which turn each shard, and the coordinator, has none.
         let mut stalled = vec![0; shards + 1];
@@ -171,18 +221,20 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
     }
 }
 
-/// The rows that show, in their order.
-fn rows(machine: &Machine) -> std::io::Result<Vec<String>> {
-    let mut rows = Vec::new();
-    let shows = |path: &Path| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"))
-    };
-    for path in machine.list(Path::new(OUT))?.into_iter().filter(|path| shows(path)) {
-        let text = String::from_utf8_lossy(&machine.read(&path)?).into_owned();
-        rows.extend(text.lines().map(str::to_owned));
+impl Machine {
+    /// The rows that show, in their order.
+    fn rows(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        let shows = |path: &&PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"))
+        };
+        for path in self.list(Path::new(OUT)).unwrap_or_default().iter().filter(shows) {
+            let text = self.read(path).unwrap_or_default();
+            rows.extend(String::from_utf8_lossy(&text).lines().map(str::to_owned));
+        }
+        rows.sort_unstable();
+        rows
     }
-    rows.sort_unstable();
-    Ok(rows)
 }
 
 /// Some of the rows that are there too often, and too seldom.
@@ -197,4 +249,36 @@ fn difference(rows: &[String], expected: &[String]) -> String {
     };
     let (more, fewer) = (some(|count| count > 0), some(|count| count < 0));
     format!("of {} rows, too many: {more}; missing: {fewer}", expected.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::connector::Files;
+    use crate::testing::Scheduled;
+
+    /// How many of some seeds go wrong on a disk that lies so.
+    fn found(of_files: bool, of_names: bool) -> usize {
+        let numbers: Arc<Vec<u64>> = Arc::new((0..200).collect());
+        let mut expected: Vec<String> = numbers.iter().map(u64::to_string).collect();
+        expected.sort_unstable();
+        let build = |job: &Job, cuts: Cuts| {
+            job.source(Scheduled::new(numbers.clone(), 3, cuts)).sink(Files::to_lines(OUT));
+        };
+        let run = |seed: &u64| {
+            let machine = Machine::new(*seed);
+            machine.lie(of_files, of_names);
+            run_on(machine, *seed, &expected, &build).is_err()
+        };
+        (0..200).filter(run).count()
+    }
+
+    #[test]
+    fn a_disk_that_lies_is_found() {
+        assert_eq!(found(false, false), 0);
+        assert!(found(true, false) > 20, "{}", found(true, false));
+        assert!(found(false, true) > 20, "{}", found(false, true));
+    }
 }
