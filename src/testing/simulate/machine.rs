@@ -79,6 +79,8 @@ struct State {
     lies_of_files: bool,
     /// and so of names.
     lies_of_names: bool,
+    /// Of all that was done.
+    digest: crc32fast::Hasher,
     survived: Survived,
 }
 
@@ -109,6 +111,7 @@ impl Machine {
             harmed: false,
             lies_of_files: false,
             lies_of_names: false,
+            digest: crc32fast::Hasher::new(),
             survived: Survived::default(),
         }))
     }
@@ -118,6 +121,12 @@ impl Machine {
     pub fn lie(&self, of_files: bool, of_names: bool) {
         let mut state = self.0.borrow_mut();
         (state.lies_of_files, state.lies_of_names) = (of_files, of_names);
+    }
+
+    /// A digest of all that was done, in order.
+    #[cfg(test)]
+    pub fn digest(&self) -> u32 {
+        self.0.borrow().digest.clone().finalize()
     }
 
     /// Lets time pass.
@@ -206,6 +215,7 @@ impl State {
 
     fn change(&mut self, directory: PathBuf, names: Vec<(PathBuf, Option<Entry>)>) {
         for (path, entry) in &names {
+            self.digest.update(path.as_os_str().as_encoded_bytes());
             match entry {
                 Some(entry) => drop(self.names.insert(path.clone(), *entry)),
                 None => drop(self.names.remove(path)),
@@ -383,6 +393,7 @@ impl World for Machine {
             let file = state.opened(handle)?;
             let room = state.faults.room.unwrap_or(u64::MAX).min(bytes.len() as u64);
             state.files[file].append(&bytes[..room as usize]);
+            state.digest.update(&bytes[..room as usize]);
             if let Some(left) = &mut state.faults.room {
                 *left -= room;
             }

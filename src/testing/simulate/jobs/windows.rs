@@ -1,0 +1,99 @@
+//! Jobs of windows.
+
+use std::collections::BTreeMap;
+
+use super::{DISORDER, Event, Events, at, source};
+use crate::api::Job;
+use crate::connector::Files;
+use crate::testing::{Cuts, OUT};
+use crate::time::Units;
+use crate::window::{Cumulating, Session, Sliding, Tumbling};
+
+pub(super) fn tumbling(job: &Job, cuts: Cuts, events: &Events) {
+    source(job, cuts, events)
+        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+        .key_by(|(key, _, _)| key)
+        .window(Tumbling::of(10.millis()))
+        .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
+        .map(|window| format!("{} {} {:?}", window.key, window.start.millis(), window.value))
+        .sink(Files::to_lines(OUT));
+}
+
+pub(super) fn tumbling_expected(events: &[Event]) -> Vec<String> {
+    windows(events, |ms| vec![ms / 10 * 10])
+}
+
+pub(super) fn sliding(job: &Job, cuts: Cuts, events: &Events) {
+    source(job, cuts, events)
+        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+        .key_by(|(key, _, _)| key)
+        .window(Sliding::of(20.millis(), 5.millis()))
+        .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
+        .map(|window| format!("{} {} {:?}", window.key, window.start.millis(), window.value))
+        .sink(Files::to_lines(OUT));
+}
+
+pub(super) fn sliding_expected(events: &[Event]) -> Vec<String> {
+    windows(events, |ms| (0..4).map(|n| (ms as i64 / 5 * 5) - n * 5).collect())
+}
+
+/// Counts and sums of keys in windows that begin so.
+fn windows<S: Ord + std::fmt::Display>(
+    events: &[Event],
+    starts: impl Fn(u64) -> Vec<S>,
+) -> Vec<String> {
+    let mut sums: BTreeMap<(u64, S), (u64, u64)> = BTreeMap::new();
+    for (key, ms, value) in events {
+        for start in starts(*ms) {
+            let (count, sum) = sums.entry((*key, start)).or_default();
+            (*count, *sum) = (*count + 1, *sum + value);
+        }
+    }
+    sums.iter().map(|((key, start), value)| format!("{key} {start} {value:?}")).collect()
+}
+
+pub(super) fn session(job: &Job, cuts: Cuts, events: &Events) {
+    source(job, cuts, events)
+        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+        .key_by(|(key, _, _)| key)
+        .window(Session::gap(8.millis()))
+        .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
+        .map(|window| {
+            let (start, end) = (window.start.millis(), window.end.millis());
+            format!("{} {start} {end} {:?}", window.key, window.value)
+        })
+        .sink(Files::to_lines(OUT));
+}
+
+pub(super) fn session_expected(events: &[Event]) -> Vec<String> {
+    let mut sorted = events.to_vec();
+    sorted.sort_unstable();
+    let mut sessions: Vec<(u64, u64, u64, (u64, u64))> = Vec::new();
+    for (key, ms, value) in sorted {
+        match sessions.last_mut() {
+            Some((of, _, end, (count, sum))) if *of == key && ms < *end => {
+                (*end, *count, *sum) = (ms + 8, *count + 1, *sum + value);
+            }
+            _ => sessions.push((key, ms, ms + 8, (1, value))),
+        }
+    }
+    let row = |(key, start, end, value)| format!("{key} {start} {end} {value:?}");
+    sessions.into_iter().map(row).collect()
+}
+
+pub(super) fn cumulating(job: &Job, cuts: Cuts, events: &Events) {
+    source(job, cuts, events)
+        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+        .key_by(|(key, _, _)| key)
+        .window(Cumulating::of(30.millis(), 10.millis()))
+        .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
+        .map(|window| format!("{} {} {:?}", window.key, window.end.millis(), window.value))
+        .sink(Files::to_lines(OUT));
+}
+
+pub(super) fn cumulating_expected(events: &[Event]) -> Vec<String> {
+    windows(events, |ms| {
+        let (begin, step) = (ms / 30 * 30, ms / 10 * 10);
+        (1..=3).map(|n| begin + n * 10).filter(|end| *end > step).collect()
+    })
+}
