@@ -67,7 +67,9 @@ fn shown(out: &Path) -> Vec<u64> {
     for entry in fs::read_dir(out).unwrap() {
         let path = entry.unwrap().path();
         if path.file_name().unwrap().to_string_lossy().starts_with("part-") {
-            all.extend(fs::read_to_string(path).unwrap().lines().map(|n| n.parse::<u64>().unwrap()));
+            all.extend(
+                fs::read_to_string(path).unwrap().lines().map(|n| n.parse::<u64>().unwrap()),
+            );
         }
     }
     all.sort_unstable();
