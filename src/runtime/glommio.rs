@@ -2,14 +2,16 @@
 
 use std::io;
 use std::panic::catch_unwind;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use core_affinity::CoreId;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use super::thread::{Thread, Work, lent};
 use super::{Alive, Executor, Shard, Shared, Turn, threads};
 use crate::error::{Error, Kind};
 use crate::sys::probe::{announce_barriers, io_uring};
@@ -43,28 +45,81 @@ fn executor() -> Result<LocalExecutor, String> {
     made.unwrap_or_else(|_| Err("it panicked".to_owned()))
 }
 
-/// Runs a shard to its end on a thread of its own. Where no executor can be made although the
-/// probe said so, the thread drives the shard itself, unless glommio was asked for by name.
+/// A shard for a thread with an executor.
+struct Task {
+    shard: Shard,
+    shared: Alive,
+    core: Option<CoreId>,
+    asked: Executor,
+    work: Work,
+}
+
+/// Threads with an executor that have nothing to do. Executors are made once and used by one job
+/// after the other: glommio 0.9 never gives back the event descriptor of one that has ended
+/// (`RawTask::destroy` does not drop the header that holds it), and to make one takes milliseconds.
+static IDLE: Mutex<Vec<Sender<Task>>> = Mutex::new(Vec::new());
+
+/// Runs a shard to its end on a thread with an executor. Where none can be made although the probe
+/// said so, the thread drives the shard itself, unless glommio was asked for by name.
 pub(super) fn spawn(
     shard: Shard,
     shared: Alive,
     core: Option<CoreId>,
     asked: Executor,
-) -> io::Result<JoinHandle<()>> {
-    let name = format!("shard-{}", shard.number());
-    std::thread::Builder::new().name(name).spawn(move || {
-        if let Some(core) = core {
-            core_affinity::set_for_current(core);
-        }
-        match executor() {
-            Ok(executor) => executor.run(drive(shard, &shared)),
-            Err(_) if asked == Executor::Auto => {
-                shared.plain.store(true, Relaxed);
-                threads::drive(shard, &shared);
+) -> io::Result<Thread> {
+    let (work, thread) = lent();
+    let task = Task { shard, shared, core, asked, work };
+    let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    // A thread that is idle waits for tasks as long as the process lives.
+    let sent = match idle {
+        Some(idle) => idle.send(task),
+        None => Err(SendError(task)),
+    };
+    if let Err(SendError(task)) = sent {
+        let (sender, tasks) = channel();
+        let builder = std::thread::Builder::new().name("glommio-shard".into());
+        builder.spawn(move || work_on(task, &sender, &tasks))?;
+    }
+    Ok(thread)
+}
+
+/// Does one task, and then others as they come.
+fn work_on(first: Task, own: &Sender<Task>, tasks: &Receiver<Task>) {
+    let cores = sched_getaffinity(None).ok();
+    pin(&first, None);
+    match executor() {
+        Ok(executor) => executor.run(async {
+            let mut next = Some(first);
+            while let Some(Task { shard, shared, work, .. }) = next {
+                drive(shard, &shared).await;
+                // Whoever waits for the job's end may start another one at once.
+                IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(own.clone());
+                drop(shared);
+                work.done();
+                next = tasks.recv().ok();
+                next.iter().for_each(|task| pin(task, cores.as_ref()));
             }
-            Err(why) => shared.fail(Error::new(Kind::Io, format!("glommio: {why}"))),
+        }),
+        Err(_) if first.asked == Executor::Auto => {
+            first.shared.plain.store(true, Relaxed);
+            threads::drive(first.shard, &first.shared);
+            first.work.done();
         }
-    })
+        Err(why) => {
+            first.shared.fail(Error::new(Kind::Io, format!("glommio: {why}")));
+            first.work.done();
+        }
+    }
+}
+
+/// Pins this thread to the task's core, or lets it run on all of these.
+fn pin(task: &Task, cores: Option<&CpuSet>) {
+    match (task.core, cores) {
+        (Some(core), _) => drop(core_affinity::set_for_current(core)),
+        // Where that is refused the shard runs all the same.
+        (None, Some(cores)) => drop(sched_setaffinity(None, cores)),
+        (None, None) => {}
+    }
 }
 
 async fn drive(mut shard: Shard, shared: &Shared) {

@@ -11,6 +11,7 @@ mod shard;
 mod shared;
 mod simulated;
 mod start;
+mod thread;
 mod threads;
 
 pub use checkpoint::{CheckpointView, PartView, PreparedView, SplitView, StateDirectory};

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::checkpoint::Epochs;
 use super::start::{Start, join};
+use super::thread::Thread;
 use super::{Config, Executor, Report, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
@@ -18,7 +18,7 @@ use crate::plan::Plan;
 pub struct Running {
     job: String,
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
     executor: Executor,
     shards: usize,
     started: Instant,
@@ -111,7 +111,7 @@ impl Running {
 
     /// Whether the job has ended by itself or by an error.
     pub fn is_finished(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
+        self.threads.iter().all(Thread::is_finished)
     }
 
     /// Waits until the job has ended, for so long at most; whether it has.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread::{JoinHandle, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
 
 use super::checkpoint::{Checkpoints, Coordinator, Epochs};
+use super::thread::Thread;
 use super::{Alive, Config, Executor, Shard, Shared, glommio, interrupt, threads};
 use crate::error::{Error, Kind, Result};
 use crate::limits::SHARDS;
@@ -32,7 +33,7 @@ pub(super) struct Start {
     wrong: Vec<Error>,
 }
 
-type Threads = Vec<JoinHandle<()>>;
+type Threads = Vec<Thread>;
 
 /// A job that may begin.
 pub(super) struct Ready {
@@ -184,7 +185,9 @@ impl Start {
             let alive = Alive::new(shared);
             let spawned = match self.executor {
                 Executor::Glommio => glommio::spawn(shard, alive, core, config.executor),
-                Executor::Auto | Executor::Threads => threads::spawn(shard, alive, core),
+                Executor::Auto | Executor::Threads => {
+                    threads::spawn(shard, alive, core).map(Thread::Own)
+                }
             };
             match spawned {
                 Ok(thread) => all.push(thread),
@@ -201,12 +204,12 @@ impl Start {
     }
 
     /// Starts the thread that makes the checkpoints.
-    fn coordinate(&self, coordinator: Coordinator) -> Option<JoinHandle<()>> {
+    fn coordinate(&self, coordinator: Coordinator) -> Option<Thread> {
         let thread = std::thread::Builder::new().name("checkpoints".into());
         let spawned = thread.spawn(move || coordinator.run());
         let failed =
             |error| self.shared.fail(Error::io("starting the checkpoints' thread", &error));
-        spawned.map_err(failed).ok()
+        spawned.map(Thread::Own).map_err(failed).ok()
     }
 
     /// The job's threads, watched by one that starts others when they have failed, if the job is
@@ -222,7 +225,7 @@ impl Start {
             self.supervise(threads);
         });
         match spawned {
-            Ok(thread) => vec![thread],
+            Ok(thread) => vec![Thread::Own(thread)],
             Err(error) => {
                 shared.fail(Error::io("starting the thread of restarts", &error));
                 Vec::new()
@@ -267,7 +270,7 @@ impl Start {
 /// Waits for threads.
 pub(super) fn join(threads: Threads, shared: &Shared) {
     for thread in threads {
-        if thread.join().is_err() {
+        if !thread.join() {
             let what = "a thread of the job panicked outside of its turns";
             shared.fail(Error::new(Kind::Internal, what));
         }
