@@ -1,5 +1,6 @@
 //! Tables of which a checkpoint keeps only what has changed: a job that goes on from a chain of
 //! such files, on other shards, is the job that was never stopped.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,6 +1,7 @@
 //! Disks that are full or can't be written, for real: the job ends with words, and goes on from its
 //! last checkpoint when there is room again. They need a file system of their own, which only root
 //! can mount; for others the simulation has to do.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //!
 //! `THALWEG_GOLDEN=state-v3 cargo test --test golden -- --nocapture` adds the directory of a new
 //! version to `tests/data`.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! One job after the other in one process leaves nothing open.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 
