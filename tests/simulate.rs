@@ -1,5 +1,5 @@
-//! Whole jobs on machines that go wrong: the right rows under every seed, and the same run each time
-//! under one.
+//! Whole jobs on machines that go wrong: the right rows under every seed, and the same run each
+//! time under one.
 #![allow(clippy::unwrap_used)]
 
 use thalweg::testing::{JOBS, Survived};

@@ -1,8 +1,8 @@
 //! The process function: a user's own state and timers for each key.
 //!
 //! The state of a key lies in a [`PagedTable`] together with the last timer that it set and the
-//! number of its life. A timer names the life that set it, so cancelling all of a key's timers is one
-//! store, and timers of a key that was cleared do nothing when they are due.
+//! number of its life. A timer names the life that set it, so cancelling all of a key's timers is
+//! one store, and timers of a key that was cleared do nothing when they are due.
 
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};

@@ -22,8 +22,8 @@ const PARTS_MAX: usize = 1 << 15;
 type Part<R, B, A> = (<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc);
 
 /// Aggregates what this shard reads and hands partial results on to `to`, the exchange: at the end,
-/// before a barrier, and when there are many, so that neither memory nor a barrier's time grows with
-/// the number of keys.
+/// before a barrier, and when there are many, so that neither memory nor the time that a barrier
+/// takes grows with the number of keys.
 pub struct PartTotals<R, B, A, X>
 where
     R: Record,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread::sleep;
+use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
@@ -261,7 +261,7 @@ impl Start {
             if left.is_zero() {
                 return true;
             }
-            sleep(left.min(NOTICE));
+            park_timeout(left.min(NOTICE));
         }
         false
     }

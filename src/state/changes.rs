@@ -1,9 +1,9 @@
 //! Tables on their way to a checkpoint and back: all of a table, or what has changed in it.
 //!
 //! Lists that only grow are kept as what has come since the file before, and, where all of it was
-//! forgotten, `name cleared`. A table is kept in two parts: `name` holds the entries that are put, `name cleared` the prefixes
-//! of hashes that are cleared before. What a shard keeps is a chain of files: the first holds all
-//! entries, each one after it the changes since the one before.
+//! forgotten, `name cleared`. A table is kept in two parts: `name` holds the entries that are put,
+//! `name cleared` the prefixes of hashes that are cleared before. What a shard keeps is a chain of
+//! files: the first holds all entries, each one after it the changes since the one before.
 
 use super::Lists;
 use super::paged::{Change, PagedTable, Prefix};

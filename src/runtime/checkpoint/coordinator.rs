@@ -13,10 +13,9 @@ use crate::state::Saved;
 pub struct Coordinator {
     store: Store,
     every: Duration,
-    /// Of the last checkpoint.
+    /// Of the last checkpoint. It names no files before the first one of this run, which holds all:
+    /// what was taken up may have come from other shards.
     manifest: Manifest,
-    /// Whether this run has made none yet.
-    fresh: bool,
     shared: Arc<Shared>,
     epochs: Arc<Epochs>,
 }
@@ -41,7 +40,7 @@ impl Making {
 }
 
 impl Coordinator {
-    /// Goes on after the checkpoint of this manifest.
+    /// Goes on after the checkpoint of this manifest, which names no files.
     pub fn new(
         store: Store,
         every: Duration,
@@ -49,7 +48,7 @@ impl Coordinator {
         shared: Arc<Shared>,
         epochs: Arc<Epochs>,
     ) -> Coordinator {
-        Coordinator { store, every, manifest, fresh: true, shared, epochs }
+        Coordinator { store, every, manifest, shared, epochs }
     }
 
     /// Makes checkpoints until the job has ended.
@@ -91,8 +90,7 @@ impl Coordinator {
     pub fn begin(&mut self, last: bool) -> Result<Making> {
         let epoch = self.manifest.epoch + 1;
         let savepoints = self.epochs.savepoints();
-        // What was taken up may have come from other shards.
-        let full = std::mem::replace(&mut self.fresh, false) || self.manifest.is_long();
+        let full = self.manifest.is_long();
         let begin = |shard| self.store.begin(epoch, shard);
         let files = (0..self.epochs.shards()).map(begin).collect::<Result<Vec<_>>>();
         let files = files.map_err(of(epoch))?;

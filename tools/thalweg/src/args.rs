@@ -28,8 +28,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Show what a job has kept in its state directory; exits with 1 when some of it is damaged
     Inspect(Inspect),
-    /// Run whole jobs on made-up machines that crash, lose what was not synced, run full; exits with
-    /// 1 at the first one that gives other rows than it should
+    /// Run whole jobs on made-up machines that crash, lose what was not synced, run full; exits
+    /// with 1 at the first one that gives other rows than it should
     Simulate(Simulate),
 }
 

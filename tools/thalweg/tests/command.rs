@@ -287,7 +287,7 @@ fn inspect_shows_what_a_job_has_kept() {
 fn inspect_tells_damage() {
     let directory = kept();
     let path = directory.path().to_str().expect("UTF-8");
-    let file = directory.path().join("state-00000001-1");
+    let file = directory.path().join("state-00000002-1");
     let mut bytes = std::fs::read(&file).expect("a file of state");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -295,7 +295,7 @@ fn inspect_tells_damage() {
     let output = thalweg(&["inspect", path, "--verify"]);
     assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
-    assert!(text.contains("checkpoint 2: ok") && text.contains("checkpoint 1: DAMAGED"), "{text}");
+    assert!(text.contains("checkpoint 1: ok") && text.contains("checkpoint 2: DAMAGED"), "{text}");
     let none = tempfile::tempdir().expect("a folder");
     let output = thalweg(&["inspect", none.path().to_str().expect("UTF-8")]);
     assert_eq!(output.status.code(), Some(1));

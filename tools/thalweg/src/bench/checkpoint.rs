@@ -242,9 +242,9 @@ fn print_what(args: &args::Checkpoint, shards: usize, ratios: &mut [f64]) {
     ratios.sort_by(f64::total_cmp);
     println!(
         "{} keys on {shards} shards, {} % of them updated at random, a checkpoint every {} ms, \
-         {} s a run. Stop: the longest time between two looks of a shard at its source, whatever the \
-         cause. Kept: bytes of the last checkpoint. First record: after the start of a job that \
-         goes on from it.\nBest ratio {:.2}, median {:.2}.",
+         {} s a run. Stop: the longest time between two looks of a shard at its source, whatever \
+         the cause. Kept: bytes of the last checkpoint. First record: after the start of a job \
+         that goes on from it.\nBest ratio {:.2}, median {:.2}.",
         args.keys,
         args.hot,
         args.every,
