@@ -61,7 +61,7 @@ impl Manifest {
         self.shards.iter().flatten()
     }
 
-    /// Whether there is nothing yet that only what has changed could be added to, or so much of that
+    /// Whether there is nothing yet that what has changed could be added to, or so much of that
     /// that all had better be saved anew.
     pub fn is_long(&self) -> bool {
         let bytes = |files: &[StateFile]| files.iter().map(|file| file.bytes).sum::<u64>();
