@@ -7,7 +7,9 @@ use std::fs;
 use std::path::Path;
 
 use thalweg::connector::Collected;
+use thalweg::operator::Context;
 use thalweg::prelude::*;
+use thalweg::record::Key;
 use thalweg::runtime::Running;
 
 /// Numbers that have a key of their own; those behind them share few.
@@ -51,35 +53,20 @@ fn job(shards: usize, state: &Path, text: bool) -> (Job, Collected<Row>, Collect
     let numbers = job.source(Counter::to(END).rate(2e5).splits(1));
     numbers.clone().key_by(|n| n % 5).aggregate_final(|ns| ns.count()).sink(last);
     if text {
-        numbers
-            .key_by(|n| format!("a key of some length: {}", key_of(n)))
-            .process::<(u64, u64), Row>(
-                |(sum, count), n, context| {
-                    (*sum, *count) = (*sum + n, *count + 1);
-                    context.emit((key_of(n), *sum, *count));
-                    if forgets(n) {
-                        context.clear();
-                    }
-                },
-                |_, _, _| (),
-            )
-            .sink(sink);
+        let keyed = numbers.key_by(|n| format!("a key of some length: {}", key_of(n)));
+        keyed.process(add, |_, _, _| ()).sink(sink);
     } else {
-        numbers
-            .key_by(key_of)
-            .process::<(u64, u64), Row>(
-                |(sum, count), n, context| {
-                    (*sum, *count) = (*sum + n, *count + 1);
-                    context.emit((key_of(n), *sum, *count));
-                    if forgets(n) {
-                        context.clear();
-                    }
-                },
-                |_, _, _| (),
-            )
-            .sink(sink);
+        numbers.key_by(key_of).process(add, |_, _, _| ()).sink(sink);
     }
     (job, rows, totals)
+}
+
+fn add<K: Key>((sum, count): &mut (u64, u64), n: u64, context: &mut Context<'_, K, Row>) {
+    (*sum, *count) = (*sum + n, *count + 1);
+    context.emit((key_of(n), *sum, *count));
+    if forgets(n) {
+        context.clear();
+    }
 }
 
 fn wait_for(running: &Running, records: u64) {

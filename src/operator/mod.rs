@@ -265,8 +265,8 @@ pub trait Operator: Send {
         Err(not_saved())
     }
 
-    /// Saves more of the state as it was at [`save`](Operator::save), some 50 microseconds' work;
-    /// true when all is saved. Called between batches until then, by [`Saver::table`].
+    /// Saves more of the state as it was at [`save`](Operator::save), a little at a time; true when
+    /// all is saved. Called between batches until then, by [`Saver::table`].
     ///
     /// # Errors
     /// That it can't be.

@@ -13,7 +13,7 @@ use crate::key;
 use crate::record::{Key, Record};
 use crate::time::Timestamp;
 
-/// Pages that are saved at once: some 50 microseconds.
+/// Pages that are saved at once.
 const PAGES: usize = 32;
 
 /// Values of lists that are saved at once.

@@ -155,8 +155,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
 
     /// Gives `act` the value of each key, by its number; hashes are those of the keys in turn, and
     /// `is` and `make` are as for [`entry`](Self::entry). Where the table is larger than a cache,
-    /// this takes less than half as long as one key after the other: what is to be read is asked
-    /// for ahead.
+    /// this is faster than one key after the other: what is to be read is asked for ahead.
     ///
     /// # Panics
     /// As [`entry`](Self::entry).
