@@ -197,6 +197,12 @@ impl<K, V> Directory<K, V> {
         })
     }
 
+    /// Drops all keys and values and keeps the pages.
+    pub fn reset(&mut self) {
+        let pages: Vec<*mut u8> = self.distinct().collect();
+        pages.into_iter().for_each(|page| Self::open(page).reset());
+    }
+
     /// The entry of each page.
     fn distinct(&self) -> impl Iterator<Item = *mut u8> {
         let mut last = 0;

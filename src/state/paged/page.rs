@@ -308,6 +308,17 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
         all
     }
 
+    /// Drops all entries, and nothing is known of what was here.
+    pub fn reset(&mut self) {
+        if std::mem::needs_drop::<(K, V)>() {
+            drop(self.empty());
+        }
+        // SAFETY: the tags are within the page.
+        unsafe { self.at.add(HEAD).write_bytes(FREE, Self::SLOTS + GROUP) };
+        let head = self.head_mut();
+        (head.entries, head.used, head.removed) = (0, 0, false);
+    }
+
     /// Brings the tags where the search for a hash begins into the cache.
     #[inline(always)]
     pub fn prefetch_tags(&self, hash: u64) {

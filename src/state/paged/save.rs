@@ -150,6 +150,15 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         paged.chain(std::mem::take(&mut self.crowd)).chain(self.single.take())
     }
 
+    /// Drops all entries and keeps the pages, for a table of something else: no save will say that
+    /// they have gone. Not while it is saved.
+    pub fn reset(&mut self) {
+        debug_assert!(!self.is_saving(), "what is to be shown is still here");
+        self.pages.reset();
+        self.crowd.clear();
+        (self.single, self.len, self.lost) = (None, 0, false);
+    }
+
     /// Takes out the entries whose hashes begin so and for which `of` holds; not while it is saved.
     pub fn clear(&mut self, prefix: Prefix, of: impl Fn(u64) -> bool) {
         let goes = |key: &K| {

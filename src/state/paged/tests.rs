@@ -138,3 +138,21 @@ proptest! {
         run(&acts, 2, u64::from);
     }
 }
+
+#[test]
+fn a_table_that_was_reset_is_empty_and_says_nothing_of_what_it_held() {
+    let mut table: PagedTable<u64, Vec<u64>> = PagedTable::default();
+    (0..5000).for_each(|key| table.put(hash(&key), key, vec![key]));
+    let bytes = table.page_bytes();
+    table.remove(hash(&7_u64), |key| *key == 7);
+    table.reset();
+    assert_eq!((table.len(), table.iter().count(), table.page_bytes()), (0, 0, bytes));
+    table.put(hash(&9_u64), 9, Vec::new());
+    table.begin_save(false);
+    let mut shown = Vec::new();
+    while !table.save_some(1, |change| match change {
+        Change::Put(key, _) => shown.push(*key),
+        Change::Cleared(prefix) => panic!("{prefix:?} is cleared"),
+    }) {}
+    assert_eq!(shown, [9]);
+}
