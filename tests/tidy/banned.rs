@@ -17,6 +17,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/ring/spsc_models.rs",
     "src/ring/spsc_tests.rs",
     "src/state/paged/directory.rs",
+    "src/state/paged/group.rs",
     "src/state/paged/memory.rs",
     "src/state/paged/page.rs",
     "src/sys/",

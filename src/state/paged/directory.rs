@@ -1,8 +1,9 @@
 //! Extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979): the first bits of a hash name a
 //! page, and a page that is full splits in two, so that nothing is ever rehashed at once.
 //!
-//! Each entry of the directory holds a page's address and, in the lowest bit, a *mark* that the
-//! table goes by: whether the page has been saved since the last barrier.
+//! Each entry of the directory holds a page's address and, in the lowest bits, what a table goes by:
+//! a *mark*, which is the directory's own one if the page has been saved since the last barrier, and
+//! whether the page has *rested*, which is unchanged, since it was saved.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
@@ -24,12 +25,43 @@ const ENTRIES_PER_PAGE: usize = 64;
 pub struct Directory<K, V> {
     /// Pages' addresses with marks; none, or a power of two of at least two.
     entries: Vec<*mut u8>,
+    /// The mark of pages that have been saved since the last barrier: 0, or `MARK`.
+    mark: usize,
     /// Bits of the hash that are no part of the prefix, of 64.
     shift: u32,
     bits_max: u32,
     pages: usize,
     memory: Memory,
     owns: PhantomData<(K, V)>,
+}
+
+const MARK: usize = 1;
+const RESTED: usize = 2;
+
+/// A page of a directory.
+#[derive(Clone, Copy)]
+pub struct At {
+    /// The address; with `MARK` if it has not been saved since the last barrier, and `RESTED`.
+    page: *mut u8,
+}
+
+impl At {
+    /// Whether it may be changed: it has been saved since the last barrier, and is known to have
+    /// changed since then.
+    #[inline(always)]
+    pub fn is_open(self) -> bool {
+        self.page.addr() & (MARK | RESTED) == 0
+    }
+
+    /// Whether it has been saved since the last barrier.
+    pub fn is_saved(self) -> bool {
+        self.page.addr() & MARK == 0
+    }
+
+    /// Whether it has not changed since it was saved.
+    pub fn has_rested(self) -> bool {
+        self.page.addr() & RESTED != 0
+    }
 }
 
 // SAFETY: the pages are the directory's own, and hold keys and values that may be sent.
@@ -77,7 +109,7 @@ impl<K, V> Directory<K, V> {
     pub fn new(backend: Backend) -> Self {
         let memory = Memory::of(backend);
         let (entries, bits_max) = (Vec::new(), BITS_MAX);
-        Directory { entries, shift: 63, bits_max, pages: 0, memory, owns: PhantomData }
+        Directory { entries, mark: 0, shift: 63, bits_max, pages: 0, memory, owns: PhantomData }
     }
 
     /// How many pages there are.
@@ -102,11 +134,19 @@ impl<K, V> Directory<K, V> {
 
     #[inline(always)]
     fn open<'a>(entry: *mut u8) -> Page<'a, K, V> {
-        let at = entry.map_addr(|address| address & !1);
+        let at = entry.map_addr(|address| address & !(MARK | RESTED));
         // SAFETY: 1. `add` takes the memory of every page from `memory`, which gives as much,
         // aligned, zero and never twice. 2. what this is called for borrows the directory, shared
         // for those that only read and alone for all others.
         unsafe { Page::at(NonNull::new_unchecked(at)) }
+    }
+
+    /// The page there, which may be changed.
+    #[inline(always)]
+    fn opened<'a>(at: At) -> Page<'a, K, V> {
+        debug_assert!(at.is_open());
+        // SAFETY: as for `open`; what is open has no marks, so this is the address.
+        unsafe { Page::at(NonNull::new_unchecked(at.page)) }
     }
 
     /// The key and value that have this hash and for which `is` holds.
@@ -116,46 +156,35 @@ impl<K, V> Directory<K, V> {
         page.find(hash, is).map(|slot| page.get(slot))
     }
 
-    /// The mark of the page of a hash.
+    /// Where the page of a hash is.
     #[inline(always)]
-    pub fn marked(&self, hash: u64) -> Option<bool> {
-        self.entries.get(self.place(hash)).map(|entry| entry.addr() & 1 == 1)
+    pub fn at(&self, hash: u64) -> Option<At> {
+        let entry = self.entries.get(self.place(hash))?;
+        Some(At { page: entry.map_addr(|address| address ^ self.mark) })
+    }
+
+    /// The page there, which is one of this directory.
+    #[inline(always)]
+    pub fn page(&mut self, At { page }: At) -> Page<'_, K, V> {
+        Self::open(page)
     }
 
     /// The key and value that have this hash and for which `is` holds, to be changed.
     #[inline(always)]
-    pub fn get_mut(&mut self, hash: u64, is: impl FnMut(&K) -> bool) -> Option<&mut (K, V)> {
-        let mut page = Self::open(*self.entries.get(self.place(hash))?);
-        page.find(hash, is).map(|slot| page.change(slot))
+    pub fn get_mut(
+        &mut self,
+        at: At,
+        hash: u64,
+        is: impl FnMut(&K) -> bool,
+    ) -> Option<&mut (K, V)> {
+        let mut page = Self::opened(at);
+        page.find_to_change(hash, is).map(|slot| page.get_mut(slot))
     }
 
     /// Takes a key and its value out.
     pub fn take(&mut self, hash: u64, is: impl FnMut(&K) -> bool) -> Option<(K, V)> {
-        let (mut page, _) = self.page(hash)?;
+        let mut page = self.page(self.at(hash)?);
         page.find(hash, is).map(|slot| page.take(slot))
-    }
-
-    /// The page of a hash, and its mark.
-    #[inline(always)]
-    pub fn page(&mut self, hash: u64) -> Option<(Page<'_, K, V>, bool)> {
-        let entry = *self.entries.get(self.place(hash))?;
-        Some((Self::open(entry), entry.addr() & 1 == 1))
-    }
-
-    /// Brings the tags of a hash into the cache.
-    #[inline(always)]
-    pub fn prefetch_tags(&self, hash: u64) {
-        if let Some(entry) = self.entries.get(self.place(hash)) {
-            Self::open(*entry).prefetch_tags(hash);
-        }
-    }
-
-    /// Brings the slot of a hash, whose tags are there, into the cache.
-    #[inline(always)]
-    pub fn prefetch_slot(&self, hash: u64) {
-        if let Some(entry) = self.entries.get(self.place(hash)) {
-            Self::open(*entry).prefetch_slot(hash);
-        }
     }
 
     /// What the hashes of the page of a hash have in common.
@@ -164,11 +193,17 @@ impl<K, V> Directory<K, V> {
         Prefix::of(hash, bits)
     }
 
-    /// Marks the page of a hash.
-    pub fn mark(&mut self, hash: u64, mark: bool) {
-        let range = self.range(self.prefix(hash));
+    /// From here on no page has been saved.
+    pub fn barrier(&mut self) {
+        self.mark ^= MARK;
+    }
+
+    /// The page of a hash has been saved; it rests from now on, or is about to change.
+    pub fn saved(&mut self, hash: u64, rests: bool) {
+        let (range, marks) =
+            (self.range(self.prefix(hash)), self.mark | (usize::from(rests) * RESTED));
         for entry in &mut self.entries[range] {
-            *entry = entry.map_addr(|address| address & !1 | usize::from(mark));
+            *entry = entry.map_addr(|address| (address & !(MARK | RESTED)) | marks);
         }
     }
 
@@ -207,7 +242,7 @@ impl<K, V> Directory<K, V> {
     fn distinct(&self) -> impl Iterator<Item = *mut u8> {
         let mut last = 0;
         self.entries.iter().copied().filter(move |entry| {
-            let address = entry.addr() & !1;
+            let address = entry.addr() & !(MARK | RESTED);
             std::mem::replace(&mut last, address) != address
         })
     }
@@ -216,17 +251,18 @@ impl<K, V> Directory<K, V> {
     ///
     /// # Errors
     /// When there is no memory.
-    pub fn begin(&mut self, mark: bool) -> std::io::Result<()> {
+    pub fn begin(&mut self) -> std::io::Result<()> {
         debug_assert!(self.entries.is_empty());
-        let page = self.add(mark)?;
+        let page = self.add()?;
         (self.entries, self.shift) = (vec![page; 2], 63);
         Ok(())
     }
 
-    fn add(&mut self, mark: bool) -> std::io::Result<*mut u8> {
+    /// A page that may be changed.
+    fn add(&mut self) -> std::io::Result<*mut u8> {
         let page = self.memory.take(Page::<K, V>::BYTES)?;
         self.pages += 1;
-        Ok(page.as_ptr().map_addr(|address| address | usize::from(mark)))
+        Ok(page.as_ptr().map_addr(|address| address | self.mark))
     }
 
     /// Whether the page of a hash may be split: not when far too many hashes begin alike.
@@ -238,34 +274,32 @@ impl<K, V> Directory<K, V> {
 }
 
 impl<K: crate::record::Key, V> Directory<K, V> {
-    /// Makes room in the page of a hash: by splitting it, or by putting its entries anew when most
-    /// of what is used is of entries that were taken out.
+    /// Makes room in the page of a hash, which may be changed: by splitting it, or by putting its
+    /// entries anew when most of what is used is of entries that were taken out.
     ///
     /// # Errors
     /// When there is no memory.
-    pub fn make_room(&mut self, hash: u64) -> std::io::Result<()> {
+    pub fn make_room(&mut self, at: At, hash: u64) -> std::io::Result<()> {
         let Prefix { bits, .. } = self.prefix(hash);
-        let mark = self.page(hash).is_some_and(|(_, mark)| mark);
-        let split = self.page(hash).is_some_and(|(page, _)| page.len() > Page::<K, V>::FULL / 2);
-        if split {
-            if bits == self.bits() {
-                self.entries = self.entries.iter().flat_map(|page| [*page; 2]).collect();
-                self.shift -= 1;
-            }
-            let other = self.add(mark)?;
-            let half = Prefix::of(hash, bits + 1).first | 1 << (63 - bits);
-            let range = self.range(Prefix { first: half, bits: bits + 1 });
-            self.deal(hash, Some((other, bits)));
-            self.entries[range].fill(other);
-        } else {
-            self.deal(hash, None);
+        if self.page(at).len() <= Page::<K, V>::FULL / 2 {
+            self.deal(at, None);
+            return Ok(());
         }
+        if bits == self.bits() {
+            self.entries = self.entries.iter().flat_map(|page| [*page; 2]).collect();
+            self.shift -= 1;
+        }
+        let other = self.add()?;
+        let half = Prefix::of(hash, bits + 1).first | 1 << (63 - bits);
+        let range = self.range(Prefix { first: half, bits: bits + 1 });
+        self.deal(at, Some((other, bits)));
+        self.entries[range].fill(other);
         Ok(())
     }
 
     /// Puts the entries of a page anew: those whose bit number `bits` is set into the other one.
-    fn deal(&mut self, hash: u64, split: Option<(*mut u8, u32)>) {
-        let Some((mut page, _)) = self.page(hash) else { return };
+    fn deal(&mut self, at: At, split: Option<(*mut u8, u32)>) {
+        let mut page = self.page(at);
         let (lost, all) = (page.has_lost(), page.empty());
         let mut other = split.map(|(other, bits)| (Self::open(other), bits));
         if let Some((other, bits)) = &mut other {

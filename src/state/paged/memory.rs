@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use memmap2::{Advice, MmapMut, MmapOptions};
 
-use super::page::PAGE_MIN;
+use super::page::ALIGN;
 
 /// Where the pages of tables lie.
 #[derive(Clone, Debug, Default)]
@@ -58,47 +58,62 @@ impl Scratch {
 pub struct Memory {
     backend: Backend,
     chunks: Vec<MmapMut>,
-    /// Bytes of the last chunk that are taken.
-    taken: usize,
+    /// The part of the last chunk that is not taken.
+    free: std::ops::Range<usize>,
+    /// Bytes of all chunks.
+    bytes: usize,
 }
 
-/// Chunks grow to this: a huge page.
-const CHUNK_MAX: usize = 2 << 20;
+/// The first chunk.
+const CHUNK_MIN: usize = 4096;
+/// A huge page. Chunks of this and more consist of such pages.
+const HUGE: usize = 2 << 20;
+/// Chunks grow to this.
+const CHUNK_MAX: usize = 64 << 20;
 
 impl Memory {
     /// None yet.
     pub fn of(backend: Backend) -> Memory {
-        Memory { backend, chunks: Vec::new(), taken: 0 }
+        Memory { backend, ..Memory::default() }
     }
 
-    /// So many bytes of zeroes, aligned to [`PAGE_MIN`], until this is dropped.
+    /// So many bytes of zeroes, aligned to [`ALIGN`], until this is dropped.
     ///
     /// # Errors
     /// When the system has none left.
     pub fn take(&mut self, bytes: usize) -> io::Result<NonNull<u8>> {
-        let last = self.chunks.last().map_or(0, |chunk| chunk.len());
-        if last - self.taken < bytes {
-            let chunk = (last * 2).clamp(bytes.max(PAGE_MIN), CHUNK_MAX.max(bytes));
-            self.chunks.push(self.chunk(chunk)?);
-            self.taken = 0;
+        let bytes = bytes.next_multiple_of(ALIGN);
+        if self.free.len() < bytes {
+            self.grow(bytes)?;
         }
         let chunk = self.chunks.last_mut().ok_or(io::ErrorKind::OutOfMemory)?;
-        let at = &mut chunk[self.taken..self.taken + bytes];
-        self.taken += bytes;
+        let at = &mut chunk[self.free.start..self.free.start + bytes];
+        self.free.start += bytes;
         NonNull::new(at.as_mut_ptr()).ok_or(io::ErrorKind::OutOfMemory.into())
     }
 
-    fn chunk(&self, bytes: usize) -> io::Result<MmapMut> {
-        match &self.backend {
-            Backend::Memory => {
-                let chunk = MmapMut::map_anon(bytes)?;
-                if bytes >= CHUNK_MAX {
-                    // Where there are no huge pages, small ones do.
-                    let _ = chunk.advise(Advice::HugePage);
-                }
-                Ok(chunk)
-            }
-            Backend::Disk(scratch) => scratch.grow(bytes),
-        }
+    /// Another chunk, of at least so many bytes: a quarter of what there is once that is much, so
+    /// that chunks stay few and little is in none.
+    fn grow(&mut self, bytes: usize) -> io::Result<()> {
+        let wanted = if self.bytes < HUGE { self.bytes } else { self.bytes / 4 / HUGE * HUGE };
+        let huge = if self.bytes < HUGE { CHUNK_MIN } else { HUGE };
+        let wanted = wanted.clamp(huge, CHUNK_MAX).max(bytes).next_multiple_of(CHUNK_MIN);
+        let chunk = match &self.backend {
+            Backend::Disk(scratch) => scratch.grow(wanted)?,
+            Backend::Memory if wanted < HUGE => MmapMut::map_anon(wanted)?,
+            // What is not used for the alignment is never touched, so it takes no memory.
+            Backend::Memory => MmapMut::map_anon(wanted + HUGE)?,
+        };
+        let from = if chunk.len() > wanted {
+            // Where there are no huge pages, small ones do.
+            let _ = chunk.advise(Advice::HugePage);
+            chunk.as_ptr().align_offset(HUGE)
+        } else {
+            0
+        };
+        self.free = from..from + wanted;
+        self.bytes += wanted;
+        self.chunks.push(chunk);
+        Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! Keyed tables that a checkpoint saves while they are used, and only what has changed.
 
+mod ahead;
 mod directory;
+mod group;
 mod memory;
 mod page;
 mod save;
@@ -13,7 +15,7 @@ pub use save::Change;
 
 use std::collections::VecDeque;
 
-use directory::{Directory, found_or};
+use directory::{At, Directory, found_or};
 use hashbrown::HashTable;
 use page::Page;
 use save::{Copied, Save};
@@ -59,19 +61,14 @@ pub struct PagedTable<K, V> {
     single: Option<(K, V)>,
     len: usize,
     backend: Backend,
-    /// What the entry of a page is marked with that has been saved, or need not be.
-    mark: bool,
+    /// Whether anything has changed since the save before.
+    changed: bool,
     /// Whether all that there was has gone since the save before.
     lost: bool,
     save: Option<Save>,
     /// Copies of what has changed before it was shown.
     copied: VecDeque<Copied<K, V>>,
 }
-
-/// How many keys ahead the slot of a key is asked for; its tags twice as many.
-const AHEAD: usize = 12;
-/// Tables of so many bytes stay in the cache of a core.
-const CACHE: usize = 1 << 20;
 
 impl<K, V> Default for PagedTable<K, V> {
     fn default() -> Self {
@@ -88,7 +85,7 @@ impl<K, V> PagedTable<K, V> {
             single: None,
             len: 0,
             backend,
-            mark: false,
+            changed: false,
             lost: false,
             save: None,
             copied: VecDeque::new(),
@@ -137,51 +134,19 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         if K::SINGLE {
             return self.single.as_mut().map(|(_, value)| value);
         }
-        self.touch(hash);
-        match self.pages.get_mut(hash, &mut is) {
+        let at = self.open(hash)?;
+        match self.pages.get_mut(at, hash, &mut is) {
             Some((_, value)) => Some(value),
             None if self.crowd.is_empty() => None,
             None => self.crowd.find_mut(hash, |(key, _)| is(key)).map(|(_, value)| value),
         }
     }
 
-    /// Sees to it that the page of a hash, if there is one, may be changed.
+    /// The page of a hash, if there is one; it may be changed.
     #[inline(always)]
-    fn touch(&mut self, hash: u64) {
-        if self.pages.marked(hash).is_some_and(|mark| mark != self.mark) {
-            self.copy(hash);
-        }
-    }
-
-    /// Gives `act` the value of each key, by its number; hashes are those of the keys in turn, and
-    /// `is` and `make` are as for [`entry`](Self::entry). Where the table is larger than a cache,
-    /// this is faster than one key after the other: what is to be read is asked for ahead.
-    ///
-    /// # Panics
-    /// As [`entry`](Self::entry).
-    pub fn each_entry(
-        &mut self,
-        hashes: &[u64],
-        is: impl Fn(usize, &K) -> bool,
-        mut make: impl FnMut(usize) -> (K, V),
-        mut act: impl FnMut(usize, &mut V),
-    ) {
-        let far = self.page_bytes() > CACHE;
-        if far {
-            hashes.iter().take(2 * AHEAD).for_each(|hash| self.pages.prefetch_tags(*hash));
-            hashes.iter().take(AHEAD).for_each(|hash| self.pages.prefetch_slot(*hash));
-        }
-        for (number, hash) in hashes.iter().enumerate() {
-            if far {
-                if let Some(hash) = hashes.get(number + 2 * AHEAD) {
-                    self.pages.prefetch_tags(*hash);
-                }
-                if let Some(hash) = hashes.get(number + AHEAD) {
-                    self.pages.prefetch_slot(*hash);
-                }
-            }
-            act(number, self.entry(*hash, |key| is(number, key), || make(number)));
-        }
+    fn open(&mut self, hash: u64) -> Option<At> {
+        let at = self.pages.at(hash)?;
+        if at.is_open() { Some(at) } else { Some(self.make_open(at, hash)) }
     }
 
     /// The value, which `make` makes together with the key when there is none.
@@ -214,10 +179,12 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             let (key, value) = self.single.get_or_insert_with(make);
             return (key, value);
         }
-        self.touch(hash);
         let (key, value) = found_or(
             (self, &mut is),
-            |table, is| table.pages.get_mut(hash, is),
+            |table, is| {
+                let at = table.open(hash)?;
+                table.pages.get_mut(at, hash, is)
+            },
             |table, is| table.add(hash, is, make),
         );
         (key, value)
@@ -237,31 +204,30 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             self.len += usize::from(!crowded);
             return entry.or_insert_with(make).into_mut();
         }
-        self.len += 1;
-        let (mut page, _) = self.pages.page(hash).expect("it has room");
+        (self.len, self.changed) = (self.len + 1, true);
+        let mut page = self.pages.page(self.pages.at(hash).expect("it has room"));
         let slot = page.put(hash, make(), true);
-        page.change(slot)
+        page.get_mut(slot)
     }
 
     /// Sees to it that the page of a hash may be changed and has room; false where it can't have.
     fn make_room(&mut self, hash: u64) -> bool {
         let made = loop {
-            match self.pages.page(hash) {
-                None => {
-                    if let Err(cause) = self.pages.begin(self.mark) {
-                        break Err(cause);
-                    }
+            let Some(at) = self.open(hash) else {
+                if let Err(cause) = self.pages.begin() {
+                    break Err(cause);
                 }
-                Some((_, mark)) if mark != self.mark => self.copy(hash),
-                Some((page, _)) if !page.is_full() => break Ok(true),
-                Some((page, _)) => {
-                    if page.len() > Page::<K, V>::FULL / 2 && !self.pages.can_split(hash) {
-                        break Ok(false);
-                    }
-                    if let Err(cause) = self.pages.make_room(hash) {
-                        break Err(cause);
-                    }
-                }
+                continue;
+            };
+            let page = self.pages.page(at);
+            if !page.is_full() {
+                break Ok(true);
+            }
+            if page.len() > Page::<K, V>::FULL / 2 && !self.pages.can_split(hash) {
+                break Ok(false);
+            }
+            if let Err(cause) = self.pages.make_room(at, hash) {
+                break Err(cause);
             }
         };
         made.unwrap_or_else(|cause| panic!("there is no memory left for state: {cause}"))
@@ -296,7 +262,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             self.lost |= self.single.is_some();
             self.single.take()
         } else {
-            self.touch(hash);
+            self.open(hash);
             let taken = self.pages.take(hash, &mut is);
             taken.or_else(|| self.remove_from_crowd(hash, is))
         };
@@ -308,8 +274,8 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     fn remove_from_crowd(&mut self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<(K, V)> {
         let taken = self.crowd.find_entry(hash, |(key, _)| is(key)).ok()?.remove().0;
         // Saved with its page, whose hashes begin as this one does.
-        if let Some((mut page, _)) = self.pages.page(hash) {
-            page.set_lost(true);
+        if let Some(at) = self.pages.at(hash) {
+            self.pages.page(at).set_lost(true);
         }
         Some(taken)
     }

@@ -1,19 +1,22 @@
 //! One page of a table: entries, and what is known of each slot.
 //!
 //! ```text
-//! | entries: 2 | used: 2 | depth: 1 | removed: 1 | 0: 2 | tags: a byte a slot | the first 16 again |
+//! | entries: 2 | used: 2 | depth: 1 | removed: 1 | 0: 10 | tags: a byte a slot |
 //! | slots of key and value |
-//! tag: 0 free | 1 was removed | 1 d h h h h h h: taken, d: changed since it was saved, h: hash
 //! ```
 //!
-//! A search looks at 16 tags at once (as hashbrown does) from any slot on, and goes round the page.
+//! A search looks at a [`Group`] of 16 tags at once and goes on with the next group only from one
+//! that is full (as F14 does: Bronson and Shi, "Open-sourcing F14 for faster, more memory-efficient
+//! hash tables", 2019).
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use super::group::{CHANGED, FREE, GROUP, Group, REMOVED, is_taken, settled, tag};
+
 /// What begins a page.
-#[repr(C)]
+#[repr(C, align(16))]
 struct Head {
     /// Slots that are taken.
     entries: u16,
@@ -23,18 +26,13 @@ struct Head {
     depth: u8,
     /// Whether an entry was taken out since the page was saved.
     removed: bool,
-    _zero: u16,
 }
 
-const TAKEN: u8 = 0x80;
-const CHANGED: u8 = 0x40;
-const FREE: u8 = 0;
-const REMOVED: u8 = 1;
-
 const HEAD: usize = size_of::<Head>();
-const GROUP: usize = 16;
-/// No page is smaller, and all begin at a multiple of it.
-pub const PAGE_MIN: usize = 4096;
+/// Pages begin at a multiple of this: a line of the cache.
+pub const ALIGN: usize = 64;
+/// Pages have at most so many bytes, unless their entries are larger than some 140.
+const BYTES: usize = 4608;
 /// So many slots every page has, however large they are.
 const SLOTS_MIN: usize = 32;
 
@@ -48,29 +46,29 @@ pub struct Page<'a, K, V> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(usize);
 
+/// A slot of a page where something may be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Guess(u16);
+
 impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
-    const ALIGN: usize = align_of::<(K, V)>();
     const SLOT: usize = size_of::<(K, V)>();
-    /// The size of a page: 4096 bytes, or more where an entry is larger than some 100.
-    pub const BYTES: usize = {
-        let least = HEAD + GROUP + Self::ALIGN + SLOTS_MIN * (Self::SLOT + 1);
-        let bytes = least.next_power_of_two();
-        if bytes > PAGE_MIN { bytes } else { PAGE_MIN }
-    };
-    /// Slots of a page.
+    /// Slots of a page: a power of two, so that a part of a hash names one.
     pub const SLOTS: usize = {
-        let slots = (Self::BYTES - HEAD - GROUP - Self::ALIGN) / (Self::SLOT + 1);
-        assert!(Self::ALIGN <= PAGE_MIN && slots >= GROUP && slots < u16::MAX as usize);
-        slots
+        let slots = (BYTES - HEAD) / (Self::SLOT + 1);
+        let slots = if slots.is_power_of_two() { slots } else { slots.next_power_of_two() / 2 };
+        assert!(align_of::<(K, V)>() <= ALIGN);
+        if slots > SLOTS_MIN { slots } else { SLOTS_MIN }
     };
     /// Slots that may be used before searches get long.
     pub const FULL: usize = Self::SLOTS - Self::SLOTS / 8;
-    const SLOTS_AT: usize = (HEAD + Self::SLOTS + GROUP).next_multiple_of(Self::ALIGN);
+    const SLOTS_AT: usize = (HEAD + Self::SLOTS).next_multiple_of(align_of::<(K, V)>());
+    /// The size of a page.
+    pub const BYTES: usize = (Self::SLOTS_AT + Self::SLOTS * Self::SLOT).next_multiple_of(ALIGN);
 
     /// The page at an address.
     ///
     /// # Safety
-    /// 1. There are [`BYTES`](Self::BYTES) bytes, aligned to [`PAGE_MIN`], that were zero before
+    /// 1. There are [`BYTES`](Self::BYTES) bytes, aligned to [`ALIGN`], that were zero before
     ///    pages of this type were the only ones to write there.
     /// 2. Nobody else uses them for `'a`; but several pages may be made for one address one after
     ///    the other.
@@ -124,26 +122,24 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
         self.head_mut().removed = lost;
     }
 
+    /// The first slot of the group where a search begins.
     #[inline(always)]
     fn home(hash: u64) -> usize {
-        ((hash >> 48) as usize * Self::SLOTS) >> 16
+        (hash >> 52) as usize & (Self::SLOTS - GROUP)
     }
 
+    /// The first slot of the group where a search goes on.
     #[inline(always)]
-    fn tag(hash: u64) -> u8 {
-        hash as u8 | TAKEN | CHANGED
+    fn next(group: usize) -> usize {
+        (group + GROUP) & (Self::SLOTS - GROUP)
     }
 
+    /// The tags of the group with this first slot.
     #[inline(always)]
-    fn round(slot: usize) -> usize {
-        if slot >= Self::SLOTS { slot - Self::SLOTS } else { slot }
-    }
-
-    #[inline(always)]
-    fn group(&self, from: usize) -> Group {
-        debug_assert!(from < Self::SLOTS);
-        // SAFETY: there are 16 more tags than slots, all within the page.
-        unsafe { Group::read(self.at.as_ptr().add(HEAD + from)) }
+    fn group(&self, first: usize) -> Group {
+        debug_assert!(first < Self::SLOTS && first.is_multiple_of(GROUP));
+        // SAFETY: the tags are within the page, and both it and its head are aligned.
+        unsafe { Group::read(self.at.as_ptr().add(HEAD + first)) }
     }
 
     #[inline(always)]
@@ -156,13 +152,8 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
     #[inline(always)]
     fn set_tag(&mut self, slot: usize, tag: u8) {
         debug_assert!(slot < Self::SLOTS);
-        // SAFETY: the slot has a tag, and the first 16 have it twice, within the page.
-        unsafe {
-            self.at.add(HEAD + slot).write(tag);
-            if slot < GROUP {
-                self.at.add(HEAD + Self::SLOTS + slot).write(tag);
-            }
-        }
+        // SAFETY: the slot has a tag, within the page.
+        unsafe { self.at.add(HEAD + slot).write(tag) };
     }
 
     #[inline(always)]
@@ -175,44 +166,66 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
     /// A key and its value.
     #[inline(always)]
     pub fn get(&self, Slot(slot): Slot) -> &'a (K, V) {
-        debug_assert!(self.tag_at(slot) & TAKEN != 0);
+        debug_assert!(is_taken(self.tag_at(slot)));
         // SAFETY: 1. a `Slot` is made for slots that are taken, and those are written. 2. the page
         // is borrowed for 'a.
         unsafe { self.pointer(slot).as_ref() }
     }
 
-    /// A key and its value, to be changed; it is marked as changed.
+    /// A key and its value, to be changed; it must be marked as changed.
     #[inline(always)]
-    pub fn change(&mut self, Slot(slot): Slot) -> &'a mut (K, V) {
-        let tag = self.tag_at(slot);
-        debug_assert!(tag & TAKEN != 0);
-        if tag & CHANGED == 0 {
-            // SAFETY: the slot has a tag. Its second one is for searches, which ignore the mark.
-            unsafe { self.at.add(HEAD + slot).write(tag | CHANGED) };
-        }
+    pub fn get_mut(&mut self, Slot(slot): Slot) -> &'a mut (K, V) {
+        debug_assert!(self.tag_at(slot) & CHANGED != 0);
         // SAFETY: as for `get`, and this page is borrowed alone.
         unsafe { self.pointer(slot).as_mut() }
+    }
+
+    /// The slot among some of a group, whose first slot this is, for which `is` holds.
+    #[inline(always)]
+    fn among(&self, first: usize, mut some: u32, is: &mut impl FnMut(&K) -> bool) -> Option<Slot> {
+        while some != 0 {
+            let slot = Slot(first + some.trailing_zeros() as usize);
+            if is(&self.get(slot).0) {
+                return Some(slot);
+            }
+            some &= some - 1;
+        }
+        None
     }
 
     /// The slot of the entry that has this hash and for which `is` holds.
     #[inline(always)]
     pub fn find(&self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        let (mut from, tag) = (Self::home(hash), Self::tag(hash));
+        let mut at = Self::home(hash);
         loop {
-            let group = self.group(from);
-            let mut same = group.same(tag);
-            while same != 0 {
-                let slot = Slot(Self::round(from + same.trailing_zeros() as usize));
-                if is(&self.get(slot).0) {
-                    return Some(slot);
-                }
-                same &= same - 1;
-            }
+            let group = self.group(at);
+            let found = self.among(at, same(group, hash), &mut is);
             // Some are always free, so this ends.
+            if found.is_some() || group.free() != 0 {
+                return found;
+            }
+            at = Self::next(at);
+        }
+    }
+
+    /// The slot of the entry that has this hash and for which `is` holds, which is then marked as
+    /// changed.
+    #[inline(always)]
+    pub fn find_to_change(&mut self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<Slot> {
+        let (mut at, tag) = (Self::home(hash), tag(hash));
+        loop {
+            let group = self.group(at);
+            if let Some(slot) = self.among(at, group.exactly(tag), &mut is) {
+                return Some(slot);
+            }
+            if let Some(slot) = self.among(at, group.exactly(settled(tag)), &mut is) {
+                self.set_tag(slot.0, tag);
+                return Some(slot);
+            }
             if group.free() != 0 {
                 return None;
             }
-            from = Self::round(from + GROUP);
+            at = Self::next(at);
         }
     }
 
@@ -220,17 +233,17 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
     #[inline]
     pub fn put(&mut self, hash: u64, entry: (K, V), changed: bool) -> Slot {
         debug_assert!(!self.is_full());
-        let mut from = Self::home(hash);
+        let mut at = Self::home(hash);
         let slot = loop {
-            let open = !self.group(from).taken() & 0xffff;
+            let open = !self.group(at).taken() & 0xffff;
             if open != 0 {
-                break Self::round(from + open.trailing_zeros() as usize);
+                break at + open.trailing_zeros() as usize;
             }
-            from = Self::round(from + GROUP);
+            at = Self::next(at);
         };
         let fresh = self.tag_at(slot) == FREE;
-        let tag = Self::tag(hash);
-        self.set_tag(slot, if changed { tag } else { tag & !CHANGED });
+        let tag = tag(hash);
+        self.set_tag(slot, if changed { tag } else { settled(tag) });
         // SAFETY: the slot is within the page and holds no entry that would have to be dropped.
         unsafe { self.pointer(slot).write(entry) };
         let head = self.head_mut();
@@ -241,15 +254,11 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
 
     /// Takes an entry out.
     pub fn take(&mut self, Slot(slot): Slot) -> (K, V) {
-        debug_assert!(self.tag_at(slot) & TAKEN != 0);
+        debug_assert!(is_taken(self.tag_at(slot)));
         // SAFETY: the slot is taken, and is not any more from here on.
         let entry = unsafe { self.pointer(slot).read() };
-        // A search that began at one of the 16 slots up to this one may have gone past it: only if
-        // there was no free slot among its 16.
-        let before = self.group(Self::round(slot + Self::SLOTS - GROUP)).free();
-        let behind = self.group(slot).free();
-        let run = (before as u16).leading_zeros() + behind.trailing_zeros().min(GROUP as u32);
-        let free = (run as usize) < GROUP;
+        // A search has gone past this group only if nothing in it was free.
+        let free = self.group(slot & !(GROUP - 1)).free() != 0;
         self.set_tag(slot, if free { FREE } else { REMOVED });
         let head = self.head_mut();
         head.entries -= 1;
@@ -270,14 +279,12 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
 
     fn those(&self, of: fn(Group) -> u32) -> impl Iterator<Item = Slot> + use<'a, K, V> {
         let page: Page<'a, K, V> = Page { at: self.at, borrowed: PhantomData };
-        (0..Self::SLOTS).step_by(GROUP).flat_map(move |from| {
-            let mut taken = of(page.group(from));
-            if Self::SLOTS - from < GROUP {
-                taken &= (1 << (Self::SLOTS - from)) - 1;
-            }
+        (0..Self::SLOTS).step_by(GROUP).flat_map(move |first| {
+            let mut some = of(page.group(first));
             std::iter::from_fn(move || {
-                let next = (taken != 0).then(|| Slot(from + taken.trailing_zeros() as usize));
-                taken &= taken.wrapping_sub(1);
+                let slot = first + some.trailing_zeros() as usize;
+                let next = (some != 0).then_some(Slot(slot));
+                some &= some.wrapping_sub(1);
                 next
             })
         })
@@ -286,9 +293,7 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
     /// Nothing has changed since the page was saved.
     pub fn settle(&mut self) {
         for slot in 0..Self::SLOTS {
-            let tag = self.tag_at(slot);
-            // SAFETY: the slot has a tag, within the page.
-            unsafe { self.at.add(HEAD + slot).write(tag & !CHANGED) };
+            self.set_tag(slot, settled(self.tag_at(slot)));
         }
         self.head_mut().removed = false;
     }
@@ -302,7 +307,7 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
         };
         let all = slots.into_iter().map(take).collect();
         // SAFETY: the tags are within the page.
-        unsafe { self.at.add(HEAD).write_bytes(FREE, Self::SLOTS + GROUP) };
+        unsafe { self.at.add(HEAD).write_bytes(FREE, Self::SLOTS) };
         let head = self.head_mut();
         (head.entries, head.used) = (0, 0);
         all
@@ -314,7 +319,7 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
             drop(self.empty());
         }
         // SAFETY: the tags are within the page.
-        unsafe { self.at.add(HEAD).write_bytes(FREE, Self::SLOTS + GROUP) };
+        unsafe { self.at.add(HEAD).write_bytes(FREE, Self::SLOTS) };
         let head = self.head_mut();
         (head.entries, head.used, head.removed) = (0, 0, false);
     }
@@ -326,14 +331,37 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
         prefetch(unsafe { self.at.add(HEAD + Self::home(hash)) });
     }
 
-    /// Brings the slot where the entry of a hash may lie into the cache.
+    /// Where the entry of a hash may lie, which is brought into the cache.
     #[inline(always)]
-    pub fn prefetch_slot(&self, hash: u64) {
+    pub fn guess(&self, hash: u64) -> Guess {
         let home = Self::home(hash);
-        let same = self.group(home).same(Self::tag(hash)) | 1 << (GROUP - 1);
-        let slot = Self::round(home + same.trailing_zeros() as usize);
+        let same = same(self.group(home), hash) | 1 << (GROUP - 1);
+        let slot = home + same.trailing_zeros() as usize;
         prefetch(self.pointer(slot).cast());
+        Guess(slot as u16)
     }
+
+    /// The entry of a hash for which `is` holds, to be changed, if it lies where it was guessed and
+    /// is marked as changed.
+    #[inline(always)]
+    pub fn confirm(
+        &mut self,
+        Guess(slot): Guess,
+        hash: u64,
+        is: impl FnOnce(&K) -> bool,
+    ) -> Option<&'a mut (K, V)> {
+        let slot = usize::from(slot);
+        if self.tag_at(slot) != tag(hash) || !is(&self.get(Slot(slot)).0) {
+            return None;
+        }
+        Some(self.get_mut(Slot(slot)))
+    }
+}
+
+/// The slots of a group whose tag is that of a hash, changed or not; a bit each.
+#[inline(always)]
+fn same(group: Group, hash: u64) -> u32 {
+    group.exactly(tag(hash)) | group.exactly(settled(tag(hash)))
 }
 
 #[inline(always)]
@@ -346,93 +374,4 @@ fn prefetch(at: NonNull<u8>) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
-}
-
-/// 16 tags.
-#[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy)]
-struct Group(std::arch::x86_64::__m128i);
-
-#[cfg(target_arch = "x86_64")]
-impl Group {
-    /// # Safety
-    /// There are 16 bytes.
-    #[inline(always)]
-    unsafe fn read(at: *const u8) -> Group {
-        // SAFETY: by the caller; any alignment will do, and SSE2 is part of x86_64.
-        Group(unsafe { std::arch::x86_64::_mm_loadu_si128(at.cast()) })
-    }
-
-    /// Those with a tag, whether they have changed or not; a bit each.
-    #[inline(always)]
-    fn same(self, tag: u8) -> u32 {
-        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8};
-        // SAFETY: SSE2 is part of x86_64.
-        unsafe {
-            let marked = _mm_or_si128(self.0, _mm_set1_epi8(CHANGED as i8));
-            _mm_movemask_epi8(_mm_cmpeq_epi8(marked, _mm_set1_epi8(tag as i8))) as u32
-        }
-    }
-
-    /// Those that are taken.
-    #[inline(always)]
-    fn taken(self) -> u32 {
-        // SAFETY: SSE2 is part of x86_64.
-        unsafe { std::arch::x86_64::_mm_movemask_epi8(self.0) as u32 }
-    }
-
-    /// Those that are taken and have changed.
-    #[inline(always)]
-    fn changed(self) -> u32 {
-        use std::arch::x86_64::{_mm_movemask_epi8, _mm_slli_epi16};
-        // The mark becomes the highest bit; only what is taken has one.
-        // SAFETY: SSE2 is part of x86_64.
-        unsafe { _mm_movemask_epi8(_mm_slli_epi16::<1>(self.0)) as u32 }
-    }
-
-    /// Those that were never used.
-    #[inline(always)]
-    fn free(self) -> u32 {
-        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_setzero_si128};
-        // SAFETY: SSE2 is part of x86_64.
-        unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, _mm_setzero_si128())) as u32 }
-    }
-}
-
-/// 16 tags.
-#[cfg(not(target_arch = "x86_64"))]
-#[derive(Clone, Copy)]
-struct Group([u8; GROUP]);
-
-#[cfg(not(target_arch = "x86_64"))]
-impl Group {
-    /// # Safety
-    /// There are 16 bytes.
-    #[inline(always)]
-    unsafe fn read(at: *const u8) -> Group {
-        // SAFETY: by the caller; bytes need no alignment.
-        Group(unsafe { at.cast::<[u8; GROUP]>().read() })
-    }
-
-    #[inline(always)]
-    fn bits(self, is: impl Fn(u8) -> bool) -> u32 {
-        let bit = |(at, tag): (usize, &u8)| u32::from(is(*tag)) << at;
-        self.0.iter().enumerate().map(bit).sum()
-    }
-
-    fn same(self, tag: u8) -> u32 {
-        self.bits(|own| own | CHANGED == tag)
-    }
-
-    fn taken(self) -> u32 {
-        self.bits(|own| own & TAKEN != 0)
-    }
-
-    fn changed(self) -> u32 {
-        self.bits(|own| own & CHANGED != 0)
-    }
-
-    fn free(self) -> u32 {
-        self.bits(|own| own == FREE)
-    }
 }

@@ -1,7 +1,7 @@
 //! Saving a table while it is used, and taking up what was saved.
 
 use super::PagedTable;
-use super::directory::Prefix;
+use super::directory::{At, Prefix};
 use super::page::{Page, Slot};
 use crate::key;
 use crate::record::Key;
@@ -81,8 +81,10 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         if cleared.is_some() || !put.is_empty() {
             self.copied.push_back(Copied { cleared, put });
         }
-        self.mark = !self.mark;
-        self.save = Some(Save { full, next: Some(0) });
+        if std::mem::take(&mut self.changed) || full {
+            self.pages.barrier();
+            self.save = Some(Save { full, next: Some(0) });
+        }
     }
 
     /// Whether a save has begun of which not all was shown.
@@ -102,10 +104,12 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             next = next.and_then(|first| {
                 let hash = Prefix::hash_at(first);
                 let prefix = self.pages.prefix(hash);
-                let (mut page, mark) = self.pages.page(hash)?;
-                if mark != self.mark {
-                    show(&mut page, prefix, full, &mut to);
-                    self.pages.mark(hash, self.mark);
+                let at = self.pages.at(hash)?;
+                if !at.is_saved() {
+                    if full || !at.has_rested() {
+                        show(&mut self.pages.page(at), prefix, full, &mut to);
+                    }
+                    self.pages.saved(hash, true);
                 }
                 prefix.next()
             });
@@ -116,15 +120,15 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         next.is_none() && self.copied.is_empty()
     }
 
-    /// Copies what is to be saved of the page of a hash, which is about to change.
+    /// Sees to it that a page may be changed: copies what is still to be saved of it.
     #[cold]
     #[inline(never)]
-    pub(super) fn copy(&mut self, hash: u64) {
+    pub(super) fn make_open(&mut self, at: At, hash: u64) -> At {
         let full = self.save.as_ref().is_some_and(|save| save.full);
-        let prefix = self.pages.prefix(hash);
-        if let Some((mut page, _)) = self.pages.page(hash) {
+        if !at.is_saved() && (full || !at.has_rested()) {
             let (mut cleared, mut put) = (None, Vec::new());
-            show(&mut page, prefix, full, |change| match change {
+            let prefix = self.pages.prefix(hash);
+            show(&mut self.pages.page(at), prefix, full, |change| match change {
                 Change::Cleared(prefix) => cleared = Some(prefix),
                 Change::Put(key, value) => put.push((key.clone(), value.clone())),
             });
@@ -132,7 +136,9 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
                 self.copied.push_back(Copied { cleared, put });
             }
         }
-        self.pages.mark(hash, self.mark);
+        self.pages.saved(hash, false);
+        self.changed = true;
+        self.pages.at(hash).unwrap_or(at)
     }
 
     /// Takes all entries out. What a save that has begun still has to show of them is copied.
@@ -140,12 +146,10 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         let mut next = self.save.as_ref().and_then(|save| save.next);
         while let Some(first) = next {
             let hash = Prefix::hash_at(first);
-            if self.pages.page(hash).is_some_and(|(_, mark)| mark != self.mark) {
-                self.copy(hash);
-            }
+            self.open(hash);
             next = self.pages.prefix(hash).next();
         }
-        (self.len, self.lost) = (0, true);
+        (self.len, self.lost, self.save) = (0, true, None);
         let paged = self.pages.drain(self.backend.clone());
         paged.chain(std::mem::take(&mut self.crowd)).chain(self.single.take())
     }
@@ -156,7 +160,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         debug_assert!(!self.is_saving(), "what is to be shown is still here");
         self.pages.reset();
         self.crowd.clear();
-        (self.single, self.len, self.lost) = (None, 0, false);
+        (self.single, self.len, self.lost, self.changed) = (None, 0, false, false);
     }
 
     /// Takes out the entries whose hashes begin so and for which `of` holds; not while it is saved.
@@ -174,7 +178,8 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         let mut next = Some(prefix.first);
         while let Some(hash) = next.map(Prefix::hash_at).filter(|hash| prefix.holds(*hash)) {
             next = self.pages.prefix(hash).next();
-            let Some((mut page, _)) = self.pages.page(hash) else { return };
+            let Some(at) = self.pages.at(hash) else { return };
+            let mut page = self.pages.page(at);
             let slots: Vec<Slot> = page.slots().filter(|slot| goes(&page.get(*slot).0)).collect();
             self.len -= slots.len();
             slots.into_iter().for_each(|slot| drop(page.take(slot)));

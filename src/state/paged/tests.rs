@@ -23,6 +23,24 @@ impl<V: Clone + PartialEq + std::fmt::Debug> Twin<V> {
         self.map.insert(key, value);
     }
 
+    /// Puts values of keys, the last ones twice, at once.
+    fn put_all(&mut self, keys: std::ops::Range<u64>, value: &V) {
+        let keys: Vec<u64> = keys.clone().chain(keys.rev().take(20)).collect();
+        let hashes: Vec<u64> = keys.iter().map(hash).collect();
+        let mut seen = Vec::new();
+        self.table.each_entry(
+            &hashes,
+            |number, key| keys[number] == *key,
+            |number| (keys[number], value.clone()),
+            |number, kept| {
+                seen.push(number);
+                *kept = value.clone();
+            },
+        );
+        assert!(seen.into_iter().eq(0..keys.len()), "each key once, in turn");
+        self.map.extend(keys.into_iter().map(|key| (key, value.clone())));
+    }
+
     fn remove(&mut self, key: u64) {
         let taken = self.table.remove(hash(&key), |other| *other == key);
         assert_eq!(taken.map(|(_, value)| value), self.map.remove(&key));
@@ -75,6 +93,7 @@ impl<V: Clone + PartialEq + std::fmt::Debug> Twin<V> {
 enum Act {
     Put(u64, u32),
     Range(u64, u32),
+    Batch(u64, u32),
     Remove(u64),
     RemoveRange(u64),
     Begin(bool),
@@ -86,6 +105,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         4 => (0..4000_u64, any::<u32>()).prop_map(|(key, value)| Act::Put(key, value)),
         4 => (0..4000_u64, any::<u32>()).prop_map(|(key, value)| Act::Range(key, value)),
+        4 => (0..4000_u64, any::<u32>()).prop_map(|(key, value)| Act::Batch(key, value)),
         2 => (0..4000_u64).prop_map(Act::Remove),
         2 => (0..4000_u64).prop_map(Act::RemoveRange),
         2 => any::<bool>().prop_map(Act::Begin),
@@ -106,6 +126,7 @@ fn run<V: Clone + PartialEq + std::fmt::Debug + Default>(
         match act {
             Act::Put(key, value) => twin.put(*key, of(*value)),
             Act::Range(key, value) => (*key..key + 500).for_each(|key| twin.put(key, of(*value))),
+            Act::Batch(key, value) => twin.put_all(*key..key + 500, &of(*value)),
             Act::Remove(key) => twin.remove(*key),
             Act::RemoveRange(key) => (*key..key + 300).for_each(|key| twin.remove(key)),
             Act::Begin(full) => twin.begin(*full),
@@ -155,4 +176,28 @@ fn a_table_that_was_reset_is_empty_and_says_nothing_of_what_it_held() {
         Change::Cleared(prefix) => panic!("{prefix:?} is cleared"),
     }) {}
     assert_eq!(shown, [9]);
+}
+
+#[test]
+fn a_save_shows_what_has_changed_since_the_one_before_and_no_more() {
+    let mut table: PagedTable<u64, u64> = PagedTable::default();
+    let shown = |table: &mut PagedTable<u64, u64>, full| {
+        table.begin_save(full);
+        let mut shown = 0;
+        while table.is_saving() {
+            table.save_some(7, |_| shown += 1);
+        }
+        shown
+    };
+    (0..20_000).for_each(|key| table.put(hash(&key), key, 0));
+    assert_eq!(shown(&mut table, true), 20_000);
+    assert_eq!(shown(&mut table, false), 0);
+    (0..100).for_each(|key| table.put(hash(&key), key, 1));
+    assert_eq!(shown(&mut table, false), 100);
+    assert_eq!(table.get(hash(&200_u64), |key| *key == 200), Some(&0));
+    assert_eq!(shown(&mut table, false), 0);
+    assert_eq!(shown(&mut table, true), 20_000);
+    table.remove(hash(&5_u64), |key| *key == 5);
+    let rest_of_the_page = shown(&mut table, false);
+    assert!((1..256).contains(&rest_of_the_page), "{rest_of_the_page}");
 }

@@ -67,7 +67,7 @@ impl Bench {
 
     fn run(&mut self, way: Way, keys: &[u64], hashes: &mut Vec<u64>) {
         match way {
-            Way::Hashbrown => keys.iter().for_each(|key| *self.map.entry(*key).or_default() += 1),
+            Way::Hashbrown => keys.iter().for_each(|key| *self.map.entry(*key).or_insert(0) += 1),
             Way::OneByOne => one_by_one(&mut self.memory, keys),
             Way::Batches => in_batches(&mut self.memory, keys, hashes),
             Way::DiskOneByOne => one_by_one(&mut self.disk, keys),
