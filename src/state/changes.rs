@@ -150,7 +150,12 @@ impl Loader<'_> {
         let cleared = cleared(part);
         // What is dealt out to as many shards as before is where it was.
         let same = self.were() == self.shards();
-        for (shard, file) in self.chains().filter(|(shard, _)| !same || *shard == self.shard()) {
+        let its = |shard: usize| !same || shard == self.shard();
+        let first = self.files().enumerate().filter(|(shard, _)| its(*shard));
+        let first = first.filter_map(|(_, files)| files.first());
+        let entries: usize = first.map(|file| file.records(self.owner(), part)).sum();
+        table.reserve(if same { entries } else { entries / self.shards() });
+        for (shard, file) in self.chains().filter(|(shard, _)| its(*shard)) {
             // A shard says nothing of keys that were another one's.
             let was_its = |hash| key::owner(key::group(hash), self.were()) == shard;
             file.each::<Cleared>(self.owner(), &cleared, &mut |_, _, (first, bits)| {

@@ -209,8 +209,15 @@ impl Saved {
     pub fn read(sections: &[u8]) -> Result<Saved> {
         let mut bytes = AlignedVec::with_capacity(sections.len());
         bytes.extend_from_slice(sections);
-        let mut saved = Saved { bytes, parts: Vec::new() };
-        let mut at = 0;
+        Saved::of(bytes, 0)
+    }
+
+    /// Reads the sections that begin at byte `from`, a multiple of 8.
+    ///
+    /// # Errors
+    /// As [`read`](Saved::read).
+    pub fn of(bytes: AlignedVec<8>, from: usize) -> Result<Saved> {
+        let (mut saved, mut at) = (Saved { bytes, parts: Vec::new() }, from);
         while at < saved.bytes.len() {
             let damaged = || Error::new(Kind::Data, "the sections of the state are damaged");
             at = saved.section(at).ok_or_else(damaged)?;
@@ -253,6 +260,15 @@ impl Saved {
         self.parts.iter().map(move |(head, frames)| {
             (head, sum(frames, |frame| frame.records), sum(frames, |frame| frame.bytes))
         })
+    }
+
+    /// How many records there are of a part.
+    pub(super) fn records(&self, of: Option<&Owner>, part: &str) -> usize {
+        let its = |head: &PartHead| {
+            head.part == part && of.is_none_or(|owner| head.step == *owner.step)
+        };
+        let parts = self.parts().filter(|(head, ..)| its(head));
+        parts.map(|(_, records, _)| records).sum()
     }
 
     /// Shows the records of a part of every operator that has one, each with the operator's name.

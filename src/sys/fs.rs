@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use rkyv::util::AlignedVec;
+
 use super::world::{self, Handle, Kind, Open, World};
 
 /// A file that is written.
@@ -115,6 +117,22 @@ impl File {
 /// As the operating system.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     world::current().map_or_else(|| fs::read(path), |world| world.read(path))
+}
+
+/// Reads a file into memory that is aligned to 8 bytes.
+///
+/// # Errors
+/// As the operating system.
+pub fn read_aligned(path: &Path) -> io::Result<AlignedVec<8>> {
+    let mut bytes = AlignedVec::new();
+    if let Some(world) = world::current() {
+        bytes.extend_from_slice(&world.read(path)?);
+    } else {
+        let mut file = fs::File::open(path)?;
+        bytes.reserve(usize::try_from(file.metadata()?.len()).unwrap_or(0));
+        bytes.extend_from_reader(&mut file)?;
+    }
+    Ok(bytes)
 }
 
 /// Makes a directory, and those that it is in.

@@ -18,6 +18,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use rkyv::util::AlignedVec;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
@@ -302,8 +303,8 @@ pub fn load(directory: &Path, manifest: &Manifest) -> Result<Vec<Vec<Saved>>> {
 
 fn load_file(directory: &Path, shard: usize, file: &StateFile) -> Result<Saved> {
     let path = directory.join(&file.name);
-    let bytes = fs::read(&path).map_err(|cause| reading(&path, &cause))?;
-    open_state(&bytes, shard, file).map_err(|error| within(&error, &path))
+    let bytes = fs::read_aligned(&path).map_err(|cause| reading(&path, &cause))?;
+    open_state(bytes, shard, file).map_err(|error| within(&error, &path))
 }
 
 /// Where the manifest of an epoch is.
@@ -369,18 +370,18 @@ fn head(epoch: u64, shard: usize) -> [u8; HEAD_BYTES] {
 }
 
 /// Looks a file of state over and reads it.
-fn open_state(bytes: &[u8], shard: usize, file: &StateFile) -> Result<Saved> {
+fn open_state(bytes: AlignedVec<8>, shard: usize, file: &StateFile) -> Result<Saved> {
     let epoch = file.epoch;
     if bytes.len() as u64 != file.bytes {
         return Err(damaged(format!("it has {} bytes and had {}", bytes.len(), file.bytes)));
     }
-    if crc32fast::hash(bytes) != file.crc32 {
+    if crc32fast::hash(&bytes) != file.crc32 {
         return Err(damaged("its checksum is wrong".into()));
     }
-    match bytes.strip_prefix(&head(epoch, shard)) {
-        Some(sections) => Saved::read(sections),
-        None => Err(damaged(format!("it is not what shard {shard} saved of epoch {epoch}"))),
+    if !bytes.starts_with(&head(epoch, shard)) {
+        return Err(damaged(format!("it is not what shard {shard} saved of epoch {epoch}")));
     }
+    Saved::of(bytes, HEAD_BYTES)
 }
 
 /// Writes a file anew and syncs it.

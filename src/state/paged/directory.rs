@@ -247,14 +247,21 @@ impl<K, V> Directory<K, V> {
         })
     }
 
-    /// Begins with one page.
+    /// Begins with pages for so many bits of a hash.
     ///
     /// # Errors
     /// When there is no memory.
-    pub fn begin(&mut self) -> std::io::Result<()> {
+    pub fn begin(&mut self, bits: u32) -> std::io::Result<()> {
         debug_assert!(self.entries.is_empty());
-        let page = self.add()?;
-        (self.entries, self.shift) = (vec![page; 2], 63);
+        let bits = bits.min(self.bits_max);
+        let pages = (0..1_usize << bits).map(|_| self.add()).collect::<Result<Vec<_>, _>>()?;
+        for page in &pages {
+            Self::open(*page).set_depth(bits);
+        }
+        // At least one bit is looked at.
+        let each = if bits == 0 { 2 } else { 1 };
+        self.entries = pages.into_iter().flat_map(|page| (0..each).map(move |_| page)).collect();
+        self.shift = 64 - bits.max(1);
         Ok(())
     }
 

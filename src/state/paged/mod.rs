@@ -214,7 +214,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     fn make_room(&mut self, hash: u64) -> bool {
         let made = loop {
             let Some(at) = self.open(hash) else {
-                if let Err(cause) = self.pages.begin() {
+                if let Err(cause) = self.pages.begin(0) {
                     break Err(cause);
                 }
                 continue;
@@ -230,7 +230,20 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
                 break Err(cause);
             }
         };
-        made.unwrap_or_else(|cause| panic!("there is no memory left for state: {cause}"))
+        made.unwrap_or_else(|cause| no_memory(&cause))
+    }
+
+    /// Makes room for so many entries, if there is none yet: they come without a page being split,
+    /// as a rule.
+    ///
+    /// # Panics
+    /// As [`entry`](Self::entry).
+    pub fn reserve(&mut self, entries: usize) {
+        let pages = entries / (Page::<K, V>::SLOTS / 16 * 13);
+        if pages > 0 && self.pages.pages() == 0 && !K::SINGLE {
+            let begun = self.pages.begin(usize::BITS - pages.leading_zeros());
+            begun.unwrap_or_else(|cause| no_memory(&cause));
+        }
     }
 
     /// Puts the value of a key, instead of the one that it has.
@@ -279,4 +292,8 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         }
         Some(taken)
     }
+}
+
+fn no_memory(cause: &std::io::Error) -> ! {
+    panic!("there is no memory left for state: {cause}")
 }

@@ -122,6 +122,8 @@ fn run<V: Clone + PartialEq + std::fmt::Debug + Default>(
 ) {
     let mut twin: Twin<V> = Twin::default();
     twin.table.pages.limit(bits);
+    // Some begin with room.
+    twin.table.reserve(acts.len() * 100);
     for act in acts {
         match act {
             Act::Put(key, value) => twin.put(*key, of(*value)),
