@@ -193,14 +193,16 @@ impl Shard {
         for node in &mut self.nodes {
             if !node.save_more(epoch, &mut saver)? {
                 if saver.len() >= PIECE {
-                    epochs.deliver(self.seat.shard, saver.take(), false);
+                    let next = epochs.deliver(self.seat.shard, saver.take(), false);
+                    saver.write_into(next);
                 }
                 return Ok(true);
             }
         }
         self.delivered = epoch;
         self.seat.waiting.hurry(self.seat.shard, false);
-        epochs.deliver(self.seat.shard, saver.take(), true);
+        let next = epochs.deliver(self.seat.shard, saver.take(), true);
+        saver.write_into(next);
         Ok(false)
     }
 

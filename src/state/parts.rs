@@ -33,9 +33,6 @@ pub struct Owner {
     pub input: usize,
 }
 
-/// Room that is made for sections ahead.
-const ROOM_MAX: usize = 2 << 20;
-
 /// The bit of a frame's number of records which says that none has a time.
 const UNTIMED: u64 = 1 << 63;
 
@@ -139,10 +136,15 @@ impl Saver {
         self.bytes.is_empty()
     }
 
-    /// The sections of all parts, which are forgotten here; as many again will find room.
+    /// The sections of all parts, which are forgotten here.
     pub fn take(&mut self) -> Vec<u8> {
-        let next = Vec::with_capacity(self.bytes.capacity().min(ROOM_MAX));
-        std::mem::replace(&mut self.bytes, next)
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// The next sections go into this memory, which is empty.
+    pub fn write_into(&mut self, room: Vec<u8>) {
+        debug_assert!(room.is_empty() && self.bytes.is_empty());
+        self.bytes = room;
     }
 }
 

@@ -110,6 +110,7 @@ impl Coordinator {
             if making.first[shard].is_none() {
                 making.first[shard] = Some(Saved::read(&sections)?);
             }
+            self.epochs.recycle(sections);
         }
         // A shard may wait for room.
         self.shared.bells.ring_all();

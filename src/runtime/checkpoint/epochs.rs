@@ -30,6 +30,8 @@ pub struct Epochs {
 struct Desk {
     /// What shards have saved of the epoch that was asked for, and was not taken yet.
     arrived: Vec<Piece>,
+    /// Memory of pieces that were written, to be used again.
+    room: Vec<Vec<u8>>,
     /// Which shards have saved all of it.
     delivered: Vec<bool>,
     /// Which shards have nothing left to do but to save what they are asked for.
@@ -52,6 +54,9 @@ pub struct Piece {
 /// A shard saves no more while so many bytes wait to be written.
 const BACKLOG_MAX: usize = 64 << 20;
 
+/// Pieces whose memory is kept: fresh memory has to be cleared by the system first.
+const ROOM_MAX: usize = 32;
+
 /// A copy of a checkpoint that somebody waits for.
 pub type Savepoint = Arc<Wanted>;
 
@@ -69,6 +74,7 @@ impl Epochs {
     pub fn new(shards: usize) -> Epochs {
         let desk = Desk {
             arrived: Vec::new(),
+            room: Vec::new(),
             delivered: vec![false; shards],
             done: vec![false; shards],
             wanted: false,
@@ -131,13 +137,23 @@ impl Epochs {
     }
 
     /// A shard has saved some of the epoch that was asked for, or the last of it. The first piece
-    /// holds all but what has changed in tables.
-    pub fn deliver(&self, shard: usize, sections: Vec<u8>, last: bool) {
+    /// holds all but what has changed in tables. Gives memory for the next one.
+    pub fn deliver(&self, shard: usize, sections: Vec<u8>, last: bool) -> Vec<u8> {
         self.backlog.fetch_add(sections.len(), AcqRel);
         let mut desk = self.desk();
         desk.arrived.push(Piece { shard, sections });
         desk.delivered[shard] |= last;
         self.news.notify_all();
+        desk.room.pop().unwrap_or_default()
+    }
+
+    /// Takes back the memory of a piece that was written.
+    pub fn recycle(&self, mut sections: Vec<u8>) {
+        sections.clear();
+        let mut desk = self.desk();
+        if desk.room.len() < ROOM_MAX {
+            desk.room.push(sections);
+        }
     }
 
     /// A shard has nothing left to do.
