@@ -58,6 +58,17 @@ pub trait Chain: Clone + Send + 'static {
         to: &mut P,
     );
 
+    /// What a record that is pushed later gives, if it gives anything, where that can be told
+    /// without asking a closure.
+    #[inline(always)]
+    fn foresee<'r>(
+        &self,
+        record: <Self::In as Record>::View<'r>,
+    ) -> Option<<Self::Out as Record>::View<'r>> {
+        let _ = record;
+        None
+    }
+
     /// The batch has ended.
     fn end(&mut self, local: Self::Local);
 
@@ -126,6 +137,9 @@ impl<R: Record> Chain for Identity<R> {
     #[inline(always)]
     fn push<P: Push<R>>(&mut self, (): &mut (), stamp: Stamp, record: R::View<'_>, to: &mut P) {
         to.push(stamp, record);
+    }
+    fn foresee<'r>(&self, record: R::View<'r>) -> Option<R::View<'r>> {
+        Some(record)
     }
     fn end(&mut self, (): ()) {}
 }
@@ -247,6 +261,19 @@ macro_rules! closures {
     };
 }
 
+/// What a record gives is what the chain before makes of it, or less.
+macro_rules! foresee {
+    () => {
+        #[inline(always)]
+        fn foresee<'r>(
+            &self,
+            record: <C::In as Record>::View<'r>,
+        ) -> Option<<C::Out as Record>::View<'r>> {
+            self.chain.foresee(record)
+        }
+    };
+}
+
 /// Hands what a chain is told on to the chain before it.
 macro_rules! forward {
     ($name:literal) => {
@@ -323,6 +350,7 @@ where
     type In = C::In;
     type Out = C::Out;
     forward!("filter");
+    foresee!();
     #[inline(always)]
     fn push<P: Push<C::Out>>(
         &mut self,
@@ -414,6 +442,7 @@ where
     type In = C::In;
     type Out = C::Out;
     forward!("inspect");
+    foresee!();
     #[inline(always)]
     fn push<P: Push<C::Out>>(
         &mut self,
@@ -478,6 +507,7 @@ where
     type Local = (C::Local, Newest);
     const TIMED: bool = true;
     closures!("event_time");
+    foresee!();
 
     #[inline(always)]
     fn push<P: Push<C::Out>>(

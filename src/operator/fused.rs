@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ahead::Ahead;
 use super::quiet::{all_idle, least};
 use super::{Chain, Lead, Operator, Output, Progress, Push, Seat, SplitState, Stamp, not_saved};
 use crate::error::Result;
@@ -135,6 +136,23 @@ pub trait Stage<R: Record, const PORT: usize = 0>: Lifecycle {
     /// # Errors
     /// Anything that must end the job.
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result;
+
+    /// Whether it is worth the while to show it records before they come: whether what it looks up
+    /// for them is hardly in the cache.
+    fn looks_ahead(&self) -> bool {
+        false
+    }
+
+    /// Begins to bring what it will look up for a record into the cache; gives the hash of that.
+    fn foresee(&self, record: R::View<'_>) -> u64 {
+        let _ = record;
+        0
+    }
+
+    /// Goes on with what it has begun for this hash.
+    fn expect(&self, hash: u64) {
+        let _ = hash;
+    }
 }
 
 /// The end of a chain: pushes into the stage and keeps its first error.
@@ -188,8 +206,15 @@ impl<C: Chain> Head<C> {
     {
         let mut local = self.chain.begin(batch.split());
         let (mark, mut result) = (self.input, Ok(()));
-        let mut tail = Tail { stage, out, result: &mut result };
+        let mut ahead = stage.looks_ahead().then(|| Ahead::new(batch));
+        if let Some(ahead) = &mut ahead {
+            (0..Ahead::<C::In>::FAR).for_each(|_| ahead.step(&self.chain, stage));
+        }
         for (at, record) in batch.records::<C::In>() {
+            if let Some(ahead) = &mut ahead {
+                ahead.step(&self.chain, stage);
+            }
+            let mut tail = Tail { stage, out, result: &mut result };
             self.chain.push(&mut local, Stamp { at, mark }, record, &mut tail);
         }
         self.chain.end(local);

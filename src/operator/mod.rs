@@ -16,6 +16,7 @@
 //! node behind it has an older epoch than itself. An input that has ended delivers all barriers.
 
 mod aggregate;
+mod ahead;
 mod chain;
 mod emit;
 mod exchange;

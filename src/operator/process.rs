@@ -425,4 +425,18 @@ where
         }
         Ok(())
     }
+
+    fn looks_ahead(&self) -> bool {
+        self.table.is_far()
+    }
+    #[inline(always)]
+    fn foresee(&self, record: R::View<'_>) -> u64 {
+        let hash = B::hash(&self.by.part(record));
+        self.table.foresee(hash);
+        hash
+    }
+    #[inline(always)]
+    fn expect(&self, hash: u64) {
+        self.table.expect(hash);
+    }
 }

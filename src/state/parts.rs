@@ -266,9 +266,8 @@ impl Saved {
 
     /// How many records there are of a part.
     pub(super) fn records(&self, of: Option<&Owner>, part: &str) -> usize {
-        let its = |head: &PartHead| {
-            head.part == part && of.is_none_or(|owner| head.step == *owner.step)
-        };
+        let its =
+            |head: &PartHead| head.part == part && of.is_none_or(|owner| head.step == *owner.step);
         let parts = self.parts().filter(|(head, ..)| its(head));
         parts.map(|(_, records, _)| records).sum()
     }

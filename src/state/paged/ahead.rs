@@ -27,9 +27,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         mut act: impl FnMut(usize, &mut V),
     ) {
         let (is, make) = (&is, &mut make);
-        // Tests with small tables test the other way.
-        let near = self.page_bytes() <= CACHE && !cfg!(test);
-        if near || K::SINGLE {
+        if !self.is_far() {
             for (number, hash) in hashes.iter().enumerate() {
                 act(number, self.entry(*hash, move |key| is(number, key), || make(number)));
             }
@@ -61,6 +59,29 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
                     None => act(number, self.entry(*hash, |key| is(number, key), || make(number))),
                 }
             }
+        }
+    }
+
+    /// Whether it is so large that what is looked up is hardly in the cache.
+    #[inline]
+    pub fn is_far(&self) -> bool {
+        // Tests with small tables shall test what is done with large ones.
+        (self.page_bytes() > CACHE || cfg!(test)) && !K::SINGLE
+    }
+
+    /// Begins to bring the value of a hash into the cache: what says where it is.
+    #[inline(always)]
+    pub fn foresee(&self, hash: u64) {
+        if let Some(at) = self.pages.at(hash) {
+            self.pages.look(at).prefetch_tags(hash);
+        }
+    }
+
+    /// Brings the value of a hash that was foreseen into the cache.
+    #[inline(always)]
+    pub fn expect(&self, hash: u64) {
+        if let Some(at) = self.pages.at(hash) {
+            self.pages.look(at).guess(hash);
         }
     }
 }

@@ -141,6 +141,12 @@ impl<K, V> Directory<K, V> {
         unsafe { Page::at(NonNull::new_unchecked(at)) }
     }
 
+    /// The page there, to be read.
+    #[inline(always)]
+    pub fn look(&self, At { page }: At) -> Page<'_, K, V> {
+        Self::open(page)
+    }
+
     /// The page there, which may be changed.
     #[inline(always)]
     fn opened<'a>(at: At) -> Page<'a, K, V> {
