@@ -152,22 +152,23 @@ fn with_output(act: impl FnOnce(&mut Output<'_>) -> Result) {
     Output::enter(&mut nodes, 0, &Scene::default(), |_, out| act(out)).unwrap();
 }
 
-/// Makes a save, between whose slices `meanwhile` acts; gives the number of slices, and how many
+/// Makes a save, after whose first slice `meanwhile` acts; gives the number of slices, and how many
 /// rows of `part` there are.
 fn save<S: Lifecycle>(
     stage: &mut S,
     part: &str,
     epoch: u64,
-    mut meanwhile: impl FnMut(&mut S),
+    meanwhile: impl FnOnce(&mut S),
 ) -> (usize, usize) {
     let mut saver = Saver::new();
     saver.set_full(epoch == 1);
     saver.enter(epoch, &Owner { step: "it".into(), asked: "".into(), input: 0 });
     stage.save(&mut saver).unwrap();
     assert!(saver.len() < 1_000, "{} bytes while the stream stands still", saver.len());
-    let mut slices = 1;
-    while !stage.save_more(&mut saver).unwrap() {
-        meanwhile(stage);
+    let (mut slices, mut done) = (1, stage.save_more(&mut saver).unwrap());
+    meanwhile(stage);
+    while !done {
+        done = stage.save_more(&mut saver).unwrap();
         slices += 1;
     }
     let saved = Saved::read(&saver.take()).unwrap();
