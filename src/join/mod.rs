@@ -1,7 +1,8 @@
 //! Joins: rows made of records of two streams that have the same key.
 //!
 //! Joins of windows lie with the windows. Every join here has the same parts: [`Joint`] names its
-//! types, a table of `state` remembers what can still be met, and a row that is made of a record and one of the other side has the later one's event time.
+//! types, a table of `state` remembers what can still be met, and a row that is made of a record
+//! and one of the other side has the later one's event time.
 
 mod as_of;
 mod equi;
