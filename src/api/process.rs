@@ -96,13 +96,11 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     /// # use thalweg::prelude::*;
     /// # let job = Job::new("doc");
     /// # let (sink, results) = Collect::new();
-    /// // Numbers the records of each user; after ten minutes without one it begins anew.
-    /// let minutes = |n: i64| Timestamp::from_millis(n * 60_000);
-    /// job.source(Memory::of([("ann", 1_u64), ("ann", 5), ("ann", 14), ("ann", 30)].map(
-    ///     |(user, minute)| (user.to_owned(), minute),
-    /// )))
-    ///     .event_time(move |(_, minute)| minutes(minute as i64), 0.seconds())
-    ///     .key_by_ref(|(user, _)| user)
+    /// // User, minute. Numbers the records of each user; after ten minutes without one it begins
+    /// // anew.
+    /// job.source(Memory::of([(7_u64, 1_u64), (7, 5), (7, 14), (7, 30)]).splits(1))
+    ///     .event_time(|(_, minute)| Timestamp::from_millis(minute as i64 * 60_000), 0.seconds())
+    ///     .key_by(|(user, _)| user)
     ///     .process_within::<u64, (u64, u64)>(10.minutes(), |seen, (_, minute), ctx| {
     ///         *seen += 1;
     ///         ctx.emit((minute, *seen));
