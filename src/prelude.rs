@@ -5,7 +5,7 @@ pub use crate::connector::{
     Callback, Collect, Counter, Digest, Discard, Files, Memory, RecordLog, Stdout,
 };
 pub use crate::error::{Error, Result};
-pub use crate::operator::{Chain, Clock, Context, Emit, OnBadRecord, bounds_of};
+pub use crate::operator::{Chain, Clock, Context, Emit, Moment, OnBadRecord, bounds_of};
 pub use crate::record;
 pub use crate::record::{InWindow, Key, Record};
 pub use crate::ring::Idle;

@@ -231,6 +231,15 @@ proptest! {
         check("first within", &events, 1, &cuts, |_, e| {
             keyed!(e).first_within(9.micros()).map(row).shuffle(1)
         });
+        check("process within", &events, 1, &cuts, |_, e| {
+            keyed!(e).process_within::<u64, (u64, u64)>(7.micros(), |sum, event, ctx| {
+                *sum += event.id;
+                ctx.emit((event.key, *sum));
+                if *sum > 9 {
+                    ctx.clear();
+                }
+            }).shuffle(1)
+        });
         check("first by time", &events, 1, &cuts, |_, e| {
             keyed!(e).first_by_time(9.micros()).map(row).shuffle(1)
         });

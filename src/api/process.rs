@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::keyed::{TO_OWNER, ToOwner};
 use super::{Keyed, Stream, local, refusing, sending};
 use crate::operator::{
-    Chain, Context, Exchange, Identity, KeyOf, Late, Process, Punctual, not_behind,
+    Chain, Context, Exchange, Identity, KeyOf, Late, Moment, Process, Punctual, not_behind,
 };
 use crate::plan::{Flow, Site, Times};
 use crate::record::Record;
@@ -87,10 +87,71 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         Stream::at(&stream.plan, stream.step(kind, flow))
     }
 
-    /// A process function that finds first records and remembers their keys for `ttl`; `how` says
-    /// more of it. Late records are left out.
-    pub(super) fn first_on_time<S, O, F, G>(
+    /// As [`process`](Keyed::process), without timers, where a key is forgotten `ttl` of event time
+    /// after its newest record: a record of then or later finds `S::default()`, whenever it comes,
+    /// and the key takes no memory once the watermark has got there. The job does not start if
+    /// `ttl` is less than a microsecond. Late records are counted and left out.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// // User, minute. Numbers the records of each user; after ten minutes without one it begins
+    /// // anew.
+    /// job.source(Memory::of([(7_u64, 1_u64), (7, 5), (7, 14), (7, 30)]).splits(1))
+    ///     .event_time(|(_, minute)| Timestamp::from_millis(minute as i64 * 60_000), 0.seconds())
+    ///     .key_by(|(user, _)| user)
+    ///     .process_within::<u64, (u64, u64)>(10.minutes(), |seen, (_, minute), ctx| {
+    ///         *seen += 1;
+    ///         ctx.emit((minute, *seen));
+    ///     })
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [(1, 1), (5, 2), (14, 3), (30, 1)]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn process_within<S, O>(
         self,
+        ttl: Duration,
+        mut each: impl FnMut(&mut S, R::View<'_>, &mut Moment<'_, '_, B::Key, O>)
+        + Clone
+        + Send
+        + 'static,
+    ) -> Stream<O>
+    where
+        S: Record + Clone + Default,
+        O: Record,
+    {
+        /// Whether the key is known, until when, and its state.
+        type Stays<S> = (bool, Timestamp, S);
+        let each = move |(known, until, state): &mut Stays<S>,
+                         record: R::View<'_>,
+                         ctx: &mut Context<'_, B::Key, O>| {
+            let (at, end) = (ctx.time(), ctx.time() + ttl);
+            if !std::mem::replace(known, true) {
+                *until = end;
+                ctx.timer_at(end);
+            } else if *until <= at {
+                *state = S::default();
+            }
+            *until = end.max(*until);
+            each(state, record, &mut Moment::of(ctx));
+        };
+        let due = |(_, until, _): &mut Stays<S>, now, ctx: &mut Context<'_, B::Key, O>| {
+            if *until <= now || ctx.watermark() == Timestamp::MAX {
+                ctx.clear();
+            } else {
+                ctx.timer_at(*until);
+            }
+        };
+        self.on_time("process", (ttl, ""), each, due)
+    }
+
+    /// A process function, as an operator of this kind, that remembers keys for `ttl`; `how` says
+    /// more of it. Late records are left out.
+    pub(super) fn on_time<S, O, F, G>(
+        self,
+        kind: &str,
         (ttl, how): (Duration, &str),
         each: F,
         due: G,
@@ -119,6 +180,6 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         let exchanged = Flow::Exchanged { senders: vec![send], receiver, alone };
         let flow = checked.map_or_else(refusing, |()| exchanged);
         let asked = format!("within {}{how}", in_words(span(ttl)));
-        Stream::at(&stream.plan, stream.step_with(Times::Needs, "first", asked, flow))
+        Stream::at(&stream.plan, stream.step_with(Times::Needs, kind, asked, flow))
     }
 }

@@ -205,7 +205,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 ctx.clear();
             }
         };
-        self.first_on_time((ttl, ""), each, due)
+        self.on_time("first", (ttl, ""), each, due)
     }
 
     /// The record of each key with the least event time, given when the watermark has passed it.
@@ -261,7 +261,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 ctx.clear();
             }
         };
-        self.first_on_time((ttl, ", by time"), each, due)
+        self.on_time("first", (ttl, ", by time"), each, due)
     }
 }
 

@@ -1,14 +1,15 @@
 //! The join with what was valid at a time.
 
-use super::{Fields, Joint, Sweep, over, owns, shift};
+use super::{
+    Fields, Joint, KEPT, Kept, KeptRow, Sweep, forget_old, kept_of, load_kept, over, save_kept,
+    shift,
+};
 use crate::error::Result;
+use crate::key;
 use crate::operator::{Emitter, KeyOf, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Loader, Saver, Table, Timer, Timers};
+use crate::state::{Backend, Loader, PagedTable, Saver, Timer, Timers};
 use crate::time::{Timestamp, Watermark};
-
-/// Right records of a key, oldest first, at most one of a time.
-type Versions<R> = Sides<(), Vec<(Timestamp, R)>>;
 
 /// Joins every left record with the newest right record of its key that is not newer than itself
 /// and at most `tolerance` older. The row leaves, with the left record's event time, once the
@@ -19,18 +20,25 @@ pub struct AsOfJoin<J: Joint> {
     pairing: J::Pairing,
     /// Microseconds.
     tolerance: i64,
-    table: Table<J::Key, Versions<J::Right>>,
-    /// Left records that wait for the watermark.
-    waiting: Timers<(J::Key, J::Left)>,
+    /// Left records that wait for the watermark, and right ones, at most one of a time.
+    table: Kept<J::Key, (Timestamp, J::Left), (Timestamp, J::Right)>,
+    /// Keys of the left records that wait.
+    waiting: Timers<J::Key>,
     sweep: Sweep,
     out: Emitter<J::Out>,
 }
 
 impl<J: Joint> AsOfJoin<J> {
-    /// Joins by these keys; `tolerance` in microseconds.
-    pub fn new(by: (J::LeftBy, J::RightBy), tolerance: i64, pairing: J::Pairing) -> Self {
-        let (table, waiting, sweep) = (Table::new(), Timers::new(), Sweep::default());
-        AsOfJoin { by, pairing, tolerance, table, waiting, sweep, out: Emitter::new(0) }
+    /// Joins by these keys; `tolerance` in microseconds. State is kept where `backend` says.
+    pub fn new(
+        by: (J::LeftBy, J::RightBy),
+        tolerance: i64,
+        pairing: J::Pairing,
+        backend: &Backend,
+    ) -> Self {
+        let (table, waiting) = (PagedTable::of(backend.clone()), Timers::new());
+        let (sweep, out) = (Sweep::default(), Emitter::new(0));
+        AsOfJoin { by, pairing, tolerance, table, waiting, sweep, out }
     }
 
     /// How many keys and waiting left records are remembered.
@@ -43,60 +51,42 @@ impl<J: Joint> AsOfJoin<J> {
         shift(at, self.tolerance.saturating_neg())
     }
 
-    /// Lets a left record wait.
-    fn wait(&mut self, at: Timestamp, record: <J::Left as Record>::View<'_>) {
-        let part = self.by.0.part(record);
-        let hash = J::LeftBy::hash(&part);
-        let key = (J::LeftBy::own(part), J::Left::own(record));
-        self.waiting.set(Timer { at, hash, life: 0, key });
-    }
-
-    /// Keeps a right record, unless there is a greater one of its time.
-    fn keep(&mut self, at: Timestamp, record: <J::Right as Record>::View<'_>) {
-        let versions = &mut Sides::of(&self.by.1, &mut self.table, record).right;
-        let record = J::Right::own(record);
-        let place = versions.partition_point(|(since, _)| *since < at);
-        match versions.get_mut(place).filter(|(since, _)| *since == at) {
-            Some((_, other)) if Fields::of(other) < Fields::of(&record) => *other = record,
-            Some(_) => {}
-            None => {
-                versions.insert(place, (at, record));
-                self.sweep.added();
+    /// Gives the rows of a key's left records of a time.
+    fn rows(&mut self, timer: Timer<J::Key>, out: &mut Output<'_>) -> Result {
+        let Timer { at, hash, key, .. } = timer;
+        let oldest = self.oldest(at);
+        let AsOfJoin { pairing, table, out: emitter, .. } = self;
+        let is = |other: &J::Key| *other == key;
+        let Some(Sides { left, right }) = table.get_mut(hash, is) else {
+            // Another record of the time, which has gone.
+            return Ok(());
+        };
+        let valid = right.newest(at).filter(|(since, _)| *since >= oldest);
+        let valid = valid.map(|(_, right)| right);
+        while let Some((at, record)) = left.pop(at) {
+            if let Some(row) = record.lend(|record| pairing.either(record, valid)) {
+                emitter.give(at, &row, out)?;
             }
         }
-    }
-
-    /// Gives the row of a left record.
-    fn row(&mut self, timer: Timer<(J::Key, J::Left)>, out: &mut Output<'_>) -> Result {
-        let Timer { at, hash, key: (key, left), .. } = timer;
-        let oldest = self.oldest(at);
-        let versions = self.table.get(hash, |other| *other == key);
-        let valid = versions.and_then(|Sides { right, .. }| {
-            let newer = right.partition_point(|(since, _)| *since <= at);
-            right[..newer].last().filter(|(since, _)| *since >= oldest)
-        });
-        let right = valid.map(|(_, right)| right);
-        let row = left.lend(|left| self.pairing.either(left, right));
-        row.map_or(Ok(()), |row| self.out.give(at, &row, out))
+        if left.is_empty() && right.is_empty() {
+            table.remove(hash, is);
+        }
+        Ok(())
     }
 
     /// Forgets what no left record at or after the watermark can ask for.
     #[inline(never)]
     fn forget(&mut self, at: Watermark) {
         if at == Timestamp::MAX {
-            self.table.clear();
+            drop(self.table.drain());
         } else if self.sweep.due() {
             let oldest = self.oldest(at);
-            let mut kept = 0;
-            self.table.retain(|_, Sides { right, .. }| {
+            let stay = forget_old(&mut self.table, |Sides { right, .. }| {
                 // Of those up to the watermark only the newest can still be asked for.
-                let newer = right.partition_point(|(since, _)| *since <= at);
-                let dead = right.partition_point(|(since, _)| *since < oldest);
-                right.drain(..dead.max(newer.saturating_sub(1)));
-                kept += right.len();
-                !right.is_empty()
+                let up_to = right.older(shift(at, 1));
+                (0, right.older(oldest).max(up_to.saturating_sub(1)))
             });
-            self.sweep.done(kept);
+            self.sweep.done(stay);
         }
     }
 }
@@ -104,35 +94,31 @@ impl<J: Joint> AsOfJoin<J> {
 impl<J: Joint> Lifecycle for AsOfJoin<J> {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         while let Some(timer) = self.waiting.pop_due(over(at)) {
-            self.row(timer, out)?;
+            self.rows(timer, out)?;
         }
         self.out.flush(out)?;
         self.forget(at);
         out.watermark(at)
     }
     fn save(&mut self, to: &mut Saver) -> Result {
-        to.part::<J::Left>("left", |part| {
-            for Timer { at, key: (_, left), .. } in self.waiting.iter() {
-                left.lend(|left| part.put_at(*at, left));
-            }
-        })?;
-        to.part::<J::Right>("right", |part| {
-            for (at, right) in self.table.iter().flat_map(|(_, sides)| &sides.right) {
-                right.lend(|right| part.put_at(*at, right));
-            }
-        })
+        to.begin_table::<_, _, KeptRow<J::Key, (Timestamp, J::Left), (Timestamp, J::Right)>>(
+            KEPT,
+            &mut self.table,
+        )
+    }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        save_kept(&mut self.table, to)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
-        from.part::<J::Left>("left", |_, at, record| {
-            if owns(from, &self.by.0, record) {
-                self.wait(at, record);
+        load_kept(&mut self.table, from)?;
+        for (key, Sides { left, right }) in self.table.iter() {
+            let hash = key::hash(key);
+            for (at, _) in left.iter() {
+                self.waiting.set(Timer { at: *at, hash, life: 0, key: key.clone() });
             }
-        })?;
-        from.part::<J::Right>("right", |_, at, record| {
-            if owns(from, &self.by.1, record) {
-                self.keep(at, record);
-            }
-        })
+            self.sweep.added += right.len();
+        }
+        Ok(())
     }
 }
 
@@ -143,7 +129,11 @@ impl<J: Joint> Stage<J::Left, 0> for AsOfJoin<J> {
         record: <J::Left as Record>::View<'_>,
         _: &mut Output<'_>,
     ) -> Result {
-        self.wait(at, record);
+        let AsOfJoin { by: (by, _), table, waiting, .. } = self;
+        let part = by.part(record);
+        let (hash, key) = (J::LeftBy::hash(&part), J::LeftBy::own(part));
+        kept_of(by, table, record).left.put((at, J::Left::own(record)));
+        waiting.set(Timer { at, hash, life: 0, key });
         Ok(())
     }
 }
@@ -155,7 +145,17 @@ impl<J: Joint> Stage<J::Right, 1> for AsOfJoin<J> {
         record: <J::Right as Record>::View<'_>,
         _: &mut Output<'_>,
     ) -> Result {
-        self.keep(at, record);
+        let versions = &mut kept_of(&self.by.1, &mut self.table, record).right;
+        let record = J::Right::own(record);
+        // Of those of its time the greatest stays.
+        match versions.newest_mut(at).filter(|(since, _)| *since == at) {
+            Some((_, other)) if Fields::of(other) < Fields::of(&record) => *other = record,
+            Some(_) => {}
+            None => {
+                versions.put((at, record));
+                self.sweep.added();
+            }
+        }
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use super::{AsOfJoin, EquiJoin, IntervalJoin, Of, SWEEP_MIN};
 use crate::operator::{ByValue, Inner, KeyOf, Node, Operator, Output, Scene, Seat, Stage, Stamp};
 use crate::record::Batch;
+use crate::state::Backend;
 use crate::time::{Timestamp, Watermark};
 
 /// An operator that does nothing, so that there is an output to give.
@@ -54,7 +55,12 @@ fn pairs() -> Inner<impl FnMut(Event, Event) -> u64 + Clone + Send + 'static, u6
 
 #[test]
 fn intervals_are_forgotten() {
-    let join = IntervalJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), -50, 50, pairs());
+    let join = IntervalJoin::<Of<Event, _, Event, _, _>>::new(
+        (by(), by()),
+        (-50, 50),
+        pairs(),
+        &Backend::Memory,
+    );
     let (most, last) = most(join, |join| join.entries());
     assert!(most < 2 * SWEEP_MIN + 300, "{most} entries remembered");
     assert_eq!(last, 0);
@@ -62,7 +68,8 @@ fn intervals_are_forgotten() {
 
 #[test]
 fn versions_are_forgotten() {
-    let join = AsOfJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), 50, pairs());
+    let join =
+        AsOfJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), 50, pairs(), &Backend::Memory);
     let (most, last) = most(join, |join| join.entries());
     assert!(most < 2 * SWEEP_MIN + 300, "{most} entries remembered");
     assert_eq!(last, 0);

@@ -1,10 +1,14 @@
 //! The join of records whose times are near each other.
 
-use super::{Joint, Sweep, Timed, give_each, over, owns, shift};
+use super::{
+    Joint, KEPT, Kept, KeptRow, Meeting, Sweep, forget_old, give_each, kept_of, load_kept, over,
+    save_kept, shift,
+};
 use crate::error::Result;
+use crate::key;
 use crate::operator::{Emitter, KeyOf, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Loader, Saver, Table, Timer, Timers};
+use crate::state::{Backend, Loader, PagedTable, Saver, Timer, Timers};
 use crate::time::{Timestamp, Watermark};
 
 /// Keys and times of records that were alone when they came, by the last time at which another
@@ -20,7 +24,8 @@ pub struct IntervalJoin<J: Joint> {
     by: (J::LeftBy, J::RightBy),
     pairing: J::Pairing,
     near: Sides<Near, Near>,
-    table: Table<J::Key, Sides<Timed<J::Left>, Timed<J::Right>>>,
+    table: Kept<J::Key, Meeting<J::Left>, Meeting<J::Right>>,
+    /// Of records in the table.
     waiting: Sides<Waiting<J::Key>, Waiting<J::Key>>,
     sweep: Sweep,
     out: Emitter<J::Out>,
@@ -51,14 +56,20 @@ impl Near {
 }
 
 impl<J: Joint> IntervalJoin<J> {
-    /// Joins by these keys; the bounds are microseconds after the left record's time.
-    pub fn new(by: (J::LeftBy, J::RightBy), lower: i64, upper: i64, pairing: J::Pairing) -> Self {
+    /// Joins by these keys; the bounds are microseconds after the left record's time. State is
+    /// kept where `backend` says.
+    pub fn new(
+        by: (J::LeftBy, J::RightBy),
+        (lower, upper): (i64, i64),
+        pairing: J::Pairing,
+        backend: &Backend,
+    ) -> Self {
         let left = Near { lower, upper };
         IntervalJoin {
             by,
             pairing,
             near: Sides { left, right: left.turned() },
-            table: Table::new(),
+            table: PagedTable::of(backend.clone()),
             waiting: Sides { left: Timers::new(), right: Timers::new() },
             sweep: Sweep::default(),
             out: Emitter::new(0),
@@ -75,14 +86,22 @@ impl<J: Joint> IntervalJoin<J> {
         let IntervalJoin { pairing, table, waiting, out: emitter, .. } = self;
         while let Some(timer) = waiting.left.pop_due(over(at)) {
             let Timer { at: last, hash, key: (key, since), .. } = timer;
-            if let Some(sides) = table.get_mut(hash, |other| *other == key) {
+            let is = |other: &J::Key| *other == key;
+            if table.get(hash, is).is_none_or(|sides| !sides.left.has_alone(since)) {
+                continue;
+            }
+            if let Some(sides) = table.get_mut(hash, is) {
                 let alone = sides.left.alone(since);
                 give_each(alone, last, |left| pairing.left(left), emitter, out)?;
             }
         }
         while let Some(timer) = waiting.right.pop_due(over(at)) {
             let Timer { at: last, hash, key: (key, since), .. } = timer;
-            if let Some(sides) = table.get_mut(hash, |other| *other == key) {
+            let is = |other: &J::Key| *other == key;
+            if table.get(hash, is).is_none_or(|sides| !sides.right.has_alone(since)) {
+                continue;
+            }
+            if let Some(sides) = table.get_mut(hash, is) {
                 let alone = sides.right.alone(since);
                 give_each(alone, last, |right| pairing.right(right), emitter, out)?;
             }
@@ -95,16 +114,12 @@ impl<J: Joint> IntervalJoin<J> {
     fn forget(&mut self, at: Watermark) {
         let IntervalJoin { near, table, sweep, .. } = self;
         if at == Timestamp::MAX {
-            table.clear();
+            drop(table.drain());
         } else if sweep.due() {
-            let mut kept = 0;
-            table.retain(|_, Sides { left, right }| {
-                left.forget(near.left.oldest(at));
-                right.forget(near.right.oldest(at));
-                kept += left.len() + right.len();
-                !(left.is_empty() && right.is_empty())
-            });
-            sweep.done(kept);
+            let (left, right) = (near.left.oldest(at), near.right.oldest(at));
+            sweep.done(forget_old(table, |sides| {
+                (sides.left.older(left), sides.right.older(right))
+            }));
         }
     }
 }
@@ -119,46 +134,30 @@ impl<J: Joint> Lifecycle for IntervalJoin<J> {
         out.watermark(at)
     }
     fn save(&mut self, to: &mut Saver) -> Result {
-        let keys = || self.table.iter().map(|(_, sides)| sides);
-        save_all("left", keys().flat_map(|sides| sides.left.iter()), to)?;
-        save_all("right", keys().flat_map(|sides| sides.right.iter()), to)
+        to.begin_table::<_, _, KeptRow<J::Key, Meeting<J::Left>, Meeting<J::Right>>>(
+            KEPT,
+            &mut self.table,
+        )
+    }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        save_kept(&mut self.table, to)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
-        let IntervalJoin { by, near, table, waiting, sweep, .. } = self;
-        from.part::<(J::Left, bool)>("left", |_, at, (record, met)| {
-            if !owns(from, &by.0, record) {
-                return;
+        load_kept(&mut self.table, from)?;
+        let IntervalJoin { near, table, waiting, sweep, .. } = self;
+        for (key, Sides { left, right }) in table.iter() {
+            let hash = key::hash(key);
+            let wake = |last, at| Timer { at: last, hash, life: 0, key: (key.clone(), at) };
+            for (_, (at, _)) in left.iter().filter(|(met, _)| J::Pairing::LEFT && !met) {
+                waiting.left.set(wake(near.left.to(*at).1, *at));
             }
-            Sides::of(&by.0, table, record).left.put(at, J::Left::own(record), met);
-            if J::Pairing::LEFT && !met {
-                waiting.left.set(wake(&by.0, record, at, near.left.to(at).1));
+            for (_, (at, _)) in right.iter().filter(|(met, _)| J::Pairing::RIGHT && !met) {
+                waiting.right.set(wake(near.right.to(*at).1, *at));
             }
-            sweep.added();
-        })?;
-        from.part::<(J::Right, bool)>("right", |_, at, (record, met)| {
-            if !owns(from, &by.1, record) {
-                return;
-            }
-            Sides::of(&by.1, table, record).right.put(at, J::Right::own(record), met);
-            if J::Pairing::RIGHT && !met {
-                waiting.right.set(wake(&by.1, record, at, near.right.to(at).1));
-            }
-            sweep.added();
-        })
-    }
-}
-
-/// Saves a side's records, each with whether it has met another.
-fn save_all<'r, R: Record>(
-    part: &str,
-    records: impl Iterator<Item = &'r (bool, (Timestamp, R))>,
-    to: &mut Saver,
-) -> Result {
-    to.part::<(R, bool)>(part, |part| {
-        for (met, (at, record)) in records {
-            record.lend(|record| part.put_at(*at, (record, *met)));
+            sweep.added += left.len() + right.len();
         }
-    })
+        Ok(())
+    }
 }
 
 impl<J: Joint> Stage<J::Left, 0> for IntervalJoin<J> {
@@ -170,10 +169,10 @@ impl<J: Joint> Stage<J::Left, 0> for IntervalJoin<J> {
     ) -> Result {
         let IntervalJoin { by, pairing, near, table, waiting, sweep, out: emitter } = self;
         let (from, to) = near.left.to(at);
-        let sides = Sides::of(&by.0, table, record);
+        let sides = kept_of(&by.0, table, record);
         let others = sides.right.meet(from, to);
         let met = give_each(others, at, |right| Some(pairing.pair(record, right)), emitter, out)?;
-        sides.left.put(at, J::Left::own(record), met);
+        sides.left.put((met, (at, J::Left::own(record))));
         if J::Pairing::LEFT && !met {
             waiting.left.set(wake(&by.0, record, at, to));
         }
@@ -191,10 +190,10 @@ impl<J: Joint> Stage<J::Right, 1> for IntervalJoin<J> {
     ) -> Result {
         let IntervalJoin { by, pairing, near, table, waiting, sweep, out: emitter } = self;
         let (from, to) = near.right.to(at);
-        let sides = Sides::of(&by.1, table, record);
+        let sides = kept_of(&by.1, table, record);
         let others = sides.left.meet(from, to);
         let met = give_each(others, at, |left| Some(pairing.pair(left, record)), emitter, out)?;
-        sides.right.put(at, J::Right::own(record), met);
+        sides.right.put((met, (at, J::Right::own(record))));
         if J::Pairing::RIGHT && !met {
             waiting.right.set(wake(&by.1, record, at, to));
         }

@@ -1,52 +1,121 @@
-//! What an interval join remembers of a key.
+//! What joins that go by time remember of a key.
 
 use std::collections::VecDeque;
 
+use crate::record::Record;
 use crate::time::Timestamp;
 
-/// A side's records of a key, oldest first, each with whether it has met one of the other side.
+/// A side's records of a key, oldest first.
 #[derive(Debug)]
-pub(super) struct Timed<R> {
-    records: VecDeque<(bool, (Timestamp, R))>,
+pub(super) struct Rows<T> {
+    rows: VecDeque<T>,
 }
 
-impl<R> Default for Timed<R> {
+impl<T> Default for Rows<T> {
     fn default() -> Self {
-        Timed { records: VecDeque::new() }
+        Rows { rows: VecDeque::new() }
     }
 }
 
-impl<R> Timed<R> {
+impl<T: Record> Clone for Rows<T> {
+    fn clone(&self) -> Self {
+        Rows { rows: self.rows.iter().map(|row| row.lend(T::own)).collect() }
+    }
+}
+
+impl<T: Record> Rows<T> {
+    /// What was saved.
+    pub fn own(view: <Vec<T> as Record>::View<'_>) -> Self {
+        Rows { rows: Vec::own(view).into() }
+    }
+
+    /// Shows all as one record.
+    pub fn lend<X>(&self, look: impl FnOnce(<Vec<T> as Record>::View<'_>) -> X) -> X {
+        Vec::from(self.clone().rows).lend(look)
+    }
+}
+
+impl<T: At> Rows<T> {
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.rows.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.rows.is_empty()
     }
 
-    /// All records, each with whether it has met another.
-    pub fn iter(&self) -> impl Iterator<Item = &(bool, (Timestamp, R))> {
-        self.records.iter()
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.rows.iter()
     }
 
-    /// Puts a record where it belongs: near the end, as streams are nearly in order.
-    pub fn put(&mut self, at: Timestamp, record: R, met: bool) {
-        if self.records.back().is_none_or(|(_, (last, _))| *last <= at) {
-            self.records.push_back((met, (at, record)));
+    /// Puts a record where it belongs, behind those of its time: near the end, as streams are
+    /// nearly in order.
+    pub fn put(&mut self, row: T) {
+        let at = row.at();
+        if self.rows.back().is_none_or(|last| last.at() <= at) {
+            self.rows.push_back(row);
         } else {
             let place = self.first(|other| other <= at);
-            self.records.insert(place, (met, (at, record)));
+            self.rows.insert(place, row);
         }
     }
 
-    /// Forgets what is older than a time.
-    pub fn forget(&mut self, than: Timestamp) {
-        while self.records.front().is_some_and(|(_, (at, _))| *at < than) {
-            self.records.pop_front();
-        }
+    /// The oldest record, to be taken out if it is not newer than a time.
+    pub fn pop(&mut self, at: Timestamp) -> Option<T> {
+        self.rows.pop_front_if(|row| row.at() <= at)
     }
 
+    /// How many records are older than a time.
+    pub fn older(&self, than: Timestamp) -> usize {
+        self.first(|at| at < than)
+    }
+
+    /// Forgets so many of the oldest records.
+    pub fn forget(&mut self, records: usize) {
+        self.rows.drain(..records);
+    }
+
+    /// The newest record that is not newer than a time.
+    pub fn newest(&self, at: Timestamp) -> Option<&T> {
+        let newer = self.first(|other| other <= at);
+        self.rows.get(newer.checked_sub(1)?)
+    }
+
+    /// The newest record that is not newer than a time, to be changed.
+    pub fn newest_mut(&mut self, at: Timestamp) -> Option<&mut T> {
+        let newer = self.first(|other| other <= at);
+        self.rows.get_mut(newer.checked_sub(1)?)
+    }
+
+    /// The place of the first record whose time is not `before`.
+    #[inline(always)]
+    fn first(&self, before: impl Fn(Timestamp) -> bool) -> usize {
+        self.rows.partition_point(|row| before(row.at()))
+    }
+}
+
+/// What has an event time.
+pub(super) trait At {
+    /// The event time.
+    fn at(&self) -> Timestamp;
+}
+
+impl<R> At for (Timestamp, R) {
+    fn at(&self) -> Timestamp {
+        self.0
+    }
+}
+
+/// A record, with whether it has met one of the other side.
+pub(super) type Meeting<R> = (bool, (Timestamp, R));
+
+impl<R> At for Meeting<R> {
+    fn at(&self) -> Timestamp {
+        self.1.0
+    }
+}
+
+impl<R> Rows<Meeting<R>> {
     /// The records between two times, both inclusive: from now on they have met another.
     pub fn meet(
         &mut self,
@@ -54,23 +123,23 @@ impl<R> Timed<R> {
         to: Timestamp,
     ) -> impl Iterator<Item = &(Timestamp, R)> {
         let first = self.first(|at| at < from);
-        let near = self.records.range_mut(first..).take_while(move |(_, (at, _))| *at <= to);
+        let near = self.rows.range_mut(first..).take_while(move |row| row.at() <= to);
         near.map(|(met, record)| {
             *met = true;
             &*record
         })
     }
 
+    /// Whether a record of a time has not met another.
+    pub fn has_alone(&self, at: Timestamp) -> bool {
+        let first = self.first(|other| other < at);
+        self.rows.range(first..).take_while(|row| row.at() == at).any(|(met, _)| !met)
+    }
+
     /// The records of a time that have not met another: they are given only once.
     pub fn alone(&mut self, at: Timestamp) -> impl Iterator<Item = &(Timestamp, R)> {
         let first = self.first(|other| other < at);
-        let same = self.records.range_mut(first..).take_while(move |(_, (other, _))| *other == at);
+        let same = self.rows.range_mut(first..).take_while(move |row| row.at() == at);
         same.filter_map(|(met, record)| (!std::mem::replace(met, true)).then_some(&*record))
-    }
-
-    /// The place of the first record whose time is not `before`.
-    #[inline(always)]
-    fn first(&self, before: impl Fn(Timestamp) -> bool) -> usize {
-        self.records.partition_point(|(_, (at, _))| before(*at))
     }
 }

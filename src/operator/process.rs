@@ -48,6 +48,8 @@ struct Around<K, O> {
     timers: Timers<K>,
     /// Timers by processing time.
     alarms: Timers<K>,
+    /// All alarms up to this time have fired.
+    rung: Timestamp,
     /// The machine's clock when the operator was made, and since when.
     begun: (Timestamp, Instant),
     lives: u64,
@@ -153,6 +155,7 @@ impl<K: Key, O: Record> Around<K, O> {
             full: false,
             timers,
             alarms,
+            rung: Timestamp::MIN,
             begun: (Timestamp::now(), clock::now()),
             lives: 0,
             last: 0,
@@ -248,7 +251,9 @@ where
         self.around.watermark = at;
         let mut last = None;
         while let Some(timer) = self.around.timers.pop_due(at) {
-            if last.replace((timer.at, timer.life)) == Some((timer.at, timer.life)) {
+            // The life alone does not say which key it is: keys may have come from other shards.
+            let this = Some((timer.at, timer.hash, timer.life));
+            if std::mem::replace(&mut last, this) == this {
                 continue;
             }
             self.fire(&timer, Clock::Event, timer.at, timer.at);
@@ -273,6 +278,7 @@ where
         while let Some(timer) = self.around.alarms.pop_due(until) {
             due.push(timer);
         }
+        self.around.rung = until.max(self.around.rung);
         let (time, at) = (self.around.watermark, Timestamp::now());
         for timer in &due {
             self.fire(timer, Clock::Processing, time, at);
@@ -328,20 +334,27 @@ where
         let Process { table, around, .. } = self;
         to.part::<Timestamp>("process watermark", |part| part.put(around.watermark))?;
         to.begin_table::<_, _, Kept<B::Key, S>>("keys", table)?;
-        save_live("timers", &around.timers, table, to)?;
+        to.begin_timers("timers", &mut around.timers, around.watermark)?;
         // What is left at the input's end is never due.
-        let none = Timers::new();
-        let alarms = if around.watermark == Timestamp::MAX { &none } else { &around.alarms };
-        save_live("alarms", alarms, table, to)
+        let mut none = Timers::new();
+        let over = around.watermark == Timestamp::MAX;
+        let alarms = if over { &mut none } else { &mut around.alarms };
+        to.begin_timers("alarms", alarms, around.rung)
     }
 
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
-        let table = &mut self.table;
-        to.table::<_, _, Kept<B::Key, S>>("keys", table, |part, key, (state, set, _)| {
+        let Process { table, around, .. } = self;
+        let keys = to.table::<_, _, Kept<B::Key, S>>("keys", table, |part, key, value| {
+            let (state, set, life) = value;
             key.lend(|key| {
-                state.lend(|state| part.put((B::Key::shorten(key), S::shorten(state), *set)));
+                state.lend(|state| {
+                    part.put((B::Key::shorten(key), S::shorten(state), *set, *life));
+                });
             });
-        })
+        })?;
+        Ok(keys
+            && to.timers("timers", &mut around.timers)?
+            && to.timers("alarms", &mut around.alarms)?)
     }
 
     fn load(&mut self, from: &Loader<'_>) -> Result {
@@ -349,47 +362,32 @@ where
         from.part::<Timestamp>("process watermark", |_, _, at| {
             around.watermark = around.watermark.max(at);
         })?;
-        from.table::<_, _, Kept<B::Key, S>>("keys", table, |(key, state, set)| {
-            (B::Key::own(key), (S::own(state), set, around.new_life()))
+        from.table::<_, _, Kept<B::Key, S>>("keys", table, |(key, state, set, life)| {
+            around.lives = around.lives.max(life);
+            (B::Key::own(key), (S::own(state), set, life))
         })?;
-        load_live("timers", &mut around.timers, table, from)?;
-        load_live("alarms", &mut around.alarms, table, from)
+        set_again("timers", &mut around.timers, table, from)?;
+        set_again("alarms", &mut around.alarms, table, from)
     }
 }
 
-/// What is kept of a key: its state, and the event-time timer that was set last.
-type Kept<K, S> = (K, S, Timestamp);
+/// What is kept of a key: its state, the event-time timer that was set last, the number of its
+/// life.
+type Kept<K, S> = (K, S, Timestamp, u64);
 
-/// Saves the timers that were set by lives that are not over.
-fn save_live<K: Key, S: Clone>(
-    part: &str,
-    timers: &Timers<K>,
-    table: &PagedTable<K, (S, Timestamp, u64)>,
-    to: &mut Saver,
-) -> Result {
-    let lives = |timer: &&Timer<K>| {
-        let kept = table.get(timer.hash, |key| *key == timer.key);
-        kept.is_some_and(|(_, _, life)| *life == timer.life)
-    };
-    to.part::<K>(part, |part| {
-        for timer in timers.iter().filter(lives) {
-            timer.key.lend(|key| part.put_at(timer.at, key));
-        }
-    })
-}
-
-/// Sets timers again, of the lives that their keys have now.
-fn load_live<K: Key, S: Clone>(
+/// Sets the timers of lives that are not over.
+fn set_again<K: Key, S: Clone>(
     part: &str,
     timers: &mut Timers<K>,
     table: &PagedTable<K, (S, Timestamp, u64)>,
     from: &Loader<'_>,
 ) -> Result {
-    from.part::<K>(part, |_, at, key| {
+    from.timers::<K>(part, |at, key, life| {
         let key = K::own(key);
         let hash = key::hash(&key);
-        if let Some((_, _, life)) = table.get(hash, |other| *other == key) {
-            timers.set(Timer { at, hash, life: *life, key });
+        let kept = table.get(hash, |other| *other == key);
+        if kept.is_some_and(|(_, _, lives)| *lives == life) {
+            timers.set(Timer { at, hash, life, key });
         }
     })
 }

@@ -7,11 +7,10 @@ use super::check::check_count;
 use super::results::Results;
 use super::spec::us;
 use crate::error::{Error, Kind, Result};
-use crate::key;
 use crate::limits::COUNT_WINDOWS;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Loader, Saver, Table};
+use crate::state::{Backend, Loader, PagedTable, Saver};
 use crate::time::{Timestamp, Watermark};
 
 /// Windows of a number of records of each key, whenever they happened.
@@ -106,7 +105,7 @@ where
 {
     by: B,
     windows: CountWindow,
-    keys: Table<B::Key, Kept<A::Acc>>,
+    keys: PagedTable<B::Key, Kept<A::Acc>>,
     results: Results<R, B::Key, A>,
 }
 
@@ -116,9 +115,10 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    /// Results for these windows.
-    pub fn new(by: B, aggregate: A, windows: CountWindow) -> Self {
-        Counted { by, windows, keys: Table::new(), results: Results::new(aggregate) }
+    /// Results for these windows, whose state is kept where `backend` says.
+    pub fn new(by: B, aggregate: A, windows: CountWindow, backend: &Backend) -> Self {
+        let (keys, results) = (PagedTable::of(backend.clone()), Results::new(aggregate));
+        Counted { by, windows, keys, results }
     }
 }
 
@@ -135,42 +135,20 @@ where
         out.watermark(at)
     }
     fn save(&mut self, to: &mut Saver) -> Result {
-        to.part::<(B::Key, u64)>("counts", |part| {
-            for (key, (n, _)) in self.keys.iter() {
-                key.lend(|key| part.put((B::Key::shorten(key), *n)));
-            }
-        })?;
-        to.part::<(B::Key, (Timestamp, Timestamp), A::Acc)>("windows", |part| {
-            for (key, (_, open)) in self.keys.iter() {
-                for (first, last, acc) in open {
-                    key.lend(|key| {
-                        acc.lend(|acc| {
-                            let (key, acc) = (B::Key::shorten(key), A::Acc::shorten(acc));
-                            part.put((key, (*first, *last), acc));
-                        });
-                    });
-                }
-            }
+        to.begin_table::<_, _, (B::Key, Kept<A::Acc>)>("windows", &mut self.keys)
+    }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        let keys = &mut self.keys;
+        to.table::<_, _, (B::Key, Kept<A::Acc>)>("windows", keys, |part, key, kept| {
+            key.lend(|key| {
+                kept.lend(|kept| part.put((B::Key::shorten(key), Kept::<A::Acc>::shorten(kept))));
+            });
         })
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
-        from.part::<(B::Key, u64)>("counts", |_, _, (key, n)| {
-            let key = B::Key::own(key);
-            let hash = key::hash(&key);
-            if from.owns(hash) {
-                self.keys.insert_new(hash, key, (n, Vec::new()));
-            }
-        })?;
-        // Windows of a key come in their order.
-        from.part::<(B::Key, (Timestamp, Timestamp), A::Acc)>(
-            "windows",
-            |_, _, (key, (first, last), acc)| {
-                let key = B::Key::own(key);
-                if let Some((_, open)) = self.keys.get_mut(key::hash(&key), |other| *other == key) {
-                    open.push((first, last, A::Acc::own(acc)));
-                }
-            },
-        )
+        from.table::<_, _, (B::Key, Kept<A::Acc>)>("windows", &mut self.keys, |(key, kept)| {
+            (B::Key::own(key), Kept::<A::Acc>::own(kept))
+        })
     }
 }
 

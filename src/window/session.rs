@@ -10,9 +10,10 @@ use super::results::{Results, tell_behind};
 use super::saved::{save_told, told};
 use super::spec::us;
 use crate::error::Result;
+use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Loader, Saver, Table};
+use crate::state::{Backend, Loader, PagedTable, Saver};
 use crate::time::{Timestamp, Watermark, in_words, span};
 
 /// Windows that last while a key's records are less than a gap apart. Such a window starts at its
@@ -80,8 +81,8 @@ struct Open<T> {
     acc: T,
 }
 
-/// How a session is kept: key; first, last, due; 1 if it has changed; accumulator.
-type Kept<K, T> = (K, (Timestamp, Timestamp, Timestamp), u64, T);
+/// How a session is saved: first, last; whether it has changed; accumulator.
+type Saved<T> = ((Timestamp, Timestamp), bool, T);
 
 /// The sessions of the keys that this shard owns.
 pub struct Sessions<R, B, A>
@@ -94,7 +95,7 @@ where
     gap: i64,
     lateness: i64,
     /// Sessions of each key, oldest first; no two overlap.
-    open: Table<B::Key, Vec<Open<A::Acc>>>,
+    open: PagedTable<B::Key, Vec<Open<A::Acc>>>,
     due: BTreeMap<Timestamp, Vec<B::Key>>,
     told: Watermark,
     results: Results<R, B::Key, A>,
@@ -106,10 +107,10 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    /// Sessions; `lateness` in microseconds.
-    pub fn new(by: B, aggregate: A, windows: Session, lateness: i64) -> Self {
-        let (open, due, results) = (Table::new(), BTreeMap::new(), Results::new(aggregate));
-        let told = Timestamp::MIN;
+    /// Sessions; `lateness` in microseconds. State is kept where `backend` says.
+    pub fn new(by: B, aggregate: A, windows: Session, lateness: i64, backend: &Backend) -> Self {
+        let (open, due) = (PagedTable::of(backend.clone()), BTreeMap::new());
+        let (told, results) = (Timestamp::MIN, Results::new(aggregate));
         Sessions { by, gap: windows.gap, lateness, open, due, told, results }
     }
 
@@ -121,8 +122,13 @@ where
         at: Watermark,
         out: &mut Output<'_>,
     ) -> Result {
-        let hash = crate::key::hash(key);
-        let Some(sessions) = self.open.get_mut(hash, |other| other == key) else {
+        let (hash, is) = (key::hash(key), |other: &B::Key| other == key);
+        let found = self.open.get(hash, is);
+        if !found.is_some_and(|sessions| sessions.iter().any(|session| session.due == due)) {
+            // The session is part of another one now, or has grown after it was given.
+            return Ok(());
+        }
+        let Some(sessions) = self.open.get_mut(hash, is) else {
             return Ok(());
         };
         let mut i = 0;
@@ -147,7 +153,7 @@ where
             self.due.entry(session.due).or_default().push(key.clone());
         }
         if sessions.is_empty() {
-            self.open.remove(hash, |other| other == key);
+            self.open.remove(hash, is);
         }
         Ok(())
     }
@@ -173,35 +179,37 @@ where
     }
     fn save(&mut self, to: &mut Saver) -> Result {
         save_told(self.told, to)?;
-        to.part::<Kept<B::Key, A::Acc>>("sessions", |part| {
-            for (key, sessions) in self.open.iter() {
-                for Open { first, last, due, changed, acc } in sessions {
-                    let (times, changed) = ((*first, *last, *due), u64::from(*changed));
-                    key.lend(|key| {
-                        acc.lend(|acc| {
-                            let (key, acc) = (B::Key::shorten(key), A::Acc::shorten(acc));
-                            part.put((key, times, changed, acc));
-                        });
-                    });
-                }
-            }
+        to.begin_table::<_, _, (B::Key, Vec<Saved<A::Acc>>)>("sessions", &mut self.open)
+    }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        let open = &mut self.open;
+        to.table::<_, _, (B::Key, Vec<Saved<A::Acc>>)>("sessions", open, |part, key, sessions| {
+            let saved = |Open { first, last, changed, acc, .. }: &Open<A::Acc>| {
+                ((*first, *last), *changed, acc.clone())
+            };
+            let saved: Vec<Saved<A::Acc>> = sessions.iter().map(saved).collect();
+            key.lend(|key| {
+                saved.lend(|saved| part.put((B::Key::shorten(key), Vec::shorten(saved))));
+            });
         })
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.told = told(from)?;
-        from.part::<Kept<B::Key, A::Acc>>("sessions", |_, _, (key, times, changed, acc)| {
-            let key = B::Key::own(key);
-            let hash = crate::key::hash(&key);
-            if !from.owns(hash) {
-                return;
-            }
-            let ((first, last, due), acc) = (times, A::Acc::own(acc));
-            self.due.entry(due).or_default().push(key.clone());
-            let make = || (key.clone(), Vec::new());
-            // Sessions of a key come in their order.
-            let sessions = self.open.entry(hash, |other| *other == key, make);
-            sessions.push(Open { first, last, due, changed: changed > 0, acc });
-        })
+        let Sessions { gap, lateness, open, due, .. } = self;
+        let own = |saved: <Saved<A::Acc> as Record>::View<'_>| {
+            let ((first, last), changed, acc) = Saved::own(saved);
+            let end = us(last, *gap);
+            Open { first, last, due: if changed { end } else { us(end, *lateness) }, changed, acc }
+        };
+        from.table::<_, _, (B::Key, Vec<Saved<A::Acc>>)>("sessions", open, |(key, sessions)| {
+            (B::Key::own(key), sessions.iter().map(own).collect())
+        })?;
+        for (key, sessions) in open.iter() {
+            sessions.iter().for_each(|session| {
+                due.entry(session.due).or_default().push(key.clone());
+            });
+        }
+        Ok(())
     }
 }
 
@@ -227,12 +235,8 @@ where
         let (gap, aggregate) = (*gap, &results.aggregate);
         let part = by.part(record);
         let hash = B::hash(&part);
-        if open.get(hash, |key| B::is(&part, key)).is_none() {
-            open.insert(hash, B::own(by.part(record)), Vec::new());
-        }
-        let Some(sessions) = open.get_mut(hash, |key| B::is(&part, key)) else {
-            return Ok(());
-        };
+        let none = || (B::own(by.part(record)), Vec::new());
+        let sessions = open.entry(hash, |key| B::is(&part, key), none);
         // The newest session is nearly always the one: look from the back.
         let older = sessions.iter().rposition(|session| us(session.last, gap) <= at);
         let i = older.map_or(0, |i| i + 1);

@@ -134,13 +134,14 @@ impl Carried for Session {
     {
         let Work { chain, by, aggregate, again: Again { lateness, .. }, side } = work;
         let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
-        let make = move |_: &Site<'_>| {
+        let make = move |site: &Site<'_>| {
             if !A::MERGES {
                 let what = "session windows join when a record falls between them, so they need \
                             an aggregate that merges; use fold with a merge instead of fold_alone";
                 return Err(Error::new(Kind::Plan, what));
             }
-            Ok(Sessions::<R, B, A>::new(by.clone(), aggregate.clone(), self, lateness))
+            let (by, aggregate, backend) = (by.clone(), aggregate.clone(), &site.seat.backend);
+            Ok(Sessions::<R, B, A>::new(by, aggregate, self, lateness, backend))
         };
         gated(chain, Rule::Itself, (lateness, side), to, make)
     }
@@ -156,8 +157,10 @@ impl Carried for CountWindow {
     {
         let Work { chain, by, aggregate, side, .. } = work;
         let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
-        let make =
-            move |_: &Site<'_>| Ok(Counted::<R, B, A>::new(by.clone(), aggregate.clone(), self));
+        let make = move |site: &Site<'_>| {
+            let backend = &site.seat.backend;
+            Ok(Counted::<R, B, A>::new(by.clone(), aggregate.clone(), self, backend))
+        };
         gated(chain, Rule::Never, (0, side), to, make)
     }
 }

@@ -1,5 +1,7 @@
 //! Timers of keys: wake-ups in the order of time.
 
+mod save;
+
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
@@ -47,7 +49,12 @@ pub struct Timers<K> {
     fresh: Vec<Timer<K>>,
     /// Due at the last look, the last one first.
     due: Vec<Timer<K>>,
+    /// Set since the save before.
     later: BinaryHeap<Queued<K>>,
+    /// Set before the save before.
+    saved: BinaryHeap<Queued<K>>,
+    /// What a save that has begun still has to show.
+    leaving: Vec<Timer<K>>,
     /// How many are looked through for those that no one waits for.
     crowd: usize,
 }
@@ -64,23 +71,19 @@ impl<K> Default for Timers<K> {
 impl<K> Timers<K> {
     /// No timers.
     pub fn new() -> Self {
-        Timers { fresh: Vec::new(), due: Vec::new(), later: BinaryHeap::new(), crowd: FEW }
+        let (later, saved) = (BinaryHeap::new(), BinaryHeap::new());
+        let (fresh, due, leaving) = (Vec::new(), Vec::new(), Vec::new());
+        Timers { fresh, due, later, saved, leaving, crowd: FEW }
     }
 
     /// How many wait, those of forgotten keys included.
     pub fn len(&self) -> usize {
-        self.fresh.len() + self.due.len() + self.later.len()
+        self.fresh.len() + self.due.len() + self.later.len() + self.saved.len()
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// All that wait, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = &Timer<K>> {
-        let later = self.later.iter().map(|Queued(timer)| timer);
-        self.fresh.iter().chain(&self.due).chain(later)
     }
 
     /// Adds one; O(1).
@@ -97,6 +100,7 @@ impl<K> Timers<K> {
         self.fresh.retain(&lives);
         self.due.retain(&lives);
         self.later.retain(|queued| lives(&queued.0));
+        self.saved.retain(|queued| lives(&queued.0));
         self.crowd = FEW.max(2 * self.len());
     }
 
@@ -105,17 +109,21 @@ impl<K> Timers<K> {
         if !self.fresh.is_empty() {
             self.sort(now);
         }
-        let sooner = match (self.due.last(), self.later.peek()) {
+        let later = match (self.later.peek(), self.saved.peek()) {
+            (later, Some(saved)) if later.is_none_or(|later| later < saved) => &mut self.saved,
+            _ => &mut self.later,
+        };
+        let sooner = match (self.due.last(), later.peek()) {
             (Some(due), Some(Queued(later))) => due.order() <= later.order(),
             (due, _) => due.is_some(),
         };
         if sooner {
             return if self.due.last()?.at <= now { self.due.pop() } else { None };
         }
-        if self.later.peek()?.0.at > now {
+        if later.peek()?.0.at > now {
             return None;
         }
-        self.later.pop().map(|queued| queued.0)
+        later.pop().map(|queued| queued.0)
     }
 
     /// Puts the fresh timers where they belong.
