@@ -11,7 +11,7 @@ use crate::operator::{
     Chain, Exchange, FullOuter, Identity, Inner, KeyOf, Late, LateOfBoth, LeftOuter, Pairing,
     Punctual,
 };
-use crate::plan::{Flow, Input, Origin, Step};
+use crate::plan::{Flow, Input, Origin, Site, Step};
 use crate::record::Record;
 use crate::window::{LATE_PORT, Paned};
 
@@ -198,16 +198,19 @@ where
         let (left_by, right_by) = (left.by.clone(), right.by.clone());
         let chains = (left.stream.chain.clone(), right.stream.chain.clone());
         let rule = how.clone().rule();
-        let stage = move || how.stage((left_by.clone(), right_by.clone()), pairing.clone());
+        let stage = move |site: &Site<'_>| {
+            let by = (left_by.clone(), right_by.clone());
+            how.stage(by, pairing.clone(), &site.seat.backend)
+        };
         let (made, on_time) = (stage.clone(), rule.clone());
-        let alone = local2(chains, move |_| {
+        let alone = local2(chains, move |site| {
             let late = LateOfBoth::<L, R>::new(port(0), port(1));
-            Ok(Punctual::new(made(), on_time.clone(), late))
+            Ok(Punctual::new(made(site), on_time.clone(), late))
         });
         let on_time = rule.clone();
-        let receiver = local2((Identity::new(), Identity::new()), move |_| {
+        let receiver = local2((Identity::new(), Identity::new()), move |site| {
             let late = LateOfBoth::<L, R>::new(None, None);
-            Ok(Punctual::new(stage(), on_time.clone(), late))
+            Ok(Punctual::new(stage(site), on_time.clone(), late))
         });
         let on_time = rule.clone();
         let send_left = sending(left.stream.chain, TO_OWNER, move |lanes, bells| {

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::join::{AsOfJoin, EquiJoin, IntervalJoin, Joint};
 use crate::operator::{Fate, Pairing, Seen, Stage, Stamp, not_behind};
 use crate::plan::Times;
-use crate::state::Few;
+use crate::state::{Backend, Few};
 use crate::time::{in_words, span};
 use crate::window::{Paned, WindowJoin, in_open_window};
 
@@ -38,8 +38,13 @@ pub trait How<J: Joint>: Clone + Send + 'static {
     /// it is late.
     fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static;
 
-    /// Makes the operator.
-    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage;
+    /// Makes the operator, whose state is kept where `backend` says.
+    fn stage(
+        &self,
+        by: (J::LeftBy, J::RightBy),
+        pairing: J::Pairing,
+        backend: &Backend,
+    ) -> Self::Stage;
 }
 
 /// A way of meeting in which it can be known of a right record, too, that it stays alone.
@@ -65,7 +70,7 @@ impl<J: Joint> How<J> for Ever {
         // what follows on some shards and on time on others.
         |Stamp { at, mark }: Stamp| Fate::Counts(at.max(mark))
     }
-    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
+    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing, _: &Backend) -> Self::Stage {
         EquiJoin::new(by, pairing)
     }
 }
@@ -92,8 +97,13 @@ impl<J: Joint, W: Paned> How<J> for SameWindow<W> {
     fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         in_open_window(self.windows.spec(), self.lateness)
     }
-    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
-        WindowJoin::new(by, self.windows.spec(), self.lateness, pairing)
+    fn stage(
+        &self,
+        by: (J::LeftBy, J::RightBy),
+        pairing: J::Pairing,
+        backend: &Backend,
+    ) -> Self::Stage {
+        WindowJoin::new(by, self.windows.spec(), self.lateness, pairing, backend)
     }
 }
 
@@ -119,8 +129,13 @@ where
     fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         in_open_window(self.0.windows.spec(), self.0.lateness)
     }
-    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
-        WindowJoin::new(by, self.0.windows.spec(), self.0.lateness, pairing)
+    fn stage(
+        &self,
+        by: (J::LeftBy, J::RightBy),
+        pairing: J::Pairing,
+        backend: &Backend,
+    ) -> Self::Stage {
+        WindowJoin::new(by, self.0.windows.spec(), self.0.lateness, pairing, backend)
     }
 }
 
@@ -179,7 +194,7 @@ impl<J: Joint> How<J> for Between {
     fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         not_behind
     }
-    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
+    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing, _: &Backend) -> Self::Stage {
         IntervalJoin::new(by, self.lower.micros(), self.upper.micros(), pairing)
     }
 }
@@ -200,7 +215,7 @@ impl<J: Joint> How<J> for AsOf {
     fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         not_behind
     }
-    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self::Stage {
+    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing, _: &Backend) -> Self::Stage {
         AsOfJoin::new(by, span(self.tolerance), pairing)
     }
 }
