@@ -267,7 +267,7 @@ where
 /// What makes windows of panes.
 enum Windows<R: Record, K: Key, A: Aggregate<R>> {
     /// Every result once.
-    Closing(Closing<R, K, A>),
+    Closing(Box<Closing<R, K, A>>),
     /// Results again when they change.
     Each(Each<R, K, A>),
     /// Results of all records so far.
@@ -277,7 +277,7 @@ enum Windows<R: Record, K: Key, A: Aggregate<R>> {
 impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
     fn new(aggregate: A, spec: WindowSpec, again: Again, backend: &Backend) -> Self {
         if again == Again::default() {
-            return Windows::Closing(Closing::new(aggregate, spec, backend));
+            return Windows::Closing(Box::new(Closing::new(aggregate, spec, backend)));
         }
         if again.totals {
             return Windows::Totals(Totals::new(aggregate, spec, backend));

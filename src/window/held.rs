@@ -15,18 +15,18 @@ use crate::time::Timestamp;
 /// Panes and what they come to, oldest first.
 pub(super) enum Held<K, T> {
     /// For aggregates that invert, and for cumulating windows, whose panes all leave together.
-    Summed(Summed<K, T>),
+    Summed(Box<Summed<K, T>>),
     /// For all others.
-    Stacked(Stacked<K, T>),
+    Stacked(Box<Stacked<K, T>>),
 }
 
 impl<K: Key, T: Clone> Held<K, T> {
     pub fn new<R: Record, A: Aggregate<R, Acc = T>>(cumulating: bool, backend: &Backend) -> Self {
         if A::INVERTS || cumulating {
             let sum = PagedTable::of(backend.clone());
-            return Held::Summed(Summed { cumulating, panes: VecDeque::new(), sum });
+            return Held::Summed(Box::new(Summed { cumulating, panes: VecDeque::new(), sum }));
         }
-        Held::Stacked(Stacked::new(backend))
+        Held::Stacked(Box::new(Stacked::new(backend)))
     }
 
     pub fn oldest(&self) -> Option<Timestamp> {
