@@ -181,7 +181,7 @@ impl<A: Default, B: Default> Sides<A, B> {
 }
 
 /// What is kept of a side's records.
-pub trait Keep<R: Record>: Default + Send + 'static {
+pub trait Keep<R: Record>: Clone + Default + Send + 'static {
     /// What can be read again.
     type Kept: Record;
 

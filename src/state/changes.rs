@@ -14,15 +14,15 @@ use crate::record::{Key, Record};
 use crate::time::Timestamp;
 
 /// Pages that are saved at once.
-const PAGES: usize = 32;
+pub(super) const PAGES: usize = 32;
 
 /// Values of lists that are saved at once.
 const VALUES: usize = 4096;
 
 /// How the cleared prefixes of a table are kept: first bits, and how many.
-type Cleared = (u64, u32);
+pub(super) type Cleared = (u64, u32);
 
-fn cleared(part: &str) -> String {
+pub(super) fn cleared(part: &str) -> String {
     format!("{part} cleared")
 }
 

@@ -1,5 +1,7 @@
 //! What is kept of a key that mostly has one record.
 
+use crate::record::Record;
+
 /// Values in the order in which they came; the first one lies in place, so that keeping one value
 /// allocates nothing. It holds what a `(Option<T>, Vec<T>)` holds.
 ///
@@ -12,10 +14,18 @@
 /// assert_eq!(few.iter().copied().collect::<String>(), "ab");
 /// assert_eq!(few.len(), 2);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Few<T> {
     first: Option<T>,
     rest: Vec<T>,
+}
+
+impl<T: Record> Clone for Few<T> {
+    fn clone(&self) -> Self {
+        let mut few = Few::default();
+        self.iter().for_each(|value| few.push(value.lend(T::own)));
+        few
+    }
 }
 
 impl<T> Default for Few<T> {

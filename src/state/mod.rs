@@ -5,6 +5,7 @@ mod few;
 mod lists;
 mod paged;
 mod parts;
+mod series;
 mod table;
 mod timers;
 
@@ -12,5 +13,6 @@ pub use few::Few;
 pub use lists::{List, Lists};
 pub use paged::{Backend, Change, PagedTable, Prefix, Scratch};
 pub use parts::{Loader, Owner, Part, PartHead, Saved, Saver};
+pub use series::Series;
 pub use table::Table;
 pub use timers::{Timer, Timers};

@@ -272,6 +272,12 @@ impl Saved {
         parts.map(|(_, records, _)| records).sum()
     }
 
+    /// Whether an operator has a part.
+    pub(super) fn has(&self, of: Option<&Owner>, part: &str) -> bool {
+        let mut heads = self.parts.iter().map(|(head, _)| head);
+        heads.any(|head| head.part == part && of.is_none_or(|owner| head.step == *owner.step))
+    }
+
     /// Shows the records of a part of every operator that has one, each with the operator's name.
     ///
     /// # Errors
@@ -338,6 +344,8 @@ impl Saved {
 pub struct Loader<'a> {
     /// In the order of the shards that saved it: the files of each, oldest first.
     saved: &'a [Vec<Saved>],
+    /// The one shard of which files are read by themselves, if it is one.
+    only: Option<usize>,
     owner: Option<&'a Owner>,
     shard: usize,
     shards: usize,
@@ -346,7 +354,7 @@ pub struct Loader<'a> {
 impl<'a> Loader<'a> {
     /// For one of so many shards.
     pub fn new(saved: &'a [Vec<Saved>], shard: usize, shards: usize) -> Loader<'a> {
-        Loader { saved, owner: None, shard, shards }
+        Loader { saved, only: None, owner: None, shard, shards }
     }
 
     /// What is loaded is of this operator, as in [`Saver::enter`].
@@ -356,6 +364,12 @@ impl<'a> Loader<'a> {
         'a: 'b,
     {
         Loader { owner: Some(owner), ..*self }
+    }
+
+    /// Only what this shard has saved, of tables by time.
+    #[must_use]
+    pub fn of(&self, shard: usize) -> Self {
+        Loader { only: Some(shard), ..*self }
     }
 
     /// As [`Saver::input`].
@@ -392,6 +406,14 @@ impl<'a> Loader<'a> {
     /// The files of each shard that saved any, oldest first.
     pub(super) fn files(&self) -> impl Iterator<Item = &'a [Saved]> {
         self.saved.iter().map(Vec::as_slice)
+    }
+
+    /// The files that are read of what may be this shard's, oldest first, with the shard that saved
+    /// them: what is dealt out to as many shards as before is where it was.
+    pub(super) fn own_files(&self) -> impl Iterator<Item = (usize, &'a [Saved])> {
+        let (own, only, same) = (self.shard, self.only, self.were() == self.shards);
+        let counts = move |shard| only.unwrap_or(shard) == shard && (!same || shard == own);
+        self.files().enumerate().filter(move |(shard, _)| counts(*shard))
     }
 
     pub(super) fn owner(&self) -> Option<&'a Owner> {

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Late, Lifecycle, Output, Progress, Seat, Stage, Stamp};
 use crate::record::{Key, Record};
-use crate::state::{Loader, Saver};
+use crate::state::{Backend, Loader, Saver};
 use crate::time::{Timestamp, Watermark};
 
 /// Records of `R` on their way into panes.
@@ -47,8 +47,14 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    fn new(by: B, aggregate: A, spec: WindowSpec, lateness: i64, side: bool) -> Self {
-        let panes = Panes::new(spec.pane, spec.offset);
+    fn new(
+        (by, aggregate): (B, A),
+        spec: WindowSpec,
+        lateness: i64,
+        side: bool,
+        backend: &Backend,
+    ) -> Self {
+        let panes = Panes::new(spec.pane, spec.offset, backend);
         let (late_from, told) = (Timestamp::MIN, Timestamp::MIN);
         let (tardy, late) = (Vec::new(), Late::new(side.then_some(LATE_PORT)));
         Filling { by, aggregate, spec, lateness, panes, late_from, told, tardy, late }
@@ -134,7 +140,9 @@ where
 {
     /// Partial results for these windows.
     pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again, side: bool, to: X) -> Self {
-        let filling = Filling::new(by, aggregate, spec, again.lateness, side);
+        // What is here is handed on at every barrier.
+        let backend = Backend::Memory;
+        let filling = Filling::new((by, aggregate), spec, again.lateness, side, &backend);
         Partial { filling, pulse: Pulse::new(again.early_after), to }
     }
 
@@ -143,12 +151,18 @@ where
     where
         X: Stage<(B::Key, Timestamp, A::Acc)>,
     {
-        while let Some((pane, mut table)) = self.filling.panes.pop_before(before) {
-            let stamp = Stamp { at: pane, mark: self.filling.told };
-            for (key, acc) in table.drain() {
-                (key, pane, acc).lend(|partial| self.to.record(stamp, partial, out))?;
+        let Partial { filling: Filling { panes, told, .. }, to, .. } = self;
+        while let Some(pane) = panes.close_before(before) {
+            let stamp = Stamp { at: pane, mark: *told };
+            for (key, acc) in panes.entries(pane) {
+                key.lend(|key| {
+                    acc.lend(|acc| {
+                        let partial = (B::Key::shorten(key), pane, A::Acc::shorten(acc));
+                        to.record(stamp, partial, out)
+                    })
+                })?;
             }
-            self.filling.panes.recycle(table);
+            panes.forget(pane);
         }
         Ok(())
     }
@@ -253,7 +267,7 @@ where
 /// What makes windows of panes.
 enum Windows<R: Record, K: Key, A: Aggregate<R>> {
     /// Every result once.
-    Closing(Closing<R, K, A>),
+    Closing(Box<Closing<R, K, A>>),
     /// Results again when they change.
     Each(Each<R, K, A>),
     /// Results of all records so far.
@@ -261,17 +275,17 @@ enum Windows<R: Record, K: Key, A: Aggregate<R>> {
 }
 
 impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
-    fn new(aggregate: A, spec: WindowSpec, again: Again) -> Self {
+    fn new(aggregate: A, spec: WindowSpec, again: Again, backend: &Backend) -> Self {
         if again == Again::default() {
-            return Windows::Closing(Closing::new(aggregate, spec));
+            return Windows::Closing(Box::new(Closing::new(aggregate, spec, backend)));
         }
         if again.totals {
-            return Windows::Totals(Totals::new(aggregate, spec));
+            return Windows::Totals(Totals::new(aggregate, spec, backend));
         }
-        Windows::Each(Each::new(aggregate, spec, again))
+        Windows::Each(Each::new(aggregate, spec, again, backend))
     }
 
-    fn save(&self, to: &mut Saver) -> Result {
+    fn save(&mut self, to: &mut Saver) -> Result {
         match self {
             Windows::Closing(closing) => closing.save(to),
             Windows::Each(each) => each.save(to),
@@ -279,9 +293,18 @@ impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
         }
     }
 
-    fn load(&mut self, from: &Loader<'_>) -> Result {
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         match self {
-            Windows::Closing(closing) => closing.load(from),
+            Windows::Closing(closing) => closing.save_more(to),
+            Windows::Each(each) => each.save_more(to),
+            Windows::Totals(totals) => totals.save_more(to),
+        }
+    }
+
+    /// Takes up what was saved, after the panes, of which some are its own.
+    fn load(&mut self, panes: &mut Panes<K, A::Acc>, from: &Loader<'_>) -> Result {
+        match self {
+            Windows::Closing(closing) => closing.load(panes, from),
             Windows::Each(each) => each.load(from),
             Windows::Totals(totals) => totals.load(from),
         }
@@ -339,10 +362,10 @@ where
     K: Key,
     A: Aggregate<R>,
 {
-    /// Results for these windows.
-    pub fn new(aggregate: A, spec: WindowSpec, again: Again) -> Self {
-        let panes = Panes::new(spec.pane, spec.offset);
-        let windows = Windows::new(aggregate.clone(), spec, again);
+    /// Results for these windows, whose state is kept where `backend` says.
+    pub fn new(aggregate: A, spec: WindowSpec, again: Again, backend: &Backend) -> Self {
+        let panes = Panes::new(spec.pane, spec.offset, backend);
+        let windows = Windows::new(aggregate.clone(), spec, again, backend);
         let (pulse, told) = (Pulse::new(again.early_after), Timestamp::MIN);
         Merging { aggregate, spec, again, panes, windows, pulse, told }
     }
@@ -373,10 +396,13 @@ where
         self.panes.save(to)?;
         self.windows.save(to)
     }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        Ok(self.panes.save_more(to)? && self.windows.save_more(to)?)
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.told = told(from)?;
         self.panes.load(from)?;
-        self.windows.load(from)
+        self.windows.load(&mut self.panes, from)
     }
 }
 
@@ -439,10 +465,17 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    /// Results for these windows.
-    pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again, side: bool) -> Self {
-        let filling = Filling::new(by, aggregate.clone(), spec, again.lateness, side);
-        let windows = Windows::new(aggregate, spec, again);
+    /// Results for these windows, whose state is kept where `backend` says.
+    pub fn new(
+        (by, aggregate): (B, A),
+        spec: WindowSpec,
+        again: Again,
+        side: bool,
+        backend: &Backend,
+    ) -> Self {
+        let parts = (by, aggregate.clone());
+        let filling = Filling::new(parts, spec, again.lateness, side, backend);
+        let windows = Windows::new(aggregate, spec, again, backend);
         Whole { filling, windows, again, pulse: Pulse::new(again.early_after) }
     }
 
@@ -484,10 +517,13 @@ where
         self.filling.panes.save(to)?;
         self.windows.save(to)
     }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        Ok(self.filling.panes.save_more(to)? && self.windows.save_more(to)?)
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.filling.told = told(from)?;
         self.filling.panes.load(from)?;
-        self.windows.load(from)
+        self.windows.load(&mut self.filling.panes, from)
     }
 }
 

@@ -1,17 +1,15 @@
 //! Closing windows of panes whose results are given once: the fast way.
 
-use std::collections::BTreeMap;
-
 use super::held::Held;
 use super::results::Results;
-use super::saved::{entries, load, save, times};
+use super::saved::{self, times};
 use super::spec::us;
 use super::{Panes, WindowSpec};
 use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, Output};
 use crate::record::{Key, Record};
-use crate::state::{Loader, Saver, Table};
+use crate::state::{Backend, Loader, Saver, Series};
 use crate::time::{Timestamp, Watermark};
 
 /// Makes windows of panes and gives their results.
@@ -23,14 +21,14 @@ pub(super) struct Closing<R: Record, K: Key, A: Aggregate<R>> {
     /// The panes of the windows that are still to end.
     held: Held<K, A::Acc>,
     /// What belongs to some windows of its pane only, by the window's end.
-    tardy: BTreeMap<Timestamp, Table<K, A::Acc>>,
+    tardy: Series<K, A::Acc>,
     results: Results<R, K, A>,
 }
 
 impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
-    pub fn new(aggregate: A, spec: WindowSpec) -> Self {
-        let (held, results) = (Held::new::<R, A>(spec.cumulating), Results::new(aggregate.clone()));
-        let tardy = BTreeMap::new();
+    pub fn new(aggregate: A, spec: WindowSpec, backend: &Backend) -> Self {
+        let held = Held::new::<R, A>(spec.cumulating, backend);
+        let (tardy, results) = (Series::of(backend.clone()), Results::new(aggregate.clone()));
         Closing { aggregate, spec, next: Timestamp::MIN, held, tardy, results }
     }
 
@@ -38,19 +36,17 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
     pub fn tardy(&mut self, from: Timestamp, pane: Timestamp, key: &K, acc: &A::Acc) {
         let hash = key::hash(key);
         for end in self.spec.ends(pane, from) {
-            let table = self.tardy.entry(end).or_default();
+            let table = self.tardy.at(end);
             match table.get_mut(hash, |other| other == key) {
                 Some(sum) => self.aggregate.merge(sum, acc),
-                None => {
-                    table.insert_new(hash, key.clone(), acc.clone());
-                }
+                None => table.insert_new(hash, key.clone(), acc.clone()),
             }
         }
     }
 
-    pub fn save(&self, to: &mut Saver) -> Result {
-        self.held.save(&self.aggregate, to)?;
-        save("tardy", entries(self.tardy.iter().map(|(end, table)| (*end, table))), to)?;
+    pub fn save(&mut self, to: &mut Saver) -> Result {
+        self.held.save(to)?;
+        saved::begin("tardy", &mut self.tardy, to)?;
         to.part::<Timestamp>("next window", |part| {
             if self.held.oldest().is_some() {
                 part.put(self.next);
@@ -58,13 +54,16 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
         })
     }
 
-    pub fn load(&mut self, from: &Loader<'_>) -> Result {
-        self.held.load(&self.aggregate, from)?;
-        load("tardy", from, |end, hash, key, acc| {
-            self.tardy.entry(end).or_default().insert_new(hash, key, acc);
-        })?;
-        self.next = times("next window", from)?.into_iter().min().unwrap_or(Timestamp::MIN);
-        Ok(())
+    pub fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        Ok(self.held.save_more(to)? && saved::more("tardy", &mut self.tardy, to)?)
+    }
+
+    pub fn load(&mut self, panes: &mut Panes<K, A::Acc>, from: &Loader<'_>) -> Result {
+        let next = times("next window", from)?.into_iter().min();
+        self.next = next.unwrap_or(Timestamp::MIN);
+        let before = next.map_or(Timestamp::MIN, |next| us(next, -self.spec.step));
+        self.held.load(&self.aggregate, before, panes, from)?;
+        saved::load("tardy", &mut self.tardy, from)
     }
 
     /// Closes every window that ends at or before `at` and has records.
@@ -81,7 +80,7 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
                 Some(_) => Some(self.next),
                 None => panes.oldest().map(|pane| self.spec.first_end(pane)),
             };
-            let tardy = self.tardy.first_key_value().map(|(end, _)| *end);
+            let tardy = self.tardy.oldest();
             let next = next.into_iter().chain(tardy).min();
             let Some(end) = next.filter(|end| *end <= at) else {
                 break;
@@ -103,11 +102,11 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
         out: &mut Output<'_>,
     ) -> Result {
         let bounds = (self.spec.start_of(end), end);
-        if let Some((_, mut table)) = panes.pop_before(end) {
-            for (key, acc) in table.drain() {
-                self.results.give(us(end, -1), bounds, &key, &acc, out)?;
+        if let Some(pane) = panes.close_before(end) {
+            for (key, acc) in panes.entries(pane) {
+                self.results.give(us(end, -1), bounds, key, acc, out)?;
             }
-            panes.recycle(table);
+            panes.forget(pane);
         }
         Ok(())
     }
@@ -118,22 +117,14 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
         end: Timestamp,
         out: &mut Output<'_>,
     ) -> Result {
-        while let Some((pane, table)) = panes.pop_before(end) {
+        while let Some(pane) = panes.close_before(end) {
             if self.spec.last_end(pane) >= end {
-                self.held.push(&self.aggregate, pane, table);
+                self.held.push(&self.aggregate, pane, panes);
             } else {
-                panes.recycle(table);
+                panes.forget(pane);
             }
         }
-        match self.tardy.remove(&end) {
-            Some(tardy) => self.give_with(end, tardy, out)?,
-            None => {
-                let (results, bounds) = (&mut self.results, (self.spec.start_of(end), end));
-                self.held.each(&self.aggregate, |key, acc| {
-                    results.give(us(end, -1), bounds, key, acc, out)
-                })?;
-            }
-        }
+        self.give(end, out)?;
         self.next = self.spec.next_end(end);
         while let Some(pane) = self.held.oldest() {
             // At the end of time the next end is the same.
@@ -145,21 +136,23 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
         Ok(())
     }
 
-    /// Gives a window that holds more than its panes.
-    fn give_with(
-        &mut self,
-        end: Timestamp,
-        mut tardy: Table<K, A::Acc>,
-        out: &mut Output<'_>,
-    ) -> Result {
-        let (results, bounds) = (&mut self.results, (self.spec.start_of(end), end));
-        self.held.each(&self.aggregate, |key, acc| {
-            let Some((_, mut both)) = tardy.remove(key::hash(key), |other| other == key) else {
+    /// Gives what the held panes come to, and what came too late for them.
+    fn give(&mut self, end: Timestamp, out: &mut Output<'_>) -> Result {
+        let Closing { aggregate, held, tardy, results, .. } = self;
+        let bounds = (self.spec.start_of(end), end);
+        let Some(table) = tardy.get_mut(end) else {
+            return held
+                .each(aggregate, |key, acc| results.give(us(end, -1), bounds, key, acc, out));
+        };
+        held.each(aggregate, |key, acc| {
+            let Some((_, mut both)) = table.remove(key::hash(key), |other| other == key) else {
                 return results.give(us(end, -1), bounds, key, acc, out);
             };
             results.aggregate.merge(&mut both, acc);
             results.give(us(end, -1), bounds, key, &both, out)
         })?;
-        tardy.iter().try_for_each(|(key, acc)| results.give(us(end, -1), bounds, key, acc, out))
+        table.iter().try_for_each(|(key, acc)| results.give(us(end, -1), bounds, key, acc, out))?;
+        tardy.remove(end);
+        Ok(())
     }
 }

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 
 use super::pulse::Pulse;
 use super::results::{Results, tell_behind};
-use super::saved::{entries, save_told, times, told};
+use super::saved::{save_told, times, told};
 use super::spec::us;
 use super::{Panes, Place, WindowSpec};
 use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Progress, Stage, Stamp};
 use crate::record::{Key, Record};
-use crate::state::{Loader, Saver, Table};
+use crate::state::{Backend, Loader, Saver, Series};
 use crate::time::{Timestamp, Watermark};
 
 /// When results are given besides the window's end; microseconds.
@@ -40,7 +40,10 @@ impl Again {
 pub(super) struct Each<R: Record, K: Key, A: Aggregate<R>> {
     spec: WindowSpec,
     again: Again,
-    windows: BTreeMap<Timestamp, Window<K, A::Acc>>,
+    /// With whether the key is among the changed ones.
+    windows: Series<K, (A::Acc, bool)>,
+    /// Keys whose result has changed since it was given.
+    changed: BTreeMap<Timestamp, Vec<K>>,
     /// The next time of early results, when there is something to give then.
     tick: Option<Timestamp>,
     results: Results<R, K, A>,
@@ -50,84 +53,83 @@ pub(super) struct Each<R: Record, K: Key, A: Aggregate<R>> {
 /// it was given.
 type Kept<K, T> = (K, Timestamp, u64, T);
 
-struct Window<K, T> {
-    /// With whether the key is among the changed ones.
-    table: Table<K, (T, bool)>,
-    /// Keys whose result has changed since it was given.
-    changed: Vec<K>,
-}
-
-impl<K: Key, T> Window<K, T> {
-    fn empty() -> Self {
-        Window { table: Table::new(), changed: Vec::new() }
-    }
-
-    fn put(&mut self, hash: u64, key: &K, start: impl FnOnce() -> T, add: impl FnOnce(&mut T)) {
-        let Some((acc, changed)) = self.table.get_mut(hash, |other| other == key) else {
-            self.table.insert(hash, key.clone(), (start(), true));
-            return self.changed.push(key.clone());
-        };
-        add(acc);
-        if !*changed {
-            *changed = true;
-            self.changed.push(key.clone());
-        }
-    }
-}
-
 impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
-    pub fn new(aggregate: A, spec: WindowSpec, again: Again) -> Self {
-        let results = Results::new(aggregate);
-        Each { spec, again, windows: BTreeMap::new(), tick: None, results }
+    pub fn new(aggregate: A, spec: WindowSpec, again: Again, backend: &Backend) -> Self {
+        let (windows, changed) = (Series::of(backend.clone()), BTreeMap::new());
+        Each { spec, again, windows, changed, tick: None, results: Results::new(aggregate) }
     }
 
-    pub fn save(&self, to: &mut Saver) -> Result {
-        to.part::<Kept<K, A::Acc>>("windows", |part| {
-            let tables = self.windows.iter().map(|(end, window)| (*end, &window.table));
-            for (end, key, (acc, changed)) in entries(tables) {
-                let changed = u64::from(*changed);
-                key.lend(|key| {
-                    acc.lend(|acc| {
-                        part.put((K::shorten(key), end, changed, A::Acc::shorten(acc)));
-                    });
-                });
-            }
+    pub fn save(&mut self, to: &mut Saver) -> Result {
+        to.part::<Timestamp>("early", |part| {
+            self.tick.into_iter().for_each(|tick| part.put(tick))
         })?;
-        to.part::<Timestamp>("early", |part| self.tick.into_iter().for_each(|tick| part.put(tick)))
+        to.begin_series::<_, _, Kept<K, A::Acc>>("windows", &mut self.windows)
+    }
+
+    pub fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        let windows = &mut self.windows;
+        to.series::<_, _, Kept<K, A::Acc>>("windows", windows, |part, end, key, (acc, changed)| {
+            let changed = u64::from(*changed);
+            key.lend(|key| {
+                acc.lend(|acc| part.put((K::shorten(key), end, changed, A::Acc::shorten(acc))));
+            });
+        })
     }
 
     pub fn load(&mut self, from: &Loader<'_>) -> Result {
-        from.part::<Kept<K, A::Acc>>("windows", |_, _, (key, end, changed, acc)| {
+        let Each { windows, changed: all, .. } = self;
+        from.series::<_, _, Kept<K, A::Acc>>("windows", windows, |windows, record| {
+            let (key, end, changed, acc) = record;
             let key = K::own(key);
             let hash = key::hash(&key);
             if from.owns(hash) {
-                let window = self.windows.entry(end).or_insert_with(Window::empty);
-                if changed > 0 {
-                    window.changed.push(key.clone());
-                }
-                window.table.insert_new(hash, key, (A::Acc::own(acc), changed > 0));
+                windows.at(end).put(hash, key, (A::Acc::own(acc), changed > 0));
             }
         })?;
+        for end in windows.times() {
+            let changed = windows.entries(end).filter(|(_, (_, changed))| *changed);
+            all.insert(end, changed.map(|(key, _)| key.clone()).collect());
+        }
         self.tick = times("early", from)?.into_iter().min();
         Ok(())
     }
 
+    /// Puts what a key has in a window.
+    fn put(
+        &mut self,
+        end: Timestamp,
+        hash: u64,
+        key: &K,
+        start: impl FnOnce(&A) -> A::Acc,
+        add: impl FnOnce(&A, &mut A::Acc),
+    ) {
+        let (table, aggregate) = (self.windows.at(end), &self.results.aggregate);
+        match table.get_mut(hash, |other| other == key) {
+            Some((acc, changed)) => {
+                add(aggregate, acc);
+                if std::mem::replace(changed, true) {
+                    return;
+                }
+            }
+            None => table.insert_new(hash, key.clone(), (start(aggregate), true)),
+        }
+        self.changed.entry(end).or_default().push(key.clone());
+    }
+
     /// Merges what counts in those windows of a pane that end at `from` or later.
     pub fn merge(&mut self, from: Timestamp, pane: Timestamp, key: &K, acc: &A::Acc) {
-        let (hash, aggregate) = (key::hash(key), &self.results.aggregate);
+        let hash = key::hash(key);
         for end in self.spec.ends(pane, from) {
-            let window = self.windows.entry(end).or_insert_with(Window::empty);
-            window.put(hash, key, || acc.clone(), |sum| aggregate.merge(sum, acc));
+            self.put(end, hash, key, |_| acc.clone(), |aggregate, sum| aggregate.merge(sum, acc));
         }
     }
 
     /// Adds a record to those of its windows that end at `from` or later.
     fn add(&mut self, from: Timestamp, at: Timestamp, key: &K, record: R::View<'_>) {
-        let (hash, aggregate) = (key::hash(key), &self.results.aggregate);
+        let hash = key::hash(key);
         for end in self.spec.ends(self.spec.pane_of(at), from) {
-            let window = self.windows.entry(end).or_insert_with(Window::empty);
-            let start = || aggregate.start(at, record);
-            window.put(hash, key, start, |acc| aggregate.add(acc, at, record));
+            let start = |aggregate: &A| aggregate.start(at, record);
+            self.put(end, hash, key, start, |aggregate, acc| aggregate.add(acc, at, record));
         }
         if self.again.early > 0 {
             self.will_tick(at);
@@ -149,14 +151,14 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
         out: &mut Output<'_>,
     ) -> Result {
         let closed = self.spec.closed(at);
-        while let Some((pane, mut table)) = panes.pop_before(closed) {
+        while let Some(pane) = panes.close_before(closed) {
             // Early results hold what is older than their time and nothing else, so that they do
             // not depend on how far the watermark goes in one step.
             self.give_early(pane, out)?;
-            for (key, acc) in table.drain() {
-                self.merge(Timestamp::MIN, pane, &key, &acc);
+            for (key, acc) in panes.entries(pane) {
+                self.merge(Timestamp::MIN, pane, key, acc);
             }
-            panes.recycle(table);
+            panes.forget(pane);
             if self.again.early > 0 {
                 self.will_tick(pane);
             }
@@ -166,11 +168,11 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
 
     /// Gives what has changed in all windows, those of open panes included.
     pub fn give_open(&mut self, panes: &mut Panes<K, A::Acc>, out: &mut Output<'_>) -> Result {
-        while let Some((pane, mut table)) = panes.pop_before(Timestamp::MAX) {
-            for (key, acc) in table.drain() {
-                self.merge(Timestamp::MIN, pane, &key, &acc);
+        while let Some(pane) = panes.close_before(Timestamp::MAX) {
+            for (key, acc) in panes.entries(pane) {
+                self.merge(Timestamp::MIN, pane, key, acc);
             }
-            panes.recycle(table);
+            panes.forget(pane);
         }
         self.give_changed(out)
     }
@@ -184,11 +186,12 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
         self.give_early(at, out)?;
         self.give(at, out)?;
         self.results.flush(out)?;
-        while let Some(entry) = self.windows.first_entry() {
-            if us(*entry.key(), self.again.lateness) > at {
+        while let Some(end) = self.windows.oldest() {
+            if us(end, self.again.lateness) > at {
                 break;
             }
-            entry.remove();
+            self.windows.remove(end);
+            self.changed.remove(&end);
         }
         Ok(())
     }
@@ -203,11 +206,12 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
 
     /// Gives what has changed in windows that end at or before `last`.
     fn give(&mut self, last: Timestamp, out: &mut Output<'_>) -> Result {
-        for (&end, window) in self.windows.range_mut(..=last) {
+        for (&end, changed) in self.changed.range_mut(..=last) {
+            let Some(table) = self.windows.get_mut(end) else { continue };
             let bounds = (self.spec.start_of(end), end);
-            for key in window.changed.drain(..) {
-                let entry = window.table.get_mut(key::hash(&key), |other| *other == key);
-                if let Some((acc, changed)) = entry {
+            for key in changed.drain(..) {
+                if let Some((acc, changed)) = table.get_mut(key::hash(&key), |other| *other == key)
+                {
                     *changed = false;
                     self.results.give(us(end, -1), bounds, &key, acc, out)?;
                 }
@@ -237,10 +241,10 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
-    /// Results for these windows.
-    pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again) -> Self {
-        let pulse = Pulse::new(again.early_after);
-        Unmerged { by, each: Each::new(aggregate, spec, again), told: Timestamp::MIN, pulse }
+    /// Results for these windows, whose state is kept where `backend` says.
+    pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again, backend: &Backend) -> Self {
+        let each = Each::new(aggregate, spec, again, backend);
+        Unmerged { by, each, told: Timestamp::MIN, pulse: Pulse::new(again.early_after) }
     }
 }
 
@@ -263,6 +267,9 @@ where
     fn save(&mut self, to: &mut Saver) -> Result {
         save_told(self.told, to)?;
         self.each.save(to)
+    }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        self.each.save_more(to)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.told = told(from)?;

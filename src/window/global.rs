@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::check::{check_count, check_span};
 use super::results::Results;
-use super::saved::{load, save, save_time, times};
+use super::saved::{save_time, times};
 use super::spec::us;
 use super::{Panes, WindowSpec, Windows};
 use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::{Key, Record};
-use crate::state::{Backend, Loader, PagedTable, Saver, Table};
+use crate::state::{Backend, Loader, PagedTable, Saver};
 use crate::time::{Timestamp, Watermark, in_words};
 
 /// When a window without end gives results.
@@ -115,26 +115,35 @@ pub fn ticks(span: i64) -> WindowSpec {
 /// What all panes so far come to.
 pub(super) struct Totals<R: Record, K: Key, A: Aggregate<R>> {
     spec: WindowSpec,
-    totals: Table<K, A::Acc>,
+    totals: PagedTable<K, A::Acc>,
     /// The last trigger.
     last: Timestamp,
     results: Results<R, K, A>,
 }
 
 impl<R: Record, K: Key, A: Aggregate<R>> Totals<R, K, A> {
-    pub fn new(aggregate: A, spec: WindowSpec) -> Self {
-        let (totals, results) = (Table::new(), Results::new(aggregate));
+    pub fn new(aggregate: A, spec: WindowSpec, backend: &Backend) -> Self {
+        let (totals, results) = (PagedTable::of(backend.clone()), Results::new(aggregate));
         Totals { spec, totals, last: Timestamp::MIN, results }
     }
 
-    pub fn save(&self, to: &mut Saver) -> Result {
-        let totals = self.totals.iter().map(|(key, acc)| (Timestamp::MIN, key, acc));
-        save("totals", totals, to)?;
-        save_time("last trigger", self.last, to)
+    pub fn save(&mut self, to: &mut Saver) -> Result {
+        save_time("last trigger", self.last, to)?;
+        to.begin_table::<_, _, (K, Timestamp, A::Acc)>("totals", &mut self.totals)
+    }
+
+    pub fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        let (totals, at) = (&mut self.totals, Timestamp::MIN);
+        to.table::<_, _, (K, Timestamp, A::Acc)>("totals", totals, |part, key, acc| {
+            key.lend(|key| acc.lend(|acc| part.put((K::shorten(key), at, A::Acc::shorten(acc)))));
+        })
     }
 
     pub fn load(&mut self, from: &Loader<'_>) -> Result {
-        load("totals", from, |_, hash, key, acc| self.totals.insert_new(hash, key, acc))?;
+        let totals = &mut self.totals;
+        from.table::<_, _, (K, Timestamp, A::Acc)>("totals", totals, |(key, _, acc)| {
+            (K::own(key), A::Acc::own(acc))
+        })?;
         self.last = times("last trigger", from)?.into_iter().max().unwrap_or(Timestamp::MIN);
         Ok(())
     }
@@ -146,21 +155,21 @@ impl<R: Record, K: Key, A: Aggregate<R>> Totals<R, K, A> {
         out: &mut Output<'_>,
     ) -> Result {
         let closed = self.spec.closed(at);
-        while let Some((pane, mut table)) = panes.pop_before(closed) {
+        while let Some(pane) = panes.close_before(closed) {
             // Records that are older than the last trigger count from then on.
             self.last = self.last.max(us(pane, self.spec.pane));
             let bounds = (Timestamp::MIN, self.last);
-            for (key, acc) in table.drain() {
-                let hash = key::hash(&key);
-                if let Some(total) = self.totals.get_mut(hash, |other| *other == key) {
-                    self.results.aggregate.merge(total, &acc);
-                    self.results.give(us(self.last, -1), bounds, &key, total, out)?;
+            for (key, acc) in panes.entries(pane) {
+                let hash = key::hash(key);
+                if let Some(total) = self.totals.get_mut(hash, |other| other == key) {
+                    self.results.aggregate.merge(total, acc);
+                    self.results.give(us(self.last, -1), bounds, key, total, out)?;
                 } else {
-                    self.results.give(us(self.last, -1), bounds, &key, &acc, out)?;
-                    self.totals.insert(hash, key, acc);
+                    self.results.give(us(self.last, -1), bounds, key, acc, out)?;
+                    self.totals.insert_new(hash, key.clone(), acc.clone());
                 }
             }
-            panes.recycle(table);
+            panes.forget(pane);
         }
         self.results.flush(out)
     }

@@ -1,52 +1,50 @@
-//! The panes of sliding and cumulating windows, kept so that a window's value is at hand when it
-//! ends, whatever the number of its panes.
+//! The closed panes of sliding and cumulating windows, and what they come to, so that a window's
+//! value is at hand when it ends, whatever the number of its panes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::Panes;
-use super::saved::{entries, load, save};
+use super::saved;
 use crate::error::Result;
 use crate::key;
 use crate::operator::Aggregate;
 use crate::record::{Key, Record};
-use crate::state::{Loader, Saver, Table};
+use crate::state::{Backend, Loader, PagedTable, Saver, Series};
 use crate::time::Timestamp;
 
 /// Panes and what they come to, oldest first.
 pub(super) enum Held<K, T> {
     /// For aggregates that invert, and for cumulating windows, whose panes all leave together.
-    Summed(Summed<K, T>),
+    Summed(Box<Summed<K, T>>),
     /// For all others.
-    Stacked(Stacked<K, T>),
+    Stacked(Box<Stacked<K, T>>),
 }
 
 impl<K: Key, T: Clone> Held<K, T> {
-    pub fn new<R: Record, A: Aggregate<R, Acc = T>>(cumulating: bool) -> Self {
+    pub fn new<R: Record, A: Aggregate<R, Acc = T>>(cumulating: bool, backend: &Backend) -> Self {
         if A::INVERTS || cumulating {
-            return Held::Summed(Summed { cumulating, panes: VecDeque::new(), sum: Table::new() });
+            let sum = PagedTable::of(backend.clone());
+            return Held::Summed(Box::new(Summed { cumulating, panes: VecDeque::new(), sum }));
         }
-        Held::Stacked(Stacked::default())
+        Held::Stacked(Box::new(Stacked::new(backend)))
     }
 
     pub fn oldest(&self) -> Option<Timestamp> {
         match self {
-            Held::Summed(held) => held.panes.front().map(|(pane, _)| *pane),
-            Held::Stacked(held) => {
-                let newer = held.newer.front().map(|(pane, _)| *pane);
-                held.older.front().map(|(pane, _)| *pane).or(newer)
-            }
+            Held::Summed(held) => held.panes.front().copied(),
+            Held::Stacked(held) => held.older.oldest().or(held.newer.front().copied()),
         }
     }
 
-    /// Adds a pane that is newer than all.
-    pub fn push<R, A>(&mut self, aggregate: &A, pane: Timestamp, table: Table<K, T>)
+    /// Adds a closed pane that is newer than all.
+    pub fn push<R, A>(&mut self, aggregate: &A, pane: Timestamp, panes: &Panes<K, T>)
     where
         R: Record,
         A: Aggregate<R, Acc = T>,
     {
         match self {
-            Held::Summed(held) => held.push(aggregate, pane, table),
-            Held::Stacked(held) => held.push(aggregate, pane, table),
+            Held::Summed(held) => held.push(aggregate, pane, panes),
+            Held::Stacked(held) => held.push(aggregate, pane, panes),
         }
     }
 
@@ -78,37 +76,51 @@ impl<K: Key, T: Clone> Held<K, T> {
         }
     }
 
-    pub fn save<R, A>(&self, aggregate: &A, to: &mut Saver) -> Result
+    /// Begins to save what there is besides the panes themselves.
+    pub fn save(&mut self, to: &mut Saver) -> Result
     where
-        R: Record,
-        A: Aggregate<R, Acc = T>,
         T: Record,
     {
         match self {
-            Held::Summed(held) => {
-                let panes = held.panes.iter().map(|(pane, table)| (*pane, table));
-                save("held panes", entries(panes), to)
-            }
-            Held::Stacked(held) => held.save(aggregate, to),
+            Held::Summed(_) => Ok(()),
+            Held::Stacked(held) => held.save(to),
         }
     }
 
-    pub fn load<R, A>(&mut self, aggregate: &A, from: &Loader<'_>) -> Result
+    pub fn save_more(&mut self, to: &mut Saver) -> Result<bool>
+    where
+        T: Record,
+    {
+        match self {
+            Held::Summed(_) => Ok(true),
+            Held::Stacked(held) => held.save_more(to),
+        }
+    }
+
+    /// Takes up the panes that start before a time, the end of the last window, and what was saved
+    /// besides them.
+    pub fn load<R, A>(
+        &mut self,
+        aggregate: &A,
+        before: Timestamp,
+        panes: &mut Panes<K, T>,
+        from: &Loader<'_>,
+    ) -> Result
     where
         R: Record,
         A: Aggregate<R, Acc = T>,
         T: Record,
     {
+        if let Held::Summed(_) = self {
+            // Where they were before they stayed among the panes.
+            panes.load_whole("held panes", from)?;
+        }
+        while let Some(pane) = panes.close_before(before) {
+            self.push(aggregate, pane, panes);
+        }
         match self {
-            Held::Summed(held) => {
-                let mut panes: BTreeMap<Timestamp, Table<K, T>> = BTreeMap::new();
-                load("held panes", from, |pane, hash, key, acc| {
-                    panes.entry(pane).or_default().insert_new(hash, key, acc);
-                })?;
-                panes.into_iter().for_each(|(pane, table)| held.push(aggregate, pane, table));
-                Ok(())
-            }
-            Held::Stacked(held) => held.load(from),
+            Held::Summed(_) => Ok(()),
+            Held::Stacked(held) => held.load(aggregate, panes, from),
         }
     }
 }
@@ -116,30 +128,28 @@ impl<K: Key, T: Clone> Held<K, T> {
 /// The sum of the held panes: a pane that leaves is subtracted.
 pub(super) struct Summed<K, T> {
     cumulating: bool,
-    panes: VecDeque<(Timestamp, Table<K, T>)>,
+    panes: VecDeque<Timestamp>,
     /// With how many panes each key is part of.
-    sum: Table<K, (T, u64)>,
+    sum: PagedTable<K, (T, u64)>,
 }
 
 impl<K: Key, T: Clone> Summed<K, T> {
-    fn push<R, A>(&mut self, aggregate: &A, pane: Timestamp, table: Table<K, T>)
+    fn push<R, A>(&mut self, aggregate: &A, pane: Timestamp, panes: &Panes<K, T>)
     where
         R: Record,
         A: Aggregate<R, Acc = T>,
     {
-        for (key, acc) in table.iter() {
+        for (key, acc) in panes.entries(pane) {
             let hash = key::hash(key);
             match self.sum.get_mut(hash, |other| other == key) {
                 Some((sum, panes)) => {
                     aggregate.merge(sum, acc);
                     *panes += 1;
                 }
-                None => {
-                    self.sum.insert_new(hash, key.clone(), (acc.clone(), 1));
-                }
+                None => self.sum.insert_new(hash, key.clone(), (acc.clone(), 1)),
             }
         }
-        self.panes.push_back((pane, table));
+        self.panes.push_back(pane);
     }
 
     fn pop<R, A>(&mut self, aggregate: &A, panes: &mut Panes<K, T>)
@@ -147,15 +157,15 @@ impl<K: Key, T: Clone> Summed<K, T> {
         R: Record,
         A: Aggregate<R, Acc = T>,
     {
-        let Some((_, table)) = self.panes.pop_front() else {
+        let Some(pane) = self.panes.pop_front() else {
             return;
         };
         if self.cumulating {
             // The other panes of the row leave at this same time.
-            self.sum.clear();
-            return panes.recycle(table);
+            self.sum.reset();
+            return panes.forget(pane);
         }
-        for (key, acc) in table.iter() {
+        for (key, acc) in panes.entries(pane) {
             let hash = key::hash(key);
             if let Some((sum, panes)) = self.sum.get_mut(hash, |other| other == key) {
                 aggregate.subtract(sum, acc);
@@ -165,7 +175,7 @@ impl<K: Key, T: Clone> Summed<K, T> {
                 }
             }
         }
-        panes.recycle(table);
+        panes.forget(pane);
     }
 }
 
@@ -175,44 +185,41 @@ impl<K: Key, T: Clone> Summed<K, T> {
 /// what remains when the pane has left. So a key costs something only in panes that have it, three
 /// table operations in all, and a window costs what it gives.
 pub(super) struct Stacked<K, T> {
-    /// Older panes, oldest first: each key's value over the later panes of this stack.
-    older: VecDeque<(Timestamp, Table<K, Option<T>>)>,
+    /// Older panes: each key's value over the later panes of this stack.
+    older: Series<K, Option<T>>,
     /// Each key's value over all older panes.
-    older_sum: Table<K, T>,
-    newer: VecDeque<(Timestamp, Table<K, T>)>,
+    older_sum: PagedTable<K, T>,
+    /// The starts of the newer panes, oldest first.
+    newer: VecDeque<Timestamp>,
     /// Each key's value over all newer panes.
-    newer_sum: Table<K, T>,
-    spare: Vec<Table<K, Option<T>>>,
-}
-
-impl<K: Key, T> Default for Stacked<K, T> {
-    fn default() -> Self {
-        Stacked {
-            older: VecDeque::new(),
-            older_sum: Table::new(),
-            newer: VecDeque::new(),
-            newer_sum: Table::new(),
-            spare: Vec::new(),
-        }
-    }
+    newer_sum: PagedTable<K, T>,
+    backend: Backend,
 }
 
 impl<K: Key, T: Clone> Stacked<K, T> {
-    fn push<R, A>(&mut self, aggregate: &A, pane: Timestamp, table: Table<K, T>)
+    fn new(backend: &Backend) -> Self {
+        Stacked {
+            older: Series::of(backend.clone()),
+            older_sum: PagedTable::of(backend.clone()),
+            newer: VecDeque::new(),
+            newer_sum: PagedTable::of(backend.clone()),
+            backend: backend.clone(),
+        }
+    }
+
+    fn push<R, A>(&mut self, aggregate: &A, pane: Timestamp, panes: &Panes<K, T>)
     where
         R: Record,
         A: Aggregate<R, Acc = T>,
     {
-        for (key, acc) in table.iter() {
+        for (key, acc) in panes.entries(pane) {
             let hash = key::hash(key);
             match self.newer_sum.get_mut(hash, |other| other == key) {
                 Some(sum) => aggregate.merge(sum, acc),
-                None => {
-                    self.newer_sum.insert_new(hash, key.clone(), acc.clone());
-                }
+                None => self.newer_sum.insert_new(hash, key.clone(), acc.clone()),
             }
         }
-        self.newer.push_back((pane, table));
+        self.newer.push_back(pane);
     }
 
     fn pop<R, A>(&mut self, aggregate: &A, panes: &mut Panes<K, T>)
@@ -223,17 +230,17 @@ impl<K: Key, T: Clone> Stacked<K, T> {
         if self.older.is_empty() {
             self.turn_over(aggregate, panes);
         }
-        let Some((_, mut table)) = self.older.pop_front() else {
+        let Some(pane) = self.older.oldest() else {
             return;
         };
-        for (key, remains) in table.drain() {
-            let hash = key::hash(&key);
+        for (key, remains) in self.older.entries(pane) {
+            let hash = key::hash(key);
             match remains {
-                Some(acc) => self.older_sum.insert(hash, key, acc),
-                None => self.older_sum.remove(hash, |other| *other == key),
-            };
+                Some(acc) => self.older_sum.put(hash, key.clone(), acc.clone()),
+                None => drop(self.older_sum.remove(hash, |other| other == key)),
+            }
         }
-        self.spare.push(table);
+        self.older.remove(pane);
     }
 
     /// Makes the newer panes the older ones, the newest first.
@@ -242,27 +249,26 @@ impl<K: Key, T: Clone> Stacked<K, T> {
         R: Record,
         A: Aggregate<R, Acc = T>,
     {
-        while let Some((pane, mut table)) = self.newer.pop_back() {
-            let mut remaining = self.spare.pop().unwrap_or_default();
-            for (key, acc) in table.drain() {
-                let hash = key::hash(&key);
-                let remains = match self.older_sum.get_mut(hash, |other| *other == key) {
+        while let Some(pane) = self.newer.pop_back() {
+            let remaining = self.older.at(pane);
+            for (key, acc) in panes.entries(pane) {
+                let hash = key::hash(key);
+                let remains = match self.older_sum.get_mut(hash, |other| other == key) {
                     Some(sum) => {
                         let remains = sum.clone();
-                        aggregate.merge(sum, &acc);
+                        aggregate.merge(sum, acc);
                         Some(remains)
                     }
                     None => {
-                        self.older_sum.insert_new(hash, key.clone(), acc);
+                        self.older_sum.insert_new(hash, key.clone(), acc.clone());
                         None
                     }
                 };
-                remaining.insert_new(hash, key, remains);
+                remaining.insert_new(hash, key.clone(), remains);
             }
-            panes.recycle(table);
-            self.older.push_front((pane, remaining));
+            panes.forget(pane);
         }
-        self.newer_sum.clear();
+        self.newer_sum.reset();
     }
 
     fn each<R, A, E>(
@@ -292,70 +298,77 @@ impl<K: Key, T: Clone> Stacked<K, T> {
         Ok(())
     }
 
-    /// Saves it as if all panes were older ones: so it does not matter when the shards turned
-    /// theirs over, and keys of several shards can be put together.
-    fn save<R, A>(&self, aggregate: &A, to: &mut Saver) -> Result
+    fn save(&mut self, to: &mut Saver) -> Result
+    where
+        T: Record,
+    {
+        saved::begin("held panes", &mut self.older, to)?;
+        to.begin_table::<_, _, (K, T)>("held sum", &mut self.older_sum)
+    }
+
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool>
+    where
+        T: Record,
+    {
+        let panes = saved::more("held panes", &mut self.older, to)?;
+        Ok(panes
+            && to.table::<_, _, (K, T)>("held sum", &mut self.older_sum, |part, key, acc| {
+                key.lend(|key| acc.lend(|acc| part.put((K::shorten(key), T::shorten(acc)))));
+            })?)
+    }
+
+    /// Takes up what was saved of older panes. The newer ones become older ones before: shards turn
+    /// theirs over at different times, and after that the boundary is the same for all keys.
+    fn load<R, A>(&mut self, aggregate: &A, panes: &mut Panes<K, T>, from: &Loader<'_>) -> Result
     where
         R: Record,
         A: Aggregate<R, Acc = T>,
         T: Record,
     {
-        let mut remains: Vec<(Timestamp, Table<K, Option<T>>)> = Vec::new();
-        let mut later: Table<K, T> = Table::new();
-        for (pane, table) in self.newer.iter().rev() {
-            let mut remain = Table::new();
-            for (key, acc) in table.iter() {
+        self.turn_over(aggregate, panes);
+        let Stacked { older, older_sum: sum, backend, .. } = self;
+        let mut loaded: Series<K, Option<T>> = Series::of(backend.clone());
+        saved::load("held panes", &mut loaded, from)?;
+        for pane in loaded.times() {
+            for (key, remains) in loaded.entries(pane) {
                 let hash = key::hash(key);
-                let after = later.get(hash, |other| other == key).cloned();
-                match later.get_mut(hash, |other| other == key) {
-                    Some(sum) => aggregate.merge(sum, acc),
-                    None => later.insert_new(hash, key.clone(), acc.clone()),
-                }
-                remain.insert_new(hash, key.clone(), after);
+                let newer = sum.get(hash, |other| other == key);
+                let remains = both(aggregate, remains.as_ref(), newer);
+                older.at(pane).insert_new(hash, key.clone(), remains);
             }
-            remains.push((*pane, remain));
         }
-        for (pane, table) in &self.older {
-            let mut remain = Table::new();
-            for (key, after) in table.iter() {
-                let hash = key::hash(key);
-                let newer = later.get(hash, |other| other == key);
-                let both = match (after, newer) {
-                    (Some(after), Some(newer)) => {
-                        let mut both = after.clone();
-                        aggregate.merge(&mut both, newer);
-                        Some(both)
-                    }
-                    (after, newer) => after.as_ref().or(newer).cloned(),
-                };
-                remain.insert_new(hash, key.clone(), both);
-            }
-            remains.push((*pane, remain));
-        }
-        save("held panes", entries(remains.iter().map(|(pane, table)| (*pane, table))), to)?;
-        to.part::<(K, T)>("held", |part| {
-            let _ = self.each(aggregate, |key, acc| {
-                key.lend(|key| acc.lend(|acc| part.put((K::shorten(key), T::shorten(acc)))));
-                Ok::<(), ()>(())
-            });
-        })
-    }
-
-    fn load(&mut self, from: &Loader<'_>) -> Result
-    where
-        T: Record,
-    {
-        let mut panes: BTreeMap<Timestamp, Table<K, Option<T>>> = BTreeMap::new();
-        load("held panes", from, |pane, hash, key, remains| {
-            panes.entry(pane).or_default().insert_new(hash, key, remains);
-        })?;
-        self.older = panes.into_iter().collect();
-        from.part::<(K, T)>("held", |_, _, (key, acc)| {
-            let key = K::own(key);
+        let mut loaded: PagedTable<K, T> = PagedTable::of(backend.clone());
+        let own = |(key, acc): <(K, T) as Record>::View<'_>| (K::own(key), T::own(acc));
+        from.table::<_, _, (K, T)>("held sum", &mut loaded, own)?;
+        // Its name when every file held all of it.
+        from.part::<(K, T)>("held", |_, _, record| {
+            let (key, acc) = own(record);
             let hash = key::hash(&key);
             if from.owns(hash) {
-                self.older_sum.insert_new(hash, key, T::own(acc));
+                loaded.insert_new(hash, key, acc);
             }
-        })
+        })?;
+        for (key, acc) in loaded.iter() {
+            let hash = key::hash(key);
+            let newer = sum.get(hash, |other| other == key);
+            if let Some(all) = both(aggregate, Some(acc), newer) {
+                sum.put(hash, key.clone(), all);
+            }
+        }
+        Ok(())
     }
+}
+
+/// What a key has in older panes and in newer ones.
+fn both<R: Record, A: Aggregate<R>>(
+    aggregate: &A,
+    older: Option<&A::Acc>,
+    newer: Option<&A::Acc>,
+) -> Option<A::Acc> {
+    let (Some(older), Some(newer)) = (older, newer) else {
+        return older.or(newer).cloned();
+    };
+    let mut both = older.clone();
+    aggregate.merge(&mut both, newer);
+    Some(both)
 }

@@ -2,13 +2,13 @@
 
 use std::marker::PhantomData;
 
+use super::WindowSpec;
 use super::results::tell_behind;
 use super::spec::us;
-use super::{Panes, WindowSpec};
 use crate::error::Result;
-use crate::operator::{Fate, Keep, KeyOf, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
+use crate::operator::{Fate, Keep, KeyOf, Lifecycle, Output, Pairing, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Loader, Saver};
+use crate::state::{Backend, Loader, Saver};
 use crate::time::{Timestamp, Watermark};
 
 mod closing;
@@ -16,11 +16,8 @@ mod rows;
 mod saved;
 #[cfg(test)]
 mod saved_tests;
-use closing::{Closing, add};
-use rows::PaneSides;
-
-/// Open panes, and what has become of closed ones.
-type Windows<K, L, S, P, O> = (Panes<K, PaneSides<L, S>>, Closing<K, L, S, P, O>);
+use closing::Closing;
+use rows::sides_of;
 
 /// The rule for [`Punctual`](crate::operator::Punctual): a record is late once its split's
 /// watermark has reached the end of the first of its windows, `lateness` microseconds later. So
@@ -63,11 +60,10 @@ where
     P: Pairing<L, S::Kept>,
 {
     by: (BL, BR),
-    panes: Panes<BL::Key, PaneSides<L, S>>,
-    closing: Closing<BL::Key, L, S, P, P::Out>,
+    windows: Closing<BL::Key, L, S, P, P::Out>,
     /// What shards had that were told less than another one's watermark, before the job went on
     /// with another number of shards.
-    behind: Vec<Windows<BL::Key, L, S, P, P::Out>>,
+    behind: Vec<Closing<BL::Key, L, S, P, P::Out>>,
     right: PhantomData<fn() -> R>,
 }
 
@@ -80,25 +76,22 @@ where
     S: Keep<R>,
     P: Pairing<L, S::Kept>,
 {
-    /// Joins by these keys within these windows; `lateness` in microseconds.
-    pub fn new(by: (BL, BR), spec: WindowSpec, lateness: i64, pairing: P) -> Self {
-        let panes = Panes::new(spec.pane, spec.offset);
-        let closing = Closing::new(spec, lateness, pairing);
-        WindowJoin { by, panes, closing, behind: Vec::new(), right: PhantomData }
+    /// Joins by these keys within these windows; `lateness` in microseconds. State is kept where
+    /// `backend` says.
+    pub fn new(
+        by: (BL, BR),
+        spec: WindowSpec,
+        lateness: i64,
+        pairing: P,
+        backend: &Backend,
+    ) -> Self {
+        let windows = Closing::new(spec, lateness, pairing, backend);
+        WindowJoin { by, windows, behind: Vec::new(), right: PhantomData }
     }
 
     /// Whether no record is remembered.
     pub fn is_empty(&self) -> bool {
-        let none = self.behind.is_empty() && self.closing.is_empty();
-        none && self.panes.oldest().is_none()
-    }
-
-    /// Takes up windows that have been told the same watermark.
-    fn take_up(&mut self, (mut panes, closing): Windows<BL::Key, L, S, P, P::Out>) {
-        self.closing.take_up::<R>(&mut self.panes, closing);
-        while let Some((pane, mut table)) = panes.pop_before(Timestamp::MAX) {
-            add::<_, L, R, S>(self.panes.at(pane), &mut table);
-        }
+        self.behind.is_empty() && self.windows.is_empty()
     }
 }
 
@@ -112,19 +105,21 @@ where
     P: Pairing<L, S::Kept>,
 {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        for (mut panes, mut closing) in std::mem::take(&mut self.behind) {
-            closing.close::<R>(&mut panes, self.closing.watermark(), out)?;
-            self.take_up((panes, closing));
+        for mut windows in std::mem::take(&mut self.behind) {
+            windows.close::<R>(self.windows.watermark(), out)?;
+            self.windows.take_up::<R>(windows);
         }
-        self.closing.close::<R>(&mut self.panes, at, out)?;
-        tell_behind(at, self.closing.lateness(), out)
+        self.windows.close::<R>(at, out)?;
+        tell_behind(at, self.windows.lateness(), out)
     }
     fn save(&mut self, to: &mut Saver) -> Result {
-        to.part::<Timestamp>("closed", |part| part.put(self.closing.watermark()))?;
-        saved::save::<_, L, R, S>("open", &self.panes.iter().collect::<Vec<_>>(), to)?;
-        saved::save::<_, L, R, S>("held", &self.closing.held().collect::<Vec<_>>(), to)
+        self.windows.save::<R>(to)
+    }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        self.windows.save_more::<R>(to)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
+        saved::refuse_old::<BL::Key, L, S::Kept>(from)?;
         let same = from.were() == from.shards();
         let mut told = vec![Timestamp::MIN; from.were()];
         from.part::<Timestamp>("closed", |shard, _, at| {
@@ -132,20 +127,15 @@ where
                 told[shard] = at;
             }
         })?;
-        let empty = || told.iter().map(|_| self.closing.panes()).collect();
-        let open: Vec<_> = saved::load::<_, L, R, S>("open", empty(), from)?;
-        let held: Vec<_> = saved::load::<_, L, R, S>("held", empty(), from)?;
         let most = told.iter().copied().max().unwrap_or(Timestamp::MIN);
-        self.closing = self.closing.empty(most);
-        for (told, (mut open, mut held)) in told.into_iter().zip(open.into_iter().zip(held)) {
-            let mut closing = self.closing.empty(told);
-            while let Some((pane, table)) = held.pop_before(Timestamp::MAX) {
-                closing.hold::<R>(&mut open, pane, table);
-            }
+        self.windows = self.windows.empty(most);
+        for (shard, told) in told.into_iter().enumerate() {
+            let mut windows = self.windows.empty(told);
+            windows.load::<R>(&from.of(shard))?;
             if told == most {
-                self.take_up((open, closing));
-            } else if !(open.oldest().is_none() && closing.is_empty()) {
-                self.behind.push((open, closing));
+                self.windows.take_up::<R>(windows);
+            } else if !windows.is_empty() {
+                self.behind.push(windows);
             }
         }
         Ok(())
@@ -163,7 +153,7 @@ where
 {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: L::View<'_>, _: &mut Output<'_>) -> Result {
-        Sides::of(&self.by.0, self.panes.at(stamp.at), record).left.push(L::own(record));
+        sides_of(&self.by.0, self.windows.table(stamp.at), record).left.push(L::own(record));
         Ok(())
     }
 }
@@ -179,7 +169,7 @@ where
 {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
-        Sides::of(&self.by.1, self.panes.at(stamp.at), record).right.keep(record);
+        sides_of(&self.by.1, self.windows.table(stamp.at), record).right.keep(record);
         Ok(())
     }
 }

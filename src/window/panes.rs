@@ -1,32 +1,38 @@
-//! Open panes: one table of accumulators for each piece of time that windows share.
+//! Panes: one table of accumulators for each piece of time that windows share.
 
 use std::collections::VecDeque;
 
-use crate::record::Key;
-use crate::state::Table;
+use super::saved;
+use crate::error::Result;
+use crate::key;
+use crate::record::{Key, Record};
+use crate::state::{Backend, Loader, PagedTable, Saver, Series};
 use crate::time::Timestamp;
 
-/// The panes that have not been closed; few at any time.
+/// The panes that windows to come still need; few at any time. A pane is open, then closed, then
+/// forgotten. Its table stays where it is when it is closed, so that no checkpoint saves it again.
 pub struct Panes<K, V> {
-    /// The tables of the open panes by their start, oldest first; the current one's is elsewhere.
-    open: VecDeque<(Timestamp, Table<K, V>)>,
-    /// Emptied tables, to be used again.
-    spare: Vec<Table<K, V>>,
+    /// The tables of all panes by their start; the current one's is elsewhere.
+    all: Series<K, V>,
+    /// The starts of the open ones, oldest first.
+    open: VecDeque<Timestamp>,
     /// Length of a pane, microseconds.
     length: i64,
     offset: i64,
     /// The current pane: its start and its length, 0 when there is none.
     from: i64,
     span: u64,
-    /// Its table, here so that a record finds it without a detour.
-    table: Table<K, V>,
+    /// Its table, here so that a record finds it without a detour. Without a current pane an empty
+    /// one, which stands in for the current pane's among the others.
+    table: PagedTable<K, V>,
 }
 
-impl<K: Key, V> Panes<K, V> {
-    /// Panes of so many microseconds, aligned to `offset`.
-    pub fn new(length: i64, offset: i64) -> Self {
-        let (open, spare, table) = (VecDeque::new(), Vec::new(), Table::default());
-        Panes { open, spare, length, offset, from: 0, span: 0, table }
+impl<K: Key, V: Clone> Panes<K, V> {
+    /// Panes of so many microseconds, aligned to `offset`; their tables are where `backend` says.
+    pub fn new(length: i64, offset: i64, backend: &Backend) -> Self {
+        let (all, open) = (Series::of(backend.clone()), VecDeque::new());
+        let table = PagedTable::of(backend.clone());
+        Panes { all, open, length, offset, from: 0, span: 0, table }
     }
 
     /// Whether the current pane holds this time.
@@ -37,13 +43,13 @@ impl<K: Key, V> Panes<K, V> {
 
     /// The table of the current pane. There must be one.
     #[inline(always)]
-    pub fn current(&mut self) -> &mut Table<K, V> {
+    pub fn current(&mut self) -> &mut PagedTable<K, V> {
         &mut self.table
     }
 
     /// The table of the pane that holds a time, which becomes the current one.
     #[inline(always)]
-    pub fn at(&mut self, at: Timestamp) -> &mut Table<K, V> {
+    pub fn at(&mut self, at: Timestamp) -> &mut PagedTable<K, V> {
         if !self.holds(at) {
             self.enter(at);
         }
@@ -58,52 +64,109 @@ impl<K: Key, V> Panes<K, V> {
         let from = at.align_down(self.length, self.offset);
         let to = from.micros().saturating_add(self.length);
         (self.from, self.span) = (from.micros(), from.micros().abs_diff(to));
-        let index = self.place(from);
-        match self.open.get_mut(index) {
-            Some((start, table)) if *start == from => std::mem::swap(table, &mut self.table),
-            _ => {
-                self.table = self.spare.pop().unwrap_or_default();
-                self.open.insert(index, (from, Table::default()));
-            }
+        let index = self.open.partition_point(|start| *start < from);
+        if self.open.get(index) != Some(&from) {
+            self.open.insert(index, from);
         }
+        std::mem::swap(self.all.at(from), &mut self.table);
     }
 
     /// No pane is the current one any more.
     pub fn leave(&mut self) {
         if std::mem::take(&mut self.span) > 0 {
-            let index = self.place(Timestamp::from_micros(self.from));
-            self.open[index].1 = std::mem::take(&mut self.table);
+            std::mem::swap(self.all.at(Timestamp::from_micros(self.from)), &mut self.table);
         }
     }
 
-    /// The place of the pane with this start, or where it would be.
-    fn place(&self, from: Timestamp) -> usize {
-        self.open.partition_point(|(start, _)| *start < from)
+    /// Closes the oldest open pane if it starts before a time.
+    pub fn close_before(&mut self, at: Timestamp) -> Option<Timestamp> {
+        let pane = self.open.pop_front_if(|start| *start < at)?;
+        self.leave();
+        Some(pane)
     }
 
-    /// Takes out the oldest pane if it starts before a time.
-    pub fn pop_before(&mut self, at: Timestamp) -> Option<(Timestamp, Table<K, V>)> {
-        if self.open.front()?.0 >= at {
-            return None;
-        }
-        self.leave();
-        self.open.pop_front()
+    /// What a closed pane holds.
+    pub fn entries(&self, pane: Timestamp) -> impl Iterator<Item = (&K, &V)> {
+        self.all.entries(pane)
     }
 
-    /// All open panes, oldest first.
-    pub fn iter(&mut self) -> impl Iterator<Item = (Timestamp, &Table<K, V>)> {
+    /// The table of a closed pane, where it has one.
+    pub fn closed(&self, pane: Timestamp) -> Option<&PagedTable<K, V>> {
+        self.all.get(pane)
+    }
+
+    /// The table of a closed pane, to be changed; an empty one where it has none.
+    pub fn closed_mut(&mut self, pane: Timestamp) -> &mut PagedTable<K, V> {
+        self.all.at(pane)
+    }
+
+    /// All tables, to be saved or loaded; no pane is the current one.
+    pub fn series(&mut self) -> &mut Series<K, V> {
         self.leave();
-        self.open.iter().map(|(start, table)| (*start, table))
+        &mut self.all
+    }
+
+    /// Whether they are being saved.
+    pub fn is_saving(&self) -> bool {
+        self.all.is_saving()
+    }
+
+    /// Opens all panes that have a table.
+    pub fn open_all(&mut self) {
+        self.open = self.all.times().collect();
+    }
+
+    /// Forgets a closed pane.
+    pub fn forget(&mut self, pane: Timestamp) {
+        self.all.remove(pane);
     }
 
     /// The start of the oldest open pane.
     pub fn oldest(&self) -> Option<Timestamp> {
-        self.open.front().map(|(start, _)| *start)
+        self.open.front().copied()
+    }
+}
+
+impl<K: Key, V: Record + Clone> Panes<K, V> {
+    /// Begins to save what all panes hold.
+    ///
+    /// # Errors
+    /// As [`Saver::part`].
+    pub fn save(&mut self, to: &mut Saver) -> Result {
+        saved::begin("panes", self.series(), to)
     }
 
-    /// Gives a table back to be emptied and used again.
-    pub fn recycle(&mut self, mut table: Table<K, V>) {
-        table.clear();
-        self.spare.push(table);
+    /// Saves more of it; true when that is all.
+    ///
+    /// # Errors
+    /// As [`Saver::part`].
+    pub fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        Ok(!self.is_saving() || saved::more("panes", self.series(), to)?)
+    }
+
+    /// Takes up what was saved; all panes are open then.
+    ///
+    /// # Errors
+    /// As [`Loader::part`].
+    pub fn load(&mut self, from: &Loader<'_>) -> Result {
+        saved::load("panes", &mut self.all, from)?;
+        self.open_all();
+        Ok(())
+    }
+
+    /// Takes up what was saved under a name when every file held all of it.
+    ///
+    /// # Errors
+    /// As [`Loader::part`].
+    pub fn load_whole(&mut self, part: &str, from: &Loader<'_>) -> Result {
+        from.part::<(K, Timestamp, V)>(part, |_, _, (key, at, value)| {
+            let key = K::own(key);
+            let hash = key::hash(&key);
+            if from.owns(hash) {
+                self.all.at(at).insert_new(hash, key, V::own(value));
+            }
+        })?;
+        self.open_all();
+        Ok(())
     }
 }

@@ -1,45 +1,44 @@
 //! How windows are kept in a checkpoint: as records of a key, a time, and what there is of it.
 
-use super::Panes;
 use crate::error::Result;
 use crate::key;
 use crate::record::{Key, Record};
-use crate::state::{Loader, Saver, Table};
+use crate::state::{Loader, Saver, Series};
 use crate::time::{Timestamp, Watermark};
 
-/// The entries of tables that each belong to a time: the start of a pane, the end of a window.
-pub(super) fn entries<'t, K: Key, V: 't>(
-    tables: impl Iterator<Item = (Timestamp, &'t Table<K, V>)>,
-) -> impl Iterator<Item = (Timestamp, &'t K, &'t V)> {
-    tables.flat_map(|(at, table)| table.iter().map(move |(key, value)| (at, key, value)))
-}
-
-/// Saves what keys have at a time.
-pub(super) fn save<'t, K: Key, T: Record>(
-    part: &'static str,
-    entries: impl Iterator<Item = (Timestamp, &'t K, &'t T)>,
+/// Begins to save what keys have at times: the starts of panes, or the ends of windows.
+pub(super) fn begin<K: Key, T: Record + Clone>(
+    part: &str,
+    series: &mut Series<K, T>,
     to: &mut Saver,
 ) -> Result {
-    to.part::<(K, Timestamp, T)>(part, |part| {
-        for (at, key, value) in entries {
-            key.lend(|key| {
-                value.lend(|value| part.put((K::shorten(key), at, T::shorten(value))));
-            });
-        }
+    to.begin_series::<_, _, (K, Timestamp, T)>(part, series)
+}
+
+/// Saves more of it; true when that is all.
+pub(super) fn more<K: Key, T: Record + Clone>(
+    part: &str,
+    series: &mut Series<K, T>,
+    to: &mut Saver,
+) -> Result<bool> {
+    to.series::<_, _, (K, Timestamp, T)>(part, series, |part, at, key, value| {
+        key.lend(|key| {
+            value.lend(|value| part.put((K::shorten(key), at, T::shorten(value))));
+        });
     })
 }
 
-/// Shows what this shard's keys have, each with its hash.
-pub(super) fn load<K: Key, T: Record>(
+/// Takes up what this shard's keys have.
+pub(super) fn load<K: Key, T: Record + Clone>(
     part: &str,
+    series: &mut Series<K, T>,
     from: &Loader<'_>,
-    mut put: impl FnMut(Timestamp, u64, K, T),
 ) -> Result {
-    from.part::<(K, Timestamp, T)>(part, |_, _, (key, at, value)| {
+    from.series::<_, _, (K, Timestamp, T)>(part, series, |series, (key, at, value)| {
         let key = K::own(key);
         let hash = key::hash(&key);
         if from.owns(hash) {
-            put(at, hash, key, T::own(value));
+            series.at(at).put(hash, key, T::own(value));
         }
     })
 }
@@ -81,18 +80,4 @@ pub(super) fn save_read(told: Watermark, to: &mut Saver) -> Result {
 /// what a record missed is decided again behind the exchange.
 pub(super) fn read(from: &Loader<'_>) -> Result<Watermark> {
     Ok(times("read to", from)?.into_iter().min().unwrap_or(Timestamp::MIN))
-}
-
-impl<K: Key, T: Record> Panes<K, T> {
-    /// Saves what open panes hold.
-    pub fn save(&mut self, to: &mut Saver) -> Result {
-        save("panes", entries(self.iter()), to)
-    }
-
-    /// Opens panes with what they held.
-    pub fn load(&mut self, from: &Loader<'_>) -> Result {
-        load("panes", from, |pane, hash, key, acc| self.at(pane).insert_new(hash, key, acc))?;
-        self.leave();
-        Ok(())
-    }
 }

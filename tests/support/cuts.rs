@@ -22,12 +22,16 @@ record! {
 /// Microseconds that records may come after newer ones without being late.
 pub const DISORDER: i64 = 4;
 
+/// Checkpoints of a run before the one that it is cut at. That one keeps what has changed: with so
+/// little state the one after it would hold all again.
+const CHECKPOINTS: usize = 1;
+
 /// Gives every so-manyth event, one to three at a time, and waits before event number `limit`.
 struct Gated {
     events: Arc<Vec<Event>>,
     splits: usize,
-    limit: usize,
-    /// How many records were given, and how many splits wait.
+    limit: Arc<AtomicUsize>,
+    /// How many records were given, and how often a split has begun to wait.
     given: Arc<[AtomicUsize; 2]>,
 }
 
@@ -36,8 +40,9 @@ struct GatedSplit {
     first: usize,
     step: usize,
     next: usize,
-    limit: usize,
-    waits: bool,
+    limit: Arc<AtomicUsize>,
+    /// The limit that it has waited before.
+    waited: Option<usize>,
     polls: usize,
     given: Arc<[AtomicUsize; 2]>,
 }
@@ -50,8 +55,8 @@ impl Source for Gated {
     fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<Event>>>> {
         let split = |first| -> Box<dyn Split<Event>> {
             let (events, given) = (self.events.clone(), self.given.clone());
-            let (step, limit, waits, polls) = (self.splits, self.limit, false, 0);
-            Box::new(GatedSplit { events, first, step, next: first, limit, waits, polls, given })
+            let (step, limit, waited, polls) = (self.splits, self.limit.clone(), None, 0);
+            Box::new(GatedSplit { events, first, step, next: first, limit, waited, polls, given })
         };
         Ok((0..self.splits).map(split).collect())
     }
@@ -64,8 +69,9 @@ impl Split<Event> for GatedSplit {
             return Ok(Progress::Idle);
         }
         for _ in 0..=self.polls % 3 {
-            if self.next >= self.limit {
-                if !std::mem::replace(&mut self.waits, true) {
+            let limit = self.limit.load(Relaxed);
+            if self.next >= limit {
+                if self.waited.replace(limit) != Some(limit) {
                     self.given[1].fetch_add(1, Relaxed);
                 }
                 return Ok(Progress::Idle);
@@ -177,6 +183,14 @@ pub struct Law<'a, F> {
 
 impl<F: Fn(&Job, Stream<Event>) -> Stream<(u64, u64)>> Law<'_, F> {
     pub fn start(&self, job: Job, limit: usize) -> (Running, Epochs, Arc<[AtomicUsize; 2]>) {
+        self.start_gated(job, Arc::new(limit.into()))
+    }
+
+    fn start_gated(
+        &self,
+        job: Job,
+        limit: Arc<AtomicUsize>,
+    ) -> (Running, Epochs, Arc<[AtomicUsize; 2]>) {
         let (all, given): (Epochs, Arc<[AtomicUsize; 2]>) = Default::default();
         let (events, splits) = (self.events.clone(), self.splits);
         let source = Gated { events, splits, limit, given: given.clone() };
@@ -185,13 +199,25 @@ impl<F: Fn(&Job, Stream<Event>) -> Stream<(u64, u64)>> Law<'_, F> {
         (running, all, given)
     }
 
-    /// Makes a run that is cut; gives what it gave, and where it can be gone on from.
+    /// Makes a run that is cut, with checkpoints before: the last one it leaves is a chain of
+    /// files. Gives what it gave, and where it can be gone on from.
     pub fn cut(&self, cut: Cut, state: &Path) -> (Vec<Row>, PathBuf) {
         let job = Job::new("cut").shards(cut.shards).checkpoints(state, 1.days());
-        let (running, all, given) = self.start(job, cut.limit.min(self.events.len()));
+        let end = cut.limit.min(self.events.len());
+        let gate = |part: usize| end * (part + 1) / (CHECKPOINTS + 1);
+        let limit = Arc::new(AtomicUsize::new(gate(0)));
+        let (running, all, given) = self.start_gated(job, limit.clone());
         let after = cut.crash_after.unwrap_or(usize::MAX);
-        while given[0].load(Relaxed) < after && given[1].load(Relaxed) < self.splits {
-            assert!(!running.wait_for(1.millis()), "it has ended: {:?}", running.join().err());
+        let mut waits = self.splits;
+        for part in 0..=CHECKPOINTS {
+            if part > 0 {
+                running.checkpoint().unwrap();
+                let raised = limit.swap(gate(part), Relaxed) < gate(part);
+                waits += if raised { self.splits } else { 0 };
+            }
+            while given[0].load(Relaxed) < after && given[1].load(Relaxed) < waits {
+                assert!(!running.wait_for(1.millis()), "it has ended: {:?}", running.join().err());
+            }
         }
         let (mut last, mut next) = (u64::MAX, state.to_owned());
         if cut.crash_after.is_some() {

@@ -97,8 +97,13 @@ impl<J: Joint, W: Paned> How<J> for SameWindow<W> {
     fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         in_open_window(self.windows.spec(), self.lateness)
     }
-    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing, _: &Backend) -> Self::Stage {
-        WindowJoin::new(by, self.windows.spec(), self.lateness, pairing)
+    fn stage(
+        &self,
+        by: (J::LeftBy, J::RightBy),
+        pairing: J::Pairing,
+        backend: &Backend,
+    ) -> Self::Stage {
+        WindowJoin::new(by, self.windows.spec(), self.lateness, pairing, backend)
     }
 }
 
@@ -124,8 +129,13 @@ where
     fn rule(self) -> impl FnMut(Stamp) -> Fate + Clone + Send + 'static {
         in_open_window(self.0.windows.spec(), self.0.lateness)
     }
-    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing, _: &Backend) -> Self::Stage {
-        WindowJoin::new(by, self.0.windows.spec(), self.0.lateness, pairing)
+    fn stage(
+        &self,
+        by: (J::LeftBy, J::RightBy),
+        pairing: J::Pairing,
+        backend: &Backend,
+    ) -> Self::Stage {
+        WindowJoin::new(by, self.0.windows.spec(), self.0.lateness, pairing, backend)
     }
 }
 

@@ -65,12 +65,12 @@ where
     let Work { chain, by, aggregate, again, side } = work;
     let parts = (by, aggregate.clone());
     let alone = parts.clone();
-    let alone = local(chain.clone(), move |_| {
-        let (by, aggregate) = alone.clone();
-        Ok(Whole::<R, B, A>::new(by, aggregate, spec, again, side))
+    let alone = local(chain.clone(), move |site| {
+        Ok(Whole::<R, B, A>::new(alone.clone(), spec, again, side, &site.seat.backend))
     });
-    let receiver = local(Identity::new(), move |_| {
-        Ok(Merging::<R, B::Key, A>::new(aggregate.clone(), spec, again))
+    let receiver = local(Identity::new(), move |site| {
+        let backend = &site.seat.backend;
+        Ok(Merging::<R, B::Key, A>::new(aggregate.clone(), spec, again, backend))
     });
     let send = sending(chain, PARTIAL, move |lanes, bells| {
         let (by, aggregate) = parts.clone();
@@ -91,8 +91,11 @@ where
 {
     let Work { chain, by, aggregate, again, side } = work;
     let to = OfRecord::<R, _>::new(ToOwner::<R, B>::new(by.clone()));
-    let make = move || Unmerged::<R, B, A>::new(by.clone(), aggregate.clone(), spec, again);
-    gated(chain, Rule::Windows(spec), (again.lateness, side), to, move |_| Ok(make()))
+    let make = move |site: &Site<'_>| {
+        let backend = &site.seat.backend;
+        Ok(Unmerged::<R, B, A>::new(by.clone(), aggregate.clone(), spec, again, backend))
+    };
+    gated(chain, Rule::Windows(spec), (again.lateness, side), to, make)
 }
 
 /// A gate where records are read, and behind it a stage at the owner of the key.

@@ -4,41 +4,50 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::rows::{PaneSides, Rows};
+use super::saved::{self, Kept};
 use crate::error::Result;
 use crate::key;
 use crate::operator::{Emitter, Keep, Output, Pairing};
 use crate::record::{Key, Record};
-use crate::state::Table;
+use crate::state::{Backend, Loader, PagedTable, Saver};
 use crate::time::{Timestamp, Watermark};
 use crate::window::spec::us;
 use crate::window::{Panes, WindowSpec};
 
-pub(super) type PaneOf<K, L, S> = Table<K, PaneSides<L, S>>;
-
-/// Makes windows of panes and hands on their rows.
+/// Panes, windows made of them, and the rows that these give.
 pub(super) struct Closing<K, L, S, P, O> {
     spec: WindowSpec,
     lateness: i64,
     pairing: P,
+    backend: Backend,
     told: Watermark,
     /// The end of the next window, while panes are held that it has.
     next: Timestamp,
     /// Windows that end before this are over: they have given what stayed alone.
     over: Timestamp,
-    /// The panes of the windows that are still to end or to be over, oldest first.
-    held: VecDeque<(Timestamp, PaneOf<K, L, S>)>,
+    /// Panes of which no window has ended, and the held ones, which are closed.
+    panes: Panes<K, PaneSides<L, S>>,
+    /// What has come for held panes since the last watermark.
+    late: Panes<K, PaneSides<L, S>>,
+    /// The panes of windows that have ended, as long as some window of theirs is still to end or to
+    /// be over; oldest first.
+    held: VecDeque<Timestamp>,
     out: Emitter<O>,
 }
 
-impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
-    pub fn new(spec: WindowSpec, lateness: i64, pairing: P) -> Self {
+impl<K: Key, L: Record, S: Clone + Default + 'static, P, O: Record> Closing<K, L, S, P, O> {
+    pub fn new(spec: WindowSpec, lateness: i64, pairing: P, backend: &Backend) -> Self {
+        let panes = || Panes::new(spec.pane, spec.offset, backend);
         let (told, next, over) = (Timestamp::MIN, Timestamp::MIN, Timestamp::MIN);
-        let (held, out) = (VecDeque::new(), Emitter::new(0));
-        Closing { spec, lateness, pairing, told, next, over, held, out }
+        let (panes, late, held, out) = (panes(), panes(), VecDeque::new(), Emitter::new(0));
+        let backend = backend.clone();
+        Closing { spec, lateness, pairing, backend, told, next, over, panes, late, held, out }
     }
 
+    /// Whether no record is remembered.
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        let none = self.panes.oldest().is_none() && self.late.oldest().is_none();
+        none && self.held.is_empty()
     }
 
     /// One that holds nothing and has been told this watermark.
@@ -47,7 +56,7 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         P: Clone,
     {
         let (spec, lateness) = (self.spec, self.lateness);
-        let mut empty = Closing::new(spec, lateness, self.pairing.clone());
+        let mut empty = Closing::new(spec, lateness, self.pairing.clone(), &self.backend);
         if told > Timestamp::MIN {
             empty.told = told;
             empty.next = spec.end_at_or_after(us(told, 1));
@@ -56,28 +65,90 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         empty
     }
 
-    /// Panes for these windows.
-    pub fn panes(&self) -> Panes<K, PaneSides<L, S>> {
-        Panes::new(self.spec.pane, self.spec.offset)
-    }
-
     /// The watermark that it was told.
     pub fn watermark(&self) -> Watermark {
         self.told
     }
 
-    /// The panes of windows that are still to end or to be over.
-    pub fn held(&self) -> impl Iterator<Item = (Timestamp, &PaneOf<K, L, S>)> {
-        self.held.iter().map(|(pane, table)| (*pane, table))
+    /// Where the records of a time are kept.
+    #[inline(always)]
+    pub fn table(&mut self, at: Timestamp) -> &mut PagedTable<K, PaneSides<L, S>> {
+        if !self.panes.holds(at) {
+            return self.enter(at);
+        }
+        self.panes.current()
     }
 
-    /// Takes up what another one holds, which has been told the same watermark.
-    pub fn take_up<R: Record>(&mut self, panes: &mut Panes<K, PaneSides<L, S>>, other: Self)
+    #[cold]
+    #[inline(never)]
+    fn enter(&mut self, at: Timestamp) -> &mut PagedTable<K, PaneSides<L, S>> {
+        if self.spec.pane_of(at) < self.ended() { self.late.at(at) } else { self.panes.at(at) }
+    }
+
+    /// A window has ended of those panes that start before this.
+    fn ended(&self) -> Timestamp {
+        let WindowSpec { step, offset, pane, .. } = self.spec;
+        match self.told {
+            Timestamp::MIN => Timestamp::MIN,
+            told => us(told.align_down(step, offset), 1 - pane),
+        }
+    }
+
+    pub fn save<R: Record>(&mut self, to: &mut Saver) -> Result
     where
         S: Keep<R>,
     {
-        for (pane, table) in other.held {
-            self.hold::<R>(panes, pane, table);
+        to.part::<Timestamp>("closed", |part| part.put(self.told))?;
+        let Closing { panes, late, .. } = self;
+        to.begin_series::<_, _, Kept<K, L, S::Kept>>("panes", panes.series())?;
+        to.begin_series::<_, _, Kept<K, L, S::Kept>>("late", late.series())
+    }
+
+    pub fn save_more<R: Record>(&mut self, to: &mut Saver) -> Result<bool>
+    where
+        S: Keep<R>,
+    {
+        for (part, panes) in [("panes", &mut self.panes), ("late", &mut self.late)] {
+            if panes.is_saving() && !saved::more::<K, L, R, S>(part, panes.series(), to)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes up what one shard has saved, or all shards that were told the same.
+    pub fn load<R: Record>(&mut self, from: &Loader<'_>) -> Result
+    where
+        S: Keep<R>,
+    {
+        let ended = self.ended();
+        for (part, panes) in [("panes", &mut self.panes), ("late", &mut self.late)] {
+            saved::load::<K, L, R, S>(part, panes.series(), from)?;
+            panes.open_all();
+        }
+        while let Some(pane) = self.panes.close_before(ended) {
+            self.held.push_back(pane);
+        }
+        Ok(())
+    }
+
+    /// Takes up what another one holds, which has been told the same watermark.
+    pub fn take_up<R: Record>(&mut self, mut other: Self)
+    where
+        S: Keep<R>,
+    {
+        if self.is_empty() {
+            return *self = other;
+        }
+        for pane in std::mem::take(&mut other.held) {
+            add::<K, L, R, S>(self.panes.closed_mut(pane), other.panes.entries(pane));
+            self.hold(pane);
+        }
+        let Closing { panes, late, .. } = self;
+        for (own, other) in [(panes, &mut other.panes), (late, &mut other.late)] {
+            while let Some(pane) = other.close_before(Timestamp::MAX) {
+                add::<K, L, R, S>(own.at(pane), other.entries(pane));
+            }
         }
     }
 
@@ -88,12 +159,7 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
 
     /// Gives the pairs of every window that ends at or before `at`, and what stayed alone in those
     /// that are over.
-    pub fn close<R: Record>(
-        &mut self,
-        panes: &mut Panes<K, PaneSides<L, S>>,
-        at: Watermark,
-        out: &mut Output<'_>,
-    ) -> Result
+    pub fn close<R: Record>(&mut self, at: Watermark, out: &mut Output<'_>) -> Result
     where
         S: Keep<R>,
         P: Pairing<L, S::Kept, Out = O>,
@@ -101,25 +167,24 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         // A job that goes on is told again what it was told.
         let at = at.max(self.told);
         if self.lateness > 0 && self.told > Timestamp::MIN {
-            self.give_late::<R>(panes, out)?;
+            self.give_late::<R>(out)?;
         }
         loop {
-            let more =
-                self.held.back().is_some_and(|(pane, _)| self.spec.last_end(*pane) >= self.next);
+            let more = self.held.back().is_some_and(|pane| self.spec.last_end(*pane) >= self.next);
             // While no pane is held the next window is the first one of the oldest pane.
-            let first = panes.oldest().map(|pane| self.spec.first_end(pane));
+            let first = self.panes.oldest().map(|pane| self.spec.first_end(pane));
             let next = if more { Some(self.next) } else { first };
             let Some(end) = next.filter(|end| *end <= at) else {
                 break;
             };
-            self.window::<R>(panes, end, out)?;
+            self.window::<R>(end, out)?;
             self.next = self.spec.next_end(end);
             if self.next == end {
                 break; // The end of time.
             }
         }
         if self.lateness > 0 {
-            self.end::<R>(panes, at, out)?;
+            self.end::<R>(at, out)?;
             self.next = self.spec.end_at_or_after(us(at, 1));
         }
         self.told = at;
@@ -127,61 +192,52 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
     }
 
     /// Gives the pairs of records whose windows have ended.
-    fn give_late<R: Record>(
-        &mut self,
-        panes: &mut Panes<K, PaneSides<L, S>>,
-        out: &mut Output<'_>,
-    ) -> Result
+    fn give_late<R: Record>(&mut self, out: &mut Output<'_>) -> Result
     where
         S: Keep<R>,
         P: Pairing<L, S::Kept, Out = O>,
     {
         let (spec, told) = (self.spec, self.told);
-        let ended = us(told.align_down(spec.step, spec.offset), 1 - spec.pane);
-        while let Some((pane, table)) = panes.pop_before(ended) {
+        while let Some(pane) = self.late.close_before(Timestamp::MAX) {
             // None of them is over: a record is on time for the first of its windows.
             for end in spec.ends(pane, Timestamp::MIN).take_while(|end| *end <= told) {
                 let inside = self.inside(end);
-                let Closing { pairing, held, out: emitter, .. } = self;
+                let Closing { pairing, panes, late, held, out: emitter, .. } = self;
                 let mut rows = Rows { pairing, emitter, at: us(end, -1) };
-                for (key, new) in table.iter() {
-                    let hash = key::hash(key);
-                    let before = held.range(inside.clone());
-                    let before =
-                        before.filter_map(|(_, pane)| pane.get(hash, |other| other == key));
+                for (key, new) in late.entries(pane) {
+                    let (hash, held) = (key::hash(key), held.range(inside.clone()));
+                    let before = held.filter_map(|pane| panes.closed(*pane));
+                    let before = before.filter_map(|pane| pane.get(hash, |other| other == key));
                     rows.late_pairs::<L, R, S>(new, &before.collect::<Vec<_>>(), out)?;
                 }
             }
-            self.hold::<R>(panes, pane, table);
+            add::<K, L, R, S>(self.panes.closed_mut(pane), self.late.entries(pane));
+            self.late.forget(pane);
+            self.hold(pane);
         }
         Ok(())
     }
 
     /// Gives a window that ends.
-    fn window<R: Record>(
-        &mut self,
-        panes: &mut Panes<K, PaneSides<L, S>>,
-        end: Timestamp,
-        out: &mut Output<'_>,
-    ) -> Result
+    fn window<R: Record>(&mut self, end: Timestamp, out: &mut Output<'_>) -> Result
     where
         S: Keep<R>,
         P: Pairing<L, S::Kept, Out = O>,
     {
         let spec = self.spec;
-        while let Some((pane, mut table)) = panes.pop_before(end) {
+        while let Some(pane) = self.panes.close_before(end) {
             if spec.is_tumbling() && self.lateness == 0 {
-                let Closing { pairing, out: emitter, .. } = self;
+                let Closing { pairing, panes, out: emitter, .. } = self;
                 let mut rows = Rows { pairing, emitter, at: us(end, -1) };
-                for (_, sides) in table.drain() {
-                    rows.pairs::<L, R, S>(&[&sides], out)?;
-                    rows.alone::<L, R, S>(&[&sides], out)?;
+                for (_, sides) in panes.entries(pane) {
+                    rows.pairs::<L, R, S>(&[sides], out)?;
+                    rows.alone::<L, R, S>(&[sides], out)?;
                 }
-                panes.recycle(table);
+                panes.forget(pane);
             } else if spec.last_end(pane) >= end {
-                self.hold::<R>(panes, pane, table);
+                self.hold(pane);
             } else {
-                panes.recycle(table);
+                self.panes.forget(pane);
             }
         }
         let once = self.lateness == 0;
@@ -190,23 +246,18 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
             if once { rows.alone::<L, R, S>(sides, out) } else { Ok(()) }
         })?;
         if once {
-            self.forget(panes, end);
+            self.forget(end);
         }
         Ok(())
     }
 
     /// Ends the windows whose lateness is over at `at`.
-    fn end<R: Record>(
-        &mut self,
-        panes: &mut Panes<K, PaneSides<L, S>>,
-        at: Watermark,
-        out: &mut Output<'_>,
-    ) -> Result
+    fn end<R: Record>(&mut self, at: Watermark, out: &mut Output<'_>) -> Result
     where
         S: Keep<R>,
         P: Pairing<L, S::Kept, Out = O>,
     {
-        while let Some((pane, _)) = self.held.front() {
+        while let Some(pane) = self.held.front() {
             let end = self.spec.first_end(*pane).max(self.over);
             if us(end, self.lateness) > at {
                 break;
@@ -214,46 +265,34 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
             if P::LEFT || P::RIGHT {
                 self.each_key(end, |rows, sides| rows.alone::<L, R, S>(sides, out))?;
             }
-            self.forget(panes, end);
+            self.forget(end);
         }
         Ok(())
     }
 
     /// Forgets the panes that are in no window after the one that ends at `end`.
-    fn forget(&mut self, panes: &mut Panes<K, PaneSides<L, S>>, end: Timestamp) {
+    fn forget(&mut self, end: Timestamp) {
         self.over = self.spec.next_end(end);
         // At the end of time the next end is the same.
         let none = self.over == end;
-        while let Some((pane, _)) = self.held.front()
-            && (none || self.spec.last_end(*pane) < self.over)
+        while let Some(pane) =
+            self.held.pop_front_if(|pane| none || self.spec.last_end(*pane) < self.over)
         {
-            if let Some((_, table)) = self.held.pop_front() {
-                panes.recycle(table);
-            }
+            self.panes.forget(pane);
         }
     }
 
-    /// Keeps a pane; what is there of the same time already is kept before it.
-    pub fn hold<R: Record>(
-        &mut self,
-        panes: &mut Panes<K, PaneSides<L, S>>,
-        pane: Timestamp,
-        mut table: PaneOf<K, L, S>,
-    ) where
-        S: Keep<R>,
-    {
-        // A record that is late, or of a split that was idle, may bring back an older pane.
-        let place = self.held.partition_point(|(other, _)| *other < pane);
-        let Some((_, kept)) = self.held.get_mut(place).filter(|(other, _)| *other == pane) else {
-            return self.held.insert(place, (pane, table));
-        };
-        add::<K, L, R, S>(kept, &mut table);
-        panes.recycle(table);
+    /// Keeps a closed pane. One that nothing came for on time may be older than others.
+    fn hold(&mut self, pane: Timestamp) {
+        let place = self.held.partition_point(|other| *other < pane);
+        if self.held.get(place) != Some(&pane) {
+            self.held.insert(place, pane);
+        }
     }
 
     /// The places of the held panes of a window.
     fn inside(&self, end: Timestamp) -> Range<usize> {
-        let before = |at| self.held.partition_point(|(pane, _)| *pane < at);
+        let before = |at| self.held.partition_point(|pane| *pane < at);
         before(self.spec.start_of(end))..before(end)
     }
 
@@ -264,10 +303,10 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
         mut show: impl FnMut(&mut Rows<'_, P, O>, &[&PaneSides<L, S>]) -> Result,
     ) -> Result {
         let inside = self.inside(end);
-        let Closing { pairing, held, out: emitter, .. } = self;
+        let Closing { pairing, panes, held, out: emitter, .. } = self;
         let mut rows = Rows { pairing, emitter, at: us(end, -1) };
-        let panes = held.range(inside).flat_map(|(_, pane)| pane.iter());
-        let mut found: Vec<_> = panes.map(|(key, sides)| (key::hash(key), key, sides)).collect();
+        let all = held.range(inside).flat_map(|pane| panes.entries(*pane));
+        let mut found: Vec<_> = all.map(|(key, sides)| (key::hash(key), key, sides)).collect();
         // To look for each key in every pane would take panes times as long. The sort keeps the
         // panes of a key in their order.
         found.sort_by_key(|(hash, ..)| *hash);
@@ -285,19 +324,19 @@ impl<K: Key, L: Record, S: 'static, P, O: Record> Closing<K, L, S, P, O> {
     }
 }
 
-/// Moves all entries of a table to another.
-pub(super) fn add<K: Key, L: Record, R: Record, S: Keep<R>>(
-    to: &mut PaneOf<K, L, S>,
-    from: &mut PaneOf<K, L, S>,
+/// Adds entries to those of a table, after what these hold.
+fn add<'e, K: Key, L: Record, R: Record, S: Keep<R>>(
+    to: &mut PagedTable<K, PaneSides<L, S>>,
+    entries: impl Iterator<Item = (&'e K, &'e PaneSides<L, S>)>,
 ) {
-    for (key, sides) in from.drain() {
-        let hash = key::hash(&key);
-        match to.get_mut(hash, |other| *other == key) {
+    for (key, sides) in entries {
+        let (hash, sides) = (key::hash(key), sides.clone());
+        match to.get_mut(hash, |other| other == key) {
             Some(kept) => {
                 kept.left.append(sides.left);
                 kept.right.append(sides.right);
             }
-            None => to.insert_new(hash, key, sides),
+            None => to.insert_new(hash, key.clone(), sides),
         }
     }
 }

@@ -1,13 +1,25 @@
 //! The rows of one window, key by key.
 
 use crate::error::Result;
-use crate::operator::{Emitter, Keep, Output, Pairing, Sides};
+use crate::operator::{Emitter, Keep, KeyOf, Output, Pairing, Sides};
 use crate::record::Record;
-use crate::state::Few;
+use crate::state::{Few, PagedTable};
 use crate::time::Timestamp;
 
 /// What is kept of a key's records in a pane.
 pub(super) type PaneSides<L, S> = Sides<Few<L>, S>;
+
+/// What is kept of a record's key; empty when the key is new.
+#[inline(always)]
+pub(super) fn sides_of<'t, R: Record, K: KeyOf<R>, L: Record, S: Clone + Default>(
+    by: &K,
+    table: &'t mut PagedTable<K::Key, PaneSides<L, S>>,
+    record: R::View<'_>,
+) -> &'t mut PaneSides<L, S> {
+    let part = by.part(record);
+    let make = || (K::own(by.part(record)), Sides::default());
+    table.entry(K::hash(&part), |key| K::is(&part, key), make)
+}
 
 /// Where the rows of a window go.
 pub(super) struct Rows<'a, P, O> {

@@ -1,75 +1,60 @@
 //! The panes of window joins on their way to a checkpoint and back.
 
-use super::closing::PaneOf;
 use super::rows::PaneSides;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::key;
 use crate::operator::Keep;
 use crate::record::{Key, Record};
-use crate::state::{Loader, Saver};
+use crate::state::{Few, Loader, Saver, Series};
 use crate::time::Timestamp;
-use crate::window::Panes;
 
-/// Saves panes: each side's keys and records, at the pane's start.
-pub(super) fn save<K: Key, L: Record, R: Record, S: Keep<R>>(
+/// What is kept of a key in a pane: with the pane's start, all records of either side.
+pub(super) type Kept<K, L, R> = (K, Timestamp, Vec<L>, Vec<R>);
+
+/// Saves more of panes; true when that is all.
+pub(super) fn more<K: Key, L: Record, R: Record, S: Keep<R>>(
     part: &str,
-    panes: &[(Timestamp, &PaneOf<K, L, S>)],
+    panes: &mut Series<K, PaneSides<L, S>>,
     to: &mut Saver,
+) -> Result<bool> {
+    to.series::<_, _, Kept<K, L, S::Kept>>(part, panes, |part, pane, key, sides| {
+        let left: Vec<L> = sides.left.iter().map(|left| left.lend(L::own)).collect();
+        let right: Vec<S::Kept> =
+            sides.right.kept().map(|right| right.lend(S::Kept::own)).collect();
+        (key.clone(), pane, left, right).lend(|record| part.put(record));
+    })
+}
+
+/// Takes up what this shard's keys have.
+pub(super) fn load<K: Key, L: Record, R: Record, S: Keep<R>>(
+    part: &str,
+    panes: &mut Series<K, PaneSides<L, S>>,
+    from: &Loader<'_>,
 ) -> Result {
-    let entries = || {
-        let all = panes.iter().map(|&(pane, table)| (pane, table));
-        all.flat_map(|(pane, table)| table.iter().map(move |entry| (pane, entry)))
-    };
-    to.part::<(K, L)>(format!("{part} left"), |part| {
-        for (pane, (key, sides)) in entries() {
-            for left in sides.left.iter() {
-                key.lend(|key| {
-                    left.lend(|left| part.put_at(pane, (K::shorten(key), L::shorten(left))));
-                });
-            }
-        }
-    })?;
-    to.part::<(K, S::Kept)>(format!("{part} right"), |part| {
-        for (pane, (key, sides)) in entries() {
-            for right in sides.right.kept() {
-                key.lend(|key| {
-                    right.lend(|right| {
-                        part.put_at(pane, (K::shorten(key), S::Kept::shorten(right)));
-                    });
-                });
-            }
+    from.series::<_, _, Kept<K, L, S::Kept>>(part, panes, |panes, (key, pane, left, right)| {
+        let key = K::own(key);
+        let hash = key::hash(&key);
+        if from.owns(hash) {
+            let mut sides = PaneSides { left: Few::default(), right: S::default() };
+            left.iter().for_each(|left| sides.left.push(L::own(left)));
+            right.iter().for_each(|right| sides.right.keep_again(right));
+            panes.at(pane).put(hash, key, sides);
         }
     })
 }
 
-/// Puts what is this shard's into panes, those of each shard that saved it.
-pub(super) fn load<K: Key, L: Record, R: Record, S: Keep<R>>(
-    part: &str,
-    mut panes: Vec<Panes<K, PaneSides<L, S>>>,
-    from: &Loader<'_>,
-) -> Result<Vec<Panes<K, PaneSides<L, S>>>> {
-    from.part::<(K, L)>(&format!("{part} left"), |shard, pane, (key, left)| {
-        if let Some(sides) = own(&mut panes[shard], pane, key, from) {
-            sides.left.push(L::own(left));
-        }
-    })?;
-    from.part::<(K, S::Kept)>(&format!("{part} right"), |shard, pane, (key, right)| {
-        if let Some(sides) = own(&mut panes[shard], pane, key, from) {
-            sides.right.keep_again(right);
-        }
-    })?;
-    Ok(panes)
-}
-
-/// What a pane keeps of a key, if the key is this shard's.
-fn own<'p, K: Key, V: Default>(
-    panes: &'p mut Panes<K, V>,
-    pane: Timestamp,
-    key: K::View<'_>,
-    from: &Loader<'_>,
-) -> Option<&'p mut V> {
-    let key = K::own(key);
-    let hash = key::hash(&key);
-    let make = || (key.clone(), V::default());
-    from.owns(hash).then(|| panes.at(pane).entry(hash, |other| *other == key, make))
+/// Refuses what was saved when each side was kept by itself.
+pub(super) fn refuse_old<K: Key, L: Record, R: Record>(from: &Loader<'_>) -> Result {
+    let mut any = false;
+    for part in ["open", "held"] {
+        from.part::<(K, L)>(&format!("{part} left"), |_, _, _| any = true)?;
+        from.part::<(K, R)>(&format!("{part} right"), |_, _, _| any = true)?;
+    }
+    if !any {
+        return Ok(());
+    }
+    let what = "the windows of the join were saved by an older version of the engine, in a way \
+                that is not read any more; let that version come to the job's end, or start anew \
+                in another directory";
+    Err(Error::new(Kind::Data, what))
 }

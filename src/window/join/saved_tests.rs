@@ -7,7 +7,7 @@ use crate::operator::{
     ByValue, Edge, FullOuter, KeyOf, Lifecycle, Node, Operator, Output, Scene, Stage, Stamp,
 };
 use crate::record::Batch;
-use crate::state::{Few, Loader, Owner, Saved, Saver};
+use crate::state::{Backend, Few, Loader, Owner, Saved, Saver};
 use crate::time::{Timestamp, Units};
 use crate::window::{Paned, Sliding};
 
@@ -37,7 +37,8 @@ fn join(lateness: i64) -> impl Stage<Event, 0> + Stage<Event, 1> {
     };
     let spec = Sliding::of(10.micros(), 4.micros()).spec();
     let pairing = FullOuter::<_, Event>::new(rows);
-    WindowJoin::<Event, _, Event, _, Few<Event>, _>::new((by(), by()), spec, lateness, pairing)
+    let (by, backend) = ((by(), by()), Backend::Memory);
+    WindowJoin::<Event, _, Event, _, Few<Event>, _>::new(by, spec, lateness, pairing, &backend)
 }
 
 /// Acts on a stage with an output to `rows`.
@@ -107,8 +108,10 @@ fn windows_are_given_once_whatever_their_shards_were_told() {
             let mut stage = join(lateness);
             fill(&mut stage, shard, told, &cut);
             let mut saver = Saver::new();
+            saver.set_full(true);
             saver.enter(1, &owner);
             stage.save(&mut saver).unwrap();
+            while !stage.save_more(&mut saver).unwrap() {}
             saved.push(vec![Saved::read(&saver.take()).unwrap()]);
         }
         for shard in 0..3 {
