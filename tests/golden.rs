@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use thalweg::connector::Collected;
 use thalweg::prelude::*;
-use thalweg::runtime::StateDirectory;
+use thalweg::runtime::{Compression, StateDirectory};
 
 const END: u64 = 100_000;
 
@@ -54,6 +54,8 @@ fn copy(from: &Path, to: &Path) {
 fn write(name: &str) {
     let directory = tempfile::tempdir().unwrap();
     let (job, ..) = job(2, directory.path(), 30_000.0);
+    let lz4 = name.ends_with("lz4");
+    let job = job.compress_checkpoints(if lz4 { Compression::Lz4 } else { Compression::None });
     let running = job.start().unwrap();
     for part in 1..4 {
         while running.metrics().records_read() < part * END / 5 {

@@ -25,7 +25,7 @@ use crate::plan::{
 };
 use crate::record::Record;
 use crate::ring::{Bells, Idle};
-use crate::runtime::{Config, Executor, Report, Restart, Running, Simulated};
+use crate::runtime::{Compression, Config, Executor, Report, Restart, Running, Simulated};
 
 /// A named program of streams.
 ///
@@ -129,11 +129,33 @@ impl Job {
         self
     }
 
-    /// Keeps the state of process functions, running and final aggregates and first records in a
-    /// file in this directory, of which the system keeps in memory what is used: it may be larger
-    /// than memory. The file has no name and goes with the job; what is kept is in
+    /// Compresses [checkpoints](Job::checkpoints), or not, which is the default. A job may go on
+    /// from a checkpoint that was written the other way.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// use thalweg::runtime::Compression;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let (sink, counts) = Collect::new();
+    /// let job = Job::new("counts").checkpoints(directory.path(), 10.seconds());
+    /// let job = job.compress_checkpoints(Compression::Lz4);
+    /// # job.source(Counter::to(9)).aggregate_final(|ns| ns.count()).sink(sink);
+    /// job.run()?;
+    /// # assert_eq!(counts.take(), [9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn compress_checkpoints(mut self, compression: Compression) -> Job {
+        self.config.compression = compression;
+        self
+    }
+
+    /// Keeps the state of process functions, aggregates, windows and joins by time in a file in
+    /// this directory, of which the system keeps in memory what is used: it may be larger than
+    /// memory. The file has no name and goes with the job; what is kept is in
     /// [`checkpoints`](Job::checkpoints). What keys and values allocate themselves (text, lists)
-    /// stays in memory, and so does the state of windows and joins. Without this all is in memory.
+    /// stays in memory, and so do timers and equi-joins. Without this all is in memory.
     #[must_use]
     pub fn state_in(mut self, directory: impl Into<PathBuf>) -> Job {
         self.config.state_in = Some(directory.into());

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Restart;
+use super::{Compression, Restart};
 use crate::error::{Error, Kind, Result};
 use crate::limits::LEAD_US;
 use crate::ring::Idle;
@@ -73,6 +73,8 @@ pub struct Config {
     pub stop_on_ctrl_c: bool,
     /// Where checkpoints are kept, and how often one is made.
     pub checkpoints: Option<(PathBuf, Duration)>,
+    /// How they are written.
+    pub compression: Compression,
     /// The directory of the file that keyed state is kept in; in memory when none.
     pub state_in: Option<PathBuf>,
     /// Whether it is started again after a failure.
@@ -98,6 +100,7 @@ impl Default for Config {
             idle_after: Duration::from_secs(30),
             stop_on_ctrl_c: false,
             checkpoints: None,
+            compression: Compression::None,
             state_in: None,
             restart: Restart::never(),
         }

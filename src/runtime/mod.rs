@@ -14,7 +14,9 @@ mod start;
 mod thread;
 mod threads;
 
-pub use checkpoint::{CheckpointView, PartView, PreparedView, SplitView, StateDirectory};
+pub use checkpoint::{
+    CheckpointView, Compression, PartView, PreparedView, SplitView, StateDirectory,
+};
 pub use config::{Config, Executor};
 pub use report::{OperatorReport, Report};
 pub use restart::Restart;

@@ -108,7 +108,9 @@ impl Start {
     pub(super) fn ready(&mut self, first: bool) -> Result<Option<Ready>> {
         let mut wrong = std::mem::take(&mut self.wrong);
         let directory = self.config.checkpoints.as_ref();
-        let opened = directory.map(|(path, every)| Checkpoints::open(path, *every, &self.job));
+        let compression = self.config.compression;
+        let opened =
+            directory.map(|(path, every)| Checkpoints::open(path, *every, compression, &self.job));
         let checkpoints = opened.transpose().unwrap_or_else(|error| {
             wrong.push(error);
             None

@@ -111,10 +111,6 @@ impl<K: Key, T: Clone> Held<K, T> {
         A: Aggregate<R, Acc = T>,
         T: Record,
     {
-        if let Held::Summed(_) = self {
-            // Where they were before they stayed among the panes.
-            panes.load_whole("held panes", from)?;
-        }
         while let Some(pane) = panes.close_before(before) {
             self.push(aggregate, pane, panes);
         }
@@ -340,14 +336,6 @@ impl<K: Key, T: Clone> Stacked<K, T> {
         let mut loaded: PagedTable<K, T> = PagedTable::of(backend.clone());
         let own = |(key, acc): <(K, T) as Record>::View<'_>| (K::own(key), T::own(acc));
         from.table::<_, _, (K, T)>("held sum", &mut loaded, own)?;
-        // Its name when every file held all of it.
-        from.part::<(K, T)>("held", |_, _, record| {
-            let (key, acc) = own(record);
-            let hash = key::hash(&key);
-            if from.owns(hash) {
-                loaded.insert_new(hash, key, acc);
-            }
-        })?;
         for (key, acc) in loaded.iter() {
             let hash = key::hash(key);
             let newer = sum.get(hash, |other| other == key);

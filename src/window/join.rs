@@ -119,7 +119,6 @@ where
         self.windows.save_more::<R>(to)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
-        saved::refuse_old::<BL::Key, L, S::Kept>(from)?;
         let same = from.were() == from.shards();
         let mut told = vec![Timestamp::MIN; from.were()];
         from.part::<Timestamp>("closed", |shard, _, at| {

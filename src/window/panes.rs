@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use super::saved;
 use crate::error::Result;
-use crate::key;
 use crate::record::{Key, Record};
 use crate::state::{Backend, Loader, PagedTable, Saver, Series};
 use crate::time::Timestamp;
@@ -150,22 +149,6 @@ impl<K: Key, V: Record + Clone> Panes<K, V> {
     /// As [`Loader::part`].
     pub fn load(&mut self, from: &Loader<'_>) -> Result {
         saved::load("panes", &mut self.all, from)?;
-        self.open_all();
-        Ok(())
-    }
-
-    /// Takes up what was saved under a name when every file held all of it.
-    ///
-    /// # Errors
-    /// As [`Loader::part`].
-    pub fn load_whole(&mut self, part: &str, from: &Loader<'_>) -> Result {
-        from.part::<(K, Timestamp, V)>(part, |_, _, (key, at, value)| {
-            let key = K::own(key);
-            let hash = key::hash(&key);
-            if from.owns(hash) {
-                self.all.at(at).insert_new(hash, key, V::own(value));
-            }
-        })?;
         self.open_all();
         Ok(())
     }

@@ -13,11 +13,13 @@
 mod coordinator;
 mod epochs;
 mod inspect;
+mod packed;
 mod store;
 
 pub(super) use coordinator::{Coordinator, Making};
 pub use epochs::{Epochs, Piece};
 pub use inspect::{CheckpointView, PartView, PreparedView, SplitView, StateDirectory};
+pub use packed::Compression;
 pub use store::{Manifest, Store, Written};
 
 use std::collections::HashSet;
@@ -28,7 +30,7 @@ use super::Shared;
 use crate::connector::publish;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{Node, PUBLISH, Publish};
-use crate::state::{Loader, Saved, Saver};
+use crate::state::{Loader, PartHead, Saved, Saver};
 use crate::sys::at_once;
 
 /// A job's checkpoints before it is started.
@@ -44,8 +46,13 @@ impl Checkpoints {
     ///
     /// # Errors
     /// When it can't be used, is another job's, or is damaged.
-    pub fn open(directory: &std::path::Path, every: Duration, job: &str) -> Result<Checkpoints> {
-        let store = Store::open(directory)?;
+    pub fn open(
+        directory: &std::path::Path,
+        every: Duration,
+        compression: Compression,
+        job: &str,
+    ) -> Result<Checkpoints> {
+        let store = Store::open(directory, compression)?;
         let Some(manifest) = store.newest()? else {
             return Ok(Checkpoints { store, every, from: None });
         };
@@ -92,6 +99,9 @@ impl Checkpoints {
             error.within(format!("{what} of epoch {}", manifest.epoch))
         };
         all_wanted(saved, &shards[0]).map_err(context)?;
+        if manifest.version == BEFORE_SERIES {
+            all_read(saved, &Saved::read(&saver.take())?).map_err(context)?;
+        }
         let (count, epoch) = (shards.len(), manifest.epoch);
         let loaded = at_once(shards.iter_mut().enumerate(), |(shard, nodes)| {
             let loader = Loader::new(saved, shard, count);
@@ -114,6 +124,7 @@ impl Checkpoints {
             began_on: self.began_on().unwrap_or(shards),
             finished: false,
             shards: Vec::new(),
+            version: 0,
         };
         Coordinator::new(self.store, self.every, manifest, shared, epochs)
     }
@@ -134,6 +145,34 @@ fn all_wanted(saved: &[Vec<Saved>], nodes: &[Node]) -> Result {
     Err(Error::new(Kind::Plan, what))
 }
 
+/// The version in which windows and joins by time were kept under other names.
+const BEFORE_SERIES: u32 = 2;
+
+/// That nothing was saved of keys under a name that is not saved now.
+fn all_read(saved: &[Vec<Saved>], now: &Saved) -> Result {
+    // Times alone depend on the number of shards and on steps without state.
+    let of_keys = |head: &PartHead| {
+        head.schema.starts_with("struct") && !head.part.starts_with("newest of input")
+    };
+    let names: Vec<_> = now.parts().map(|(head, ..)| (&head.step, &head.part)).collect();
+    let is_read = |head: &PartHead| {
+        let begins = |name: &str| head.part.strip_prefix(name);
+        // What belongs to a table is named after it.
+        let its = |name: &str| begins(name).is_some_and(|rest| matches!(rest, "" | " cleared"));
+        names.iter().any(|(step, name)| **step == head.step && its(name))
+    };
+    let parts = saved.iter().flatten().flat_map(Saved::parts);
+    let mut left = parts.filter(|(head, records, _)| {
+        *records > 0 && head.part != PUBLISH && of_keys(head) && !is_read(head)
+    });
+    let Some((PartHead { step, part, .. }, ..)) = left.next() else { return Ok(()) };
+    let what = format!(
+        "{step}: {part} was saved by an older version of the engine, in a way that is not read any \
+         more; let that version come to the job's end, or start anew in another directory"
+    );
+    Err(Error::new(Kind::Data, what))
+}
+
 /// Shows the files that sinks have prepared.
 fn show<'a>(saved: impl IntoIterator<Item = &'a Saved>) -> Result {
     for shard in saved {
@@ -146,4 +185,35 @@ fn show<'a>(saved: impl IntoIterator<Item = &'a Saved>) -> Result {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Owner;
+
+    fn saved(parts: &[(&str, &str)]) -> Saved {
+        let mut saver = Saver::new();
+        for (step, part) in parts {
+            saver.enter(1, &Owner { step: (*step).into(), asked: "".into(), input: 0 });
+            saver.part::<(u64, u64)>(*part, |to| to.put((1, 2))).unwrap();
+            saver.part::<u64>("a number", |to| to.put(1)).unwrap();
+        }
+        Saved::read(&saver.take()).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_read_any_more_is_refused() {
+        let now = saved(&[("join", "records"), ("table", "keys")]);
+        let was = |parts: &[(&str, &str)]| [vec![saved(parts)], Vec::new()];
+        let same = was(&[("table", "keys"), ("table", "keys cleared"), ("join", "records")]);
+        all_read(&same, &now).unwrap();
+        for other in [("join", "left"), ("table", "records"), ("table", "keys of old")] {
+            let error = all_read(&was(&[("table", "keys"), other]), &now).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("{}: {} was saved by", other.0, other.1)),
+                "{error}"
+            );
+        }
+    }
 }

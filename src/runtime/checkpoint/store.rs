@@ -21,14 +21,17 @@ use std::path::{Path, PathBuf};
 use rkyv::util::AlignedVec;
 use serde::{Deserialize, Serialize};
 
+use super::packed::{Compression, pack, unpack};
 use crate::error::{Error, Kind, Result};
 use crate::state::Saved;
 use crate::sys::at_once;
 use crate::sys::fs::{self, File};
 use crate::sys::world::Open;
 
-/// The version of the format of all files; another one is refused.
-const VERSION: u32 = 2;
+/// The version of the format of all files that are written.
+const VERSION: u32 = 3;
+/// The oldest version that is read.
+const VERSION_MIN: u32 = 2;
 /// What a file of state begins with, before version, shard and epoch.
 const MAGIC: &[u8; 8] = b"thalwegS";
 /// Bytes before the sections of a file of state.
@@ -54,6 +57,9 @@ pub struct Manifest {
     /// What each shard saved, in the order of the shards: a file that holds all, then those that
     /// hold what has changed since, oldest first.
     pub shards: Vec<Vec<StateFile>>,
+    /// The version of the format.
+    #[serde(skip)]
+    pub version: u32,
 }
 
 impl Manifest {
@@ -85,6 +91,9 @@ pub struct StateFile {
     pub bytes: u64,
     /// Its CRC-32.
     pub crc32: u32,
+    /// Where its sections are compressed: how many bytes they have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lz4: Option<u64>,
 }
 
 /// A directory of checkpoints that this process alone uses.
@@ -94,6 +103,7 @@ pub struct Store {
     /// Held as long as this lives.
     _lock: File,
     term: u64,
+    compression: Compression,
 }
 
 /// The file that is locked.
@@ -104,7 +114,7 @@ impl Store {
     ///
     /// # Errors
     /// When it can't be written, or another process uses it.
-    pub fn open(directory: &Path) -> Result<Store> {
+    pub fn open(directory: &Path, compression: Compression) -> Result<Store> {
         let shown = directory.display();
         let failed = |cause| Error::io(format_args!("opening the state directory {shown}"), &cause);
         fs::make_to_stay(directory).map_err(failed)?;
@@ -124,7 +134,7 @@ impl Store {
         let made = manifests.iter().map(|manifest| manifest.term).max().unwrap_or(0);
         let term = made.max(term(directory).map_err(failed)?) + 1;
         write(&path, &[format!("{term}\n").as_bytes()])?;
-        Ok(Store { directory: directory.to_owned(), _lock: lock, term })
+        Ok(Store { directory: directory.to_owned(), _lock: lock, term, compression })
     }
 
     /// The term of whoever opened the directory last.
@@ -217,9 +227,10 @@ impl Store {
         let name = format!("state-{epoch:08}-{shard}");
         let path = self.directory.join(&name);
         let file = File::open(&path, Open::Truncate).map_err(|cause| writing(&path, &cause))?;
-        let (bytes, crc) = (0, crc32fast::Hasher::new());
-        let mut written = Written { file, path, name, epoch, bytes, crc };
-        written.append(&head(epoch, shard))?;
+        let (bytes, crc, lz4) = (0, crc32fast::Hasher::new(), None);
+        let mut written = Written { file, path, name, epoch, bytes, crc, lz4 };
+        written.write(&head(VERSION, epoch, shard))?;
+        written.lz4 = (self.compression == Compression::Lz4).then_some(0);
         Ok(written)
     }
 
@@ -250,6 +261,8 @@ pub struct Written {
     epoch: u64,
     bytes: u64,
     crc: crc32fast::Hasher,
+    /// Bytes before they were compressed, where they are.
+    lz4: Option<u64>,
 }
 
 impl Written {
@@ -258,6 +271,12 @@ impl Written {
     /// # Errors
     /// When it can't be written.
     pub fn append(&mut self, bytes: &[u8]) -> Result {
+        let Some(all) = &mut self.lz4 else { return self.write(bytes) };
+        *all += bytes.len() as u64;
+        self.write(&pack(bytes))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result {
         self.crc.update(bytes);
         self.bytes += bytes.len() as u64;
         self.file.append(bytes).map_err(|cause| writing(&self.path, &cause))
@@ -266,8 +285,8 @@ impl Written {
     /// Syncs it: that was all.
     fn end(self) -> Result<StateFile> {
         self.file.sync().map_err(|cause| writing(&self.path, &cause))?;
-        let Written { name, epoch, bytes, crc, .. } = self;
-        Ok(StateFile { epoch, name, bytes, crc32: crc.finalize() })
+        let Written { name, epoch, bytes, crc, lz4, .. } = self;
+        Ok(StateFile { epoch, name, bytes, crc32: crc.finalize(), lz4 })
     }
 }
 
@@ -341,17 +360,20 @@ fn parse(bytes: &[u8]) -> Result<Manifest> {
     let (body, [TITLE, version, crc, len]) = (body.unwrap_or_default(), &words[..]) else {
         return Err(damaged("it is no manifest".into()));
     };
-    if version.parse() != Ok(VERSION) {
-        let what = format!("it has version {version}, this engine reads {VERSION}");
+    let known = version.parse().ok().filter(|version| (VERSION_MIN..=VERSION).contains(version));
+    let Some(known) = known else {
+        let what =
+            format!("it has version {version}, this engine reads {VERSION_MIN} to {VERSION}");
         return Err(damaged(what));
-    }
+    };
     if len.parse() != Ok(body.len()) {
         return Err(damaged(format!("it has {} bytes and had {len}", body.len())));
     }
     if *crc != format!("{:08x}", crc32fast::hash(body)) {
         return Err(damaged("its checksum is wrong".into()));
     }
-    serde_json::from_slice(body).map_err(|error| damaged(error.to_string()))
+    let manifest = serde_json::from_slice(body).map_err(|error| damaged(error.to_string()))?;
+    Ok(Manifest { version: known, ..manifest })
 }
 
 /// What is said of a file that is not what was written.
@@ -360,10 +382,10 @@ fn damaged(what: String) -> Error {
     Error::new(Kind::Data, format!("{what}; {remedy}"))
 }
 
-fn head(epoch: u64, shard: usize) -> [u8; HEAD_BYTES] {
+fn head(version: u32, epoch: u64, shard: usize) -> [u8; HEAD_BYTES] {
     let mut head = [0; HEAD_BYTES];
     head[..8].copy_from_slice(MAGIC);
-    head[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    head[8..12].copy_from_slice(&version.to_le_bytes());
     head[12..16].copy_from_slice(&(shard as u32).to_le_bytes());
     head[16..].copy_from_slice(&epoch.to_le_bytes());
     head
@@ -378,10 +400,15 @@ fn open_state(bytes: AlignedVec<8>, shard: usize, file: &StateFile) -> Result<Sa
     if crc32fast::hash(&bytes) != file.crc32 {
         return Err(damaged("its checksum is wrong".into()));
     }
-    if !bytes.starts_with(&head(epoch, shard)) {
+    let is_its = |version| bytes.starts_with(&head(version, epoch, shard));
+    if !(VERSION_MIN..=VERSION).any(is_its) {
         return Err(damaged(format!("it is not what shard {shard} saved of epoch {epoch}")));
     }
-    Saved::of(bytes, HEAD_BYTES)
+    let Some(all) = file.lz4 else { return Saved::of(bytes, HEAD_BYTES) };
+    match unpack(&bytes[HEAD_BYTES..], all) {
+        Some(sections) => Saved::of(sections, 0),
+        None => Err(damaged("it can't be unpacked".into())),
+    }
 }
 
 /// Writes a file anew and syncs it.

@@ -1,7 +1,7 @@
 //! The panes of window joins on their way to a checkpoint and back.
 
 use super::rows::PaneSides;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::key;
 use crate::operator::Keep;
 use crate::record::{Key, Record};
@@ -41,20 +41,4 @@ pub(super) fn load<K: Key, L: Record, R: Record, S: Keep<R>>(
             panes.at(pane).put(hash, key, sides);
         }
     })
-}
-
-/// Refuses what was saved when each side was kept by itself.
-pub(super) fn refuse_old<K: Key, L: Record, R: Record>(from: &Loader<'_>) -> Result {
-    let mut any = false;
-    for part in ["open", "held"] {
-        from.part::<(K, L)>(&format!("{part} left"), |_, _, _| any = true)?;
-        from.part::<(K, R)>(&format!("{part} right"), |_, _, _| any = true)?;
-    }
-    if !any {
-        return Ok(());
-    }
-    let what = "the windows of the join were saved by an older version of the engine, in a way \
-                that is not read any more; let that version come to the job's end, or start anew \
-                in another directory";
-    Err(Error::new(Kind::Data, what))
 }
