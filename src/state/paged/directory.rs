@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::memory::{Backend, Memory};
-use super::page::Page;
+use super::page::{Page, Slot};
 use crate::key;
 
 /// The bits of a hash that key groups go by, and those above them, come last: here the ones below
@@ -175,16 +175,17 @@ impl<K, V> Directory<K, V> {
         Self::open(page)
     }
 
-    /// The key and value that have this hash and for which `is` holds, to be changed.
+    /// Where on a page that may be changed the entry is that has this hash and for which `is`
+    /// holds; it is marked as changed.
     #[inline(always)]
-    pub fn get_mut(
-        &mut self,
-        at: At,
-        hash: u64,
-        is: impl FnMut(&K) -> bool,
-    ) -> Option<&mut (K, V)> {
-        let mut page = Self::opened(at);
-        page.find_to_change(hash, is).map(|slot| page.get_mut(slot))
+    pub fn find(&mut self, at: At, hash: u64, is: impl FnMut(&K) -> bool) -> Option<Slot> {
+        Self::opened(at).find_to_change(hash, is)
+    }
+
+    /// The entry that was [found](Self::find) there.
+    #[inline(always)]
+    pub fn found(&mut self, at: At, slot: Slot) -> &mut (K, V) {
+        Self::opened(at).get_mut(slot)
     }
 
     /// Takes a key and its value out.
@@ -331,21 +332,6 @@ impl<K: crate::record::Key, V> Directory<K, V> {
                 }
             }
         }
-    }
-}
-
-/// What is found, or else what `otherwise` gives. The compiler does not see yet that nothing is
-/// borrowed where nothing was found (the third problem case of RFC 2094).
-#[inline(always)]
-pub fn found_or<'a, T, I, E>(
-    (all, with): (&'a mut T, &mut I),
-    find: impl for<'b> FnOnce(&'b mut T, &mut I) -> Option<&'b mut E>,
-    otherwise: impl FnOnce(&'a mut T, &mut I) -> &'a mut E,
-) -> &'a mut E {
-    match find(all, with).map(NonNull::from) {
-        // SAFETY: it is borrowed from `all`, which is not used for anything else on this way.
-        Some(mut found) => unsafe { found.as_mut() },
-        None => otherwise(all, with),
     }
 }
 

@@ -15,7 +15,7 @@ pub use save::Change;
 
 use std::collections::VecDeque;
 
-use directory::{At, Directory, found_or};
+use directory::{At, Directory};
 use hashbrown::HashTable;
 use page::Page;
 use save::{Copied, Save};
@@ -135,8 +135,8 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             return self.single.as_mut().map(|(_, value)| value);
         }
         let at = self.open(hash)?;
-        match self.pages.get_mut(at, hash, &mut is) {
-            Some((_, value)) => Some(value),
+        match self.pages.find(at, hash, &mut is) {
+            Some(slot) => Some(&mut self.pages.found(at, slot).1),
             None if self.crowd.is_empty() => None,
             None => self.crowd.find_mut(hash, |(key, _)| is(key)).map(|(_, value)| value),
         }
@@ -179,14 +179,13 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             let (key, value) = self.single.get_or_insert_with(make);
             return (key, value);
         }
-        let (key, value) = found_or(
-            (self, &mut is),
-            |table, is| {
-                let at = table.open(hash)?;
-                table.pages.get_mut(at, hash, is)
+        let (key, value) = match self.open(hash) {
+            Some(at) => match self.pages.find(at, hash, &mut is) {
+                Some(slot) => self.pages.found(at, slot),
+                None => self.add(hash, is, make),
             },
-            |table, is| table.add(hash, is, make),
-        );
+            None => self.add(hash, is, make),
+        };
         (key, value)
     }
 

@@ -46,6 +46,36 @@ pub struct Page<'a, K, V> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(usize);
 
+/// Slots of a page, one after the other.
+pub struct Slots<'a, K, V> {
+    page: Page<'a, K, V>,
+    /// Whether all that are taken, or only those that have changed.
+    all: bool,
+    /// The first slot of the group that is looked at, and which of it are left, a bit each.
+    first: usize,
+    left: u32,
+    /// The first slot of the next group.
+    next: usize,
+}
+
+impl<'a, K: 'a, V: 'a> Iterator for Slots<'a, K, V> {
+    type Item = Slot;
+    #[inline]
+    fn next(&mut self) -> Option<Slot> {
+        while self.left == 0 {
+            if self.next == Page::<K, V>::SLOTS {
+                return None;
+            }
+            let group = self.page.group(self.next);
+            self.left = if self.all { group.taken() } else { group.changed() };
+            (self.first, self.next) = (self.next, self.next + GROUP);
+        }
+        let slot = self.first + self.left.trailing_zeros() as usize;
+        self.left &= self.left - 1;
+        Some(Slot(slot))
+    }
+}
+
 /// A slot of a page where something may be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Guess(u16);
@@ -268,26 +298,20 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
     }
 
     /// All slots that are taken.
-    pub fn slots(&self) -> impl Iterator<Item = Slot> + use<'a, K, V> {
-        self.those(Group::taken)
+    #[inline(always)]
+    pub fn slots(&self) -> Slots<'a, K, V> {
+        self.those(true)
     }
 
     /// The slots of entries that have changed since the page was saved.
-    pub fn changed(&self) -> impl Iterator<Item = Slot> + use<'a, K, V> {
-        self.those(Group::changed)
+    #[inline(always)]
+    pub fn changed(&self) -> Slots<'a, K, V> {
+        self.those(false)
     }
 
-    fn those(&self, of: fn(Group) -> u32) -> impl Iterator<Item = Slot> + use<'a, K, V> {
-        let page: Page<'a, K, V> = Page { at: self.at, borrowed: PhantomData };
-        (0..Self::SLOTS).step_by(GROUP).flat_map(move |first| {
-            let mut some = of(page.group(first));
-            std::iter::from_fn(move || {
-                let slot = first + some.trailing_zeros() as usize;
-                let next = (some != 0).then_some(Slot(slot));
-                some &= some.wrapping_sub(1);
-                next
-            })
-        })
+    #[inline(always)]
+    fn those(&self, all: bool) -> Slots<'a, K, V> {
+        Slots { page: Page { at: self.at, borrowed: PhantomData }, all, first: 0, left: 0, next: 0 }
     }
 
     /// Nothing has changed since the page was saved.
