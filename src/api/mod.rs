@@ -140,9 +140,9 @@ impl Job {
     /// # let (sink, counts) = Collect::new();
     /// let job = Job::new("counts").checkpoints(directory.path(), 10.seconds());
     /// let job = job.compress_checkpoints(Compression::Lz4);
-    /// # job.source(Counter::to(9)).aggregate_final(|ns| ns.count()).sink(sink);
+    /// # job.source(Counter::to(9)).key_by(|_| 0).aggregate_final(|ns| ns.count()).sink(sink);
     /// job.run()?;
-    /// # assert_eq!(counts.take(), [9]);
+    /// # assert_eq!(counts.take(), [(0_u64, 9)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
