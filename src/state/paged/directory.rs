@@ -1,9 +1,9 @@
 //! Extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979): the first bits of a hash name a
 //! page, and a page that is full splits in two, so that nothing is ever rehashed at once.
 //!
-//! Each entry of the directory holds a page's address and, in the lowest bits, what a table goes by:
-//! a *mark*, which is the directory's own one if the page has been saved since the last barrier, and
-//! whether the page has *rested*, which is unchanged, since it was saved.
+//! Each entry of the directory holds a page's address and, in the lowest bits, what a table goes
+//! by: a *mark*, which is the directory's own one if the page has been saved since the last
+//! barrier, and whether the page has *rested*, which is unchanged, since it was saved.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
