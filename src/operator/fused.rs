@@ -165,7 +165,9 @@ struct Tail<'a, 'b, S, const PORT: usize> {
 impl<R: Record, S: Stage<R, PORT>, const PORT: usize> Push<R> for Tail<'_, '_, S, PORT> {
     #[inline(always)]
     fn push(&mut self, stamp: Stamp, record: R::View<'_>) {
-        if let Err(error) = self.stage.record(stamp, record, self.out) {
+        if let Err(error) = self.stage.record(stamp, record, self.out)
+            && self.result.is_ok()
+        {
             *self.result = Err(error);
         }
     }

@@ -264,12 +264,12 @@ impl Saved {
         })
     }
 
-    /// How many records there are of a part.
+    /// For how many records of a part there should be room: no more than there are bytes.
     pub(super) fn records(&self, of: Option<&Owner>, part: &str) -> usize {
         let its =
             |head: &PartHead| head.part == part && of.is_none_or(|owner| head.step == *owner.step);
         let parts = self.parts().filter(|(head, ..)| its(head));
-        parts.map(|(_, records, _)| records).sum()
+        parts.map(|(_, records, bytes)| records.min(bytes)).sum()
     }
 
     /// Whether an operator has a part.

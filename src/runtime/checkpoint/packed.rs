@@ -30,6 +30,10 @@ pub(super) fn pack(bytes: &[u8]) -> Vec<u8> {
 /// What was packed, `bytes` in all; none when it is something else.
 pub(super) fn unpack(mut packed: &[u8], bytes: u64) -> Option<AlignedVec<8>> {
     let bytes = usize::try_from(bytes).ok()?;
+    // No byte of an LZ4 block stands for more.
+    if bytes > packed.len().checked_mul(255)? {
+        return None;
+    }
     let mut all = AlignedVec::with_capacity(bytes);
     while !packed.is_empty() {
         let (len, rest) = number(packed)?;

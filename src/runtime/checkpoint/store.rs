@@ -205,7 +205,7 @@ impl Store {
     /// When it can't be written, or holds something.
     pub fn copy(&self, manifest: &Manifest, to: &Path) -> Result {
         let failed = |cause| Error::io(format_args!("writing savepoint {}", to.display()), &cause);
-        fs::create_dir_all(to).map_err(failed)?;
+        fs::make_to_stay(to).map_err(failed)?;
         if !fs::list(to).map_err(failed)?.is_empty() {
             let what = format!("savepoint {}: the directory is not empty", to.display());
             return Err(Error::new(Kind::Io, what));

@@ -6,7 +6,7 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use memmap2::{Advice, MmapMut, MmapOptions};
+use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
 use super::page::ALIGN;
 
@@ -57,7 +57,8 @@ impl Scratch {
 #[derive(Debug, Default)]
 pub struct Memory {
     backend: Backend,
-    chunks: Vec<MmapMut>,
+    /// Raw: pages that were taken are in use while others are.
+    chunks: Vec<MmapRaw>,
     /// The part of the last chunk that is not taken.
     free: std::ops::Range<usize>,
     /// Bytes of all chunks.
@@ -86,10 +87,10 @@ impl Memory {
         if self.free.len() < bytes {
             self.grow(bytes)?;
         }
-        let chunk = self.chunks.last_mut().ok_or(io::ErrorKind::OutOfMemory)?;
-        let at = &mut chunk[self.free.start..self.free.start + bytes];
+        let chunk = self.chunks.last().ok_or(io::ErrorKind::OutOfMemory)?;
+        let at = chunk.as_mut_ptr().wrapping_add(self.free.start);
         self.free.start += bytes;
-        NonNull::new(at.as_mut_ptr()).ok_or(io::ErrorKind::OutOfMemory.into())
+        NonNull::new(at).ok_or(io::ErrorKind::OutOfMemory.into())
     }
 
     /// Another chunk, of at least so many bytes: a quarter of what there is once that is much, so
@@ -113,7 +114,7 @@ impl Memory {
         };
         self.free = from..from + wanted;
         self.bytes += wanted;
-        self.chunks.push(chunk);
+        self.chunks.push(MmapRaw::from(chunk));
         Ok(())
     }
 }
