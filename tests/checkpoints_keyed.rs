@@ -3,9 +3,6 @@
 //! is the job that was never stopped. Each save is made in slices.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::path::Path;
-
 use thalweg::connector::Collected;
 use thalweg::join::{AsOfJoin, IntervalJoin, Of};
 use thalweg::operator::{
@@ -14,9 +11,12 @@ use thalweg::operator::{
 };
 use thalweg::prelude::*;
 use thalweg::record::Batch;
-use thalweg::runtime::Running;
 use thalweg::state::{Backend, Owner, Saved, Saver};
 use thalweg::window::{Counted, Sessions};
+
+#[path = "support/chains.rs"]
+mod chains;
+use chains::{files, wait_for};
 
 const END: u64 = 400_000;
 /// Milliseconds that records may come after newer ones.
@@ -89,18 +89,6 @@ fn job(job: Job, per_second: f64) -> (Job, Rows) {
     );
     give("last", last.settle());
     (job, rows)
-}
-
-fn wait_for(running: &Running, records: u64) {
-    while running.metrics().records_read() < records {
-        assert!(!running.wait_for(1.millis()), "it has ended");
-    }
-}
-
-/// How many files of state there are.
-fn files(state: &Path) -> usize {
-    let entries = fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name());
-    entries.filter(|name| name.to_string_lossy().starts_with("state-")).count()
 }
 
 #[test]

@@ -3,12 +3,12 @@
 //! was never stopped.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::path::Path;
-
 use thalweg::connector::Collected;
 use thalweg::prelude::*;
-use thalweg::runtime::Running;
+
+#[path = "support/chains.rs"]
+mod chains;
+use chains::{files, wait_for};
 
 const END: u64 = 300_000;
 /// Numbers of a pane, by their event time. Its table takes more pages than are saved at once.
@@ -48,18 +48,6 @@ fn job(job: &Job, per_second: f64) -> Collected<Row> {
         .union(joined.inner(|l, r| row(6, Timestamp::MIN, l, r)))
         .sink(sink);
     rows
-}
-
-fn wait_for(running: &Running, records: u64) {
-    while running.metrics().records_read() < records {
-        assert!(!running.wait_for(1.millis()), "it has ended");
-    }
-}
-
-/// How many files of state there are.
-fn files(state: &Path) -> usize {
-    let entries = fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name());
-    entries.filter(|name| name.to_string_lossy().starts_with("state-")).count()
 }
 
 fn runs(shards: [usize; 5], in_file: bool) {

@@ -3,14 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use thalweg::connector::Collected;
 use thalweg::operator::Context;
 use thalweg::prelude::*;
 use thalweg::record::Key;
-use thalweg::runtime::{Compression, Running};
+use thalweg::runtime::Compression;
+
+#[path = "support/chains.rs"]
+mod chains;
+use chains::{files, wait_for};
 
 /// Numbers that have a key of their own; those behind them share few.
 const FILL: u64 = 60_000;
@@ -70,18 +73,6 @@ fn add<K: Key>((sum, count): &mut (u64, u64), n: u64, context: &mut Context<'_, 
     if forgets(n) {
         context.clear();
     }
-}
-
-fn wait_for(running: &Running, records: u64) {
-    while running.metrics().records_read() < records {
-        assert!(!running.wait_for(1.millis()), "it has ended");
-    }
-}
-
-/// How many files of state there are for each shard of the newest checkpoint.
-fn files(state: &Path) -> usize {
-    let entries = fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name());
-    entries.filter(|name| name.to_string_lossy().starts_with("state-")).count()
 }
 
 fn runs(text: bool) {
