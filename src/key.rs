@@ -90,8 +90,8 @@ pub fn hash<K: std::hash::Hash + ?Sized>(key: &K) -> u64 {
 }
 
 /// The key group of a hash, below [`KEY_GROUPS`]. It takes the high half's low bits, so that where
-/// a key lies in a table is independent of it: hashbrown takes the low bits and the top 7, pages the
-/// low 40 bits and the top 12.
+/// a key lies in a table is independent of it: hashbrown takes the low bits and the top 7, pages
+/// take the low 40 bits and the top 12.
 #[inline(always)]
 pub const fn group(hash: u64) -> u32 {
     (hash >> 40) as u32 & (KEY_GROUPS - 1)
