@@ -70,9 +70,10 @@ pub struct PartView {
     pub part: String,
     /// The type of its records.
     pub schema: String,
-    /// How many there are.
+    /// How many there are in the checkpoint's files: a row that was written whole and then changed
+    /// is in two of them.
     pub records: usize,
-    /// How large they are, in bytes.
+    /// How large they are there, in bytes.
     pub bytes: usize,
 }
 
@@ -142,7 +143,7 @@ fn view(directory: &Path, manifest: &Manifest) -> CheckpointView {
         finished: manifest.finished,
         shards: manifest.shards.len(),
         began_on: manifest.began_on,
-        bytes: manifest.files().map(|file| file.bytes).sum(),
+        bytes: manifest.files().fold(0, |sum, file| sum.saturating_add(file.bytes)),
         damage: None,
         splits: Vec::new(),
         parts: Vec::new(),
@@ -155,18 +156,21 @@ fn view(directory: &Path, manifest: &Manifest) -> CheckpointView {
 
 fn fill(view: &mut CheckpointView, saved: &[Vec<Saved>]) -> Result {
     let mut parts: BTreeMap<(&str, &str), PartView> = BTreeMap::new();
-    for shard in saved.iter().flatten() {
-        shard.each_of::<(u32, String, u64, bool)>(SPLITS, |_, (number, name, offset, ended)| {
+    // What is written whole each time counts as the newest file has it.
+    for newest in saved.iter().filter_map(|files| files.last()) {
+        newest.each_of::<(u32, String, u64, bool)>(SPLITS, |_, (number, name, offset, ended)| {
             let (name, ended) = (String::own(name), bool::own(ended));
             view.splits.push(SplitView { number, name, offset, ended });
         })?;
-        shard.each_of::<(String, String)>(PUBLISH, |_, (from, to)| {
+        newest.each_of::<(String, String)>(PUBLISH, |_, (from, to)| {
             let (from, to) = (String::own(from), String::own(to));
             let shown = !Path::new(&from).exists() && Path::new(&to).exists();
             view.prepared.push(PreparedView { from, to, shown });
         })?;
+    }
+    for file in saved.iter().flatten() {
         let own = |part: &str| part != SPLITS && part != PUBLISH;
-        for (head, records, bytes) in shard.parts().filter(|(head, ..)| own(&head.part)) {
+        for (head, records, bytes) in file.parts().filter(|(head, ..)| own(&head.part)) {
             let part = parts.entry((&head.step, &head.part)).or_insert_with(|| PartView {
                 operator: head.step.clone(),
                 part: head.part.clone(),
@@ -174,8 +178,8 @@ fn fill(view: &mut CheckpointView, saved: &[Vec<Saved>]) -> Result {
                 records: 0,
                 bytes: 0,
             });
-            part.records += records;
-            part.bytes += bytes;
+            part.records = part.records.saturating_add(records);
+            part.bytes = part.bytes.saturating_add(bytes);
         }
     }
     view.splits.sort_by_key(|split| split.number);

@@ -4,7 +4,7 @@
 //! tag: 0 free | 1 was removed | d h h h h h h h: taken, d: changed since it was saved, h: hash
 //! ```
 //!
-//! A hash of 0 or 1 is kept as 2 where it has not changed.
+//! A hash of 0 or 1 is kept as 2.
 #![allow(unsafe_code)]
 
 pub const CHANGED: u8 = 0x80;
@@ -14,13 +14,13 @@ pub const REMOVED: u8 = 1;
 /// The tag of a hash that has changed.
 #[inline(always)]
 pub fn tag(hash: u64) -> u8 {
-    hash as u8 | CHANGED
+    (hash as u8 & !CHANGED).max(REMOVED + 1) | CHANGED
 }
 
 /// The tag for one that says changed when it has not changed.
 #[inline(always)]
 pub fn settled(tag: u8) -> u8 {
-    if is_taken(tag) { (tag & !CHANGED).max(2) } else { tag }
+    tag & !CHANGED
 }
 
 /// Whether a slot with this tag is taken.
@@ -47,13 +47,15 @@ impl Group {
         Group(unsafe { std::arch::x86_64::_mm_load_si128(at.cast()) })
     }
 
-    /// Those with exactly this tag; a bit each.
+    /// Those with this tag, which is one that has changed, whether they have or not; a bit each.
     #[inline(always)]
-    pub fn exactly(self, tag: u8) -> u32 {
-        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set1_epi64x};
-        let tags = u64::from(tag) * 0x0101_0101_0101_0101;
+    pub fn same(self, tag: u8) -> u32 {
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8};
         // SAFETY: SSE2 is part of x86_64.
-        unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, _mm_set1_epi64x(tags as i64))) as u32 }
+        unsafe {
+            let changed = _mm_or_si128(self.0, _mm_set1_epi8(CHANGED as i8));
+            _mm_movemask_epi8(_mm_cmpeq_epi8(changed, _mm_set1_epi8(tag as i8))) as u32
+        }
     }
 
     /// Those that are taken.
@@ -105,8 +107,8 @@ impl Group {
         self.0.iter().enumerate().map(bit).sum()
     }
 
-    pub fn exactly(self, tag: u8) -> u32 {
-        self.bits(|own| own == tag)
+    pub fn same(self, tag: u8) -> u32 {
+        self.bits(|own| own | CHANGED == tag)
     }
 
     pub fn taken(self) -> u32 {

@@ -210,29 +210,23 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
         unsafe { self.pointer(slot).as_mut() }
     }
 
-    /// The slot among some of a group, whose first slot this is, for which `is` holds.
-    #[inline(always)]
-    fn among(&self, first: usize, mut some: u32, is: &mut impl FnMut(&K) -> bool) -> Option<Slot> {
-        while some != 0 {
-            let slot = Slot(first + some.trailing_zeros() as usize);
-            if is(&self.get(slot).0) {
-                return Some(slot);
-            }
-            some &= some - 1;
-        }
-        None
-    }
-
     /// The slot of the entry that has this hash and for which `is` holds.
     #[inline(always)]
     pub fn find(&self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        let mut at = Self::home(hash);
+        let (mut at, tag) = (Self::home(hash), tag(hash));
         loop {
             let group = self.group(at);
-            let found = self.among(at, same(group, hash), &mut is);
+            let mut same = group.same(tag);
+            while same != 0 {
+                let slot = Slot(at + same.trailing_zeros() as usize);
+                if is(&self.get(slot).0) {
+                    return Some(slot);
+                }
+                same &= same - 1;
+            }
             // Some are always free, so this ends.
-            if found.is_some() || group.free() != 0 {
-                return found;
+            if group.free() != 0 {
+                return None;
             }
             at = Self::next(at);
         }
@@ -241,22 +235,12 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
     /// The slot of the entry that has this hash and for which `is` holds, which is then marked as
     /// changed.
     #[inline(always)]
-    pub fn find_to_change(&mut self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<Slot> {
-        let (mut at, tag) = (Self::home(hash), tag(hash));
-        loop {
-            let group = self.group(at);
-            if let Some(slot) = self.among(at, group.exactly(tag), &mut is) {
-                return Some(slot);
-            }
-            if let Some(slot) = self.among(at, group.exactly(settled(tag)), &mut is) {
-                self.set_tag(slot.0, tag);
-                return Some(slot);
-            }
-            if group.free() != 0 {
-                return None;
-            }
-            at = Self::next(at);
+    pub fn find_to_change(&mut self, hash: u64, is: impl FnMut(&K) -> bool) -> Option<Slot> {
+        let slot = self.find(hash, is)?;
+        if self.tag_at(slot.0) & CHANGED == 0 {
+            self.set_tag(slot.0, tag(hash));
         }
+        Some(slot)
     }
 
     /// Puts an entry that is not there; there must be room.
@@ -359,7 +343,7 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
     #[inline(always)]
     pub fn guess(&self, hash: u64) -> Guess {
         let home = Self::home(hash);
-        let same = same(self.group(home), hash) | 1 << (GROUP - 1);
+        let same = self.group(home).same(tag(hash)) | 1 << (GROUP - 1);
         let slot = home + same.trailing_zeros() as usize;
         prefetch(self.pointer(slot).cast());
         Guess(slot as u16)
@@ -380,12 +364,6 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
         }
         Some(self.get_mut(Slot(slot)))
     }
-}
-
-/// The slots of a group whose tag is that of a hash, changed or not; a bit each.
-#[inline(always)]
-fn same(group: Group, hash: u64) -> u32 {
-    group.exactly(tag(hash)) | group.exactly(settled(tag(hash)))
 }
 
 #[inline(always)]
