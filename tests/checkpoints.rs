@@ -326,3 +326,27 @@ fn damaged_files_are_refused_in_words() {
     }
     job(2, state, 100_000_000).job.start().unwrap().stop();
 }
+
+#[test]
+fn a_manifest_names_files_of_its_directory_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    let running = job(1, &state, 100_000_000).job.start().unwrap();
+    running.checkpoint().unwrap();
+    running.stop();
+    running.join().unwrap();
+    let path = state.join("manifest-0");
+    let text = fs::read_to_string(&path).unwrap();
+    let (title, body) = text.split_once('\n').unwrap();
+    let (file, version) = ("state-00000002-0", title.split(' ').nth(1).unwrap());
+    assert!(body.contains(file));
+    fs::copy(state.join(file), directory.path().join(file)).unwrap();
+    for other in [format!("../{file}"), directory.path().join(file).display().to_string()] {
+        let body = body.replace(file, &other);
+        let crc = crc32fast::hash(body.as_bytes());
+        let name = title.split(' ').next().unwrap();
+        fs::write(&path, format!("{name} {version} {crc:08x} {}\n{body}", body.len())).unwrap();
+        let said = refusal(job(1, &state, 100_000_000).job);
+        assert!(said.contains("which is no file's name"), "{said}");
+    }
+}

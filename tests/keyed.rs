@@ -170,6 +170,21 @@ fn auctions_close_at_their_time_and_are_forgotten() {
 }
 
 #[test]
+fn a_timer_before_all_time_fires() {
+    let (sink, results) = Collect::new();
+    let job = Job::new("least").shards(2);
+    job.source(Counter::to(5))
+        .key_by(|n| n)
+        .process::<u64, u64>(
+            |_, _, ctx| ctx.timer_at(Timestamp::MIN),
+            |_, _, ctx| ctx.emit(*ctx.key()),
+        )
+        .sink(sink);
+    job.run().unwrap();
+    assert_eq!(results.sorted(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
 fn a_cleared_key_begins_anew() {
     let bids = bids(2_000);
     let mut expected: Vec<(u64, u64)> = Vec::new();

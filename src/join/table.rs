@@ -21,8 +21,9 @@ pub struct TableSide<J: Joint> {
     whole: bool,
     shard: usize,
     waiting: Vec<(Timestamp, J::Left)>,
-    /// The watermark of what waits.
+    /// The watermark of what waits, and whether nothing more comes for long.
     held: Watermark,
+    idle: bool,
     out: Emitter<J::Out>,
 }
 
@@ -30,8 +31,8 @@ impl<J: Joint> TableSide<J> {
     /// Looks up by these keys.
     pub fn new(by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self {
         let (table, out) = (Table::new(), Emitter::new(0));
-        let (waiting, held) = (Vec::new(), Timestamp::MIN);
-        TableSide { by, pairing, table, whole: false, shard: 0, waiting, held, out }
+        let (waiting, held, idle) = (Vec::new(), Timestamp::MIN, false);
+        TableSide { by, pairing, table, whole: false, shard: 0, waiting, held, idle, out }
     }
 
     #[inline(always)]
@@ -71,7 +72,10 @@ impl<J: Joint> TableSide<J> {
             record.lend(|record| self.row(at, record, out))?;
         }
         self.out.flush(out)?;
-        if self.held > Timestamp::MIN { out.watermark(self.held) } else { Ok(()) }
+        if self.held > Timestamp::MIN {
+            out.watermark(self.held)?;
+        }
+        if self.idle { out.idle(true) } else { Ok(()) }
     }
 }
 
@@ -86,6 +90,11 @@ impl<J: Joint> Lifecycle for TableSide<J> {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.held = at;
         if self.whole { out.watermark(at) } else { Ok(()) }
+    }
+    /// What waits is still to come: nothing behind must go on without it.
+    fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
+        self.idle = idle;
+        if self.whole { out.idle(idle) } else { Ok(()) }
     }
     /// All shards have the same table: the first one saves it, all load it.
     fn save(&mut self, to: &mut Saver) -> Result {

@@ -109,10 +109,9 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
     /// microsecond later.
     #[inline]
     pub fn timer_at(&mut self, at: Timestamp) {
-        let at = match self.fires {
-            Some(fired) => at.max(Timestamp::from_micros(fired.micros().saturating_add(1))),
-            None => at,
-        };
+        // The least time stands for no timer.
+        let after = self.fires.unwrap_or(Timestamp::MIN);
+        let at = at.max(Timestamp::from_micros(after.micros().saturating_add(1)));
         if *self.set == at {
             return;
         }

@@ -148,18 +148,17 @@ impl Loader<'_> {
         mut own: impl FnMut(R::View<'_>) -> (K, V),
     ) -> Result {
         let cleared = cleared(part);
+        let first = self.own_files().filter_map(|(_, files)| files.first());
+        let entries: usize = first.map(|file| file.records(self.owner(), part)).sum();
         // What is dealt out to as many shards as before is where it was.
         let same = self.were() == self.shards();
-        let its = |shard: usize| !same || shard == self.shard();
-        let first = self.files().enumerate().filter(|(shard, _)| its(*shard));
-        let first = first.filter_map(|(_, files)| files.first());
-        let entries: usize = first.map(|file| file.records(self.owner(), part)).sum();
         table.reserve(if same { entries } else { entries / self.shards() });
-        for (shard, file) in self.chains().filter(|(shard, _)| its(*shard)) {
+        let all = self.own_files();
+        for (shard, file) in all.flat_map(|(at, files)| files.iter().map(move |file| (at, file))) {
             // A shard says nothing of keys that were another one's.
             let was_its = |hash| key::owner(key::group(hash), self.were()) == shard;
             file.each::<Cleared>(self.owner(), &cleared, &mut |_, _, (first, bits)| {
-                table.clear(Prefix { first, bits }, was_its);
+                table.clear(Prefix::kept(first, bits), was_its);
             })?;
             file.each::<R>(self.owner(), part, &mut |_, _, record| {
                 let (key, value) = own(record);

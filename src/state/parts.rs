@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::key;
+use crate::limits::FRAME_RECORDS;
 use crate::record::{Batch, Block, Record, pad};
 use crate::time::Timestamp;
 
@@ -246,7 +247,10 @@ impl Saved {
             if records == 0 {
                 break;
             }
-            let times = if timed { records.checked_mul(8)? } else { 0 };
+            if records > FRAME_RECORDS {
+                return None;
+            }
+            let times = if timed { records * 8 } else { 0 };
             let end = at.checked_add(times)?.checked_add(bytes)?;
             self.bytes.get(at..end)?;
             frames.push(Frame { at, timed, records, bytes });
@@ -366,7 +370,7 @@ impl<'a> Loader<'a> {
         Loader { owner: Some(owner), ..*self }
     }
 
-    /// Only what this shard has saved, of tables by time.
+    /// Only what this shard has saved, of tables.
     #[must_use]
     pub fn of(&self, shard: usize) -> Self {
         Loader { only: Some(shard), ..*self }
@@ -395,12 +399,6 @@ impl<'a> Loader<'a> {
     /// Whether this shard owns the key of a hash.
     pub fn owns(&self, hash: u64) -> bool {
         key::owner(key::group(hash), self.shards) == self.shard
-    }
-
-    /// All files with the shard that saved them, the older ones of a shard first.
-    pub(super) fn chains(&self) -> impl Iterator<Item = (usize, &'a Saved)> {
-        let all = self.saved.iter().enumerate();
-        all.flat_map(|(shard, files)| files.iter().map(move |file| (shard, file)))
     }
 
     /// The files of each shard that saved any, oldest first.

@@ -256,7 +256,7 @@ impl Loader<'_> {
                 }
                 times.into_iter().for_each(|at| series.clear(at, Prefix::ALL, was_its));
                 file.each::<Cleared>(owner, &cleared, &mut |_, at, (first, bits)| {
-                    series.clear(at, Prefix { first, bits }, was_its);
+                    series.clear(at, Prefix::kept(first, bits), was_its);
                 })?;
                 file.each::<R>(owner, part, &mut |_, _, record| put(series, record))?;
             }

@@ -301,12 +301,24 @@ impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
         }
     }
 
-    /// Takes up what was saved, after the panes, of which some are its own.
+    /// Takes up what was saved, and the panes.
     fn load(&mut self, panes: &mut Panes<K, A::Acc>, from: &Loader<'_>) -> Result {
+        if let Windows::Closing(closing) = self {
+            return closing.load(panes, from);
+        }
+        panes.load(from)?;
         match self {
-            Windows::Closing(closing) => closing.load(panes, from),
             Windows::Each(each) => each.load(from),
             Windows::Totals(totals) => totals.load(from),
+            Windows::Closing(_) => Ok(()),
+        }
+    }
+
+    /// Gives what other shards had given when the job's state was saved.
+    fn catch_up(&mut self, panes: &mut Panes<K, A::Acc>, out: &mut Output<'_>) -> Result {
+        match self {
+            Windows::Closing(closing) => closing.catch_up(panes, out),
+            Windows::Each(_) | Windows::Totals(_) => Ok(()),
         }
     }
 
@@ -380,6 +392,7 @@ where
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         // A job that goes on is told again what it was told.
         self.told = self.told.max(at);
+        self.windows.catch_up(&mut self.panes, out)?;
         self.windows.close(&mut self.panes, at, out)?;
         tell_behind(at, self.again.behind(), out)
     }
@@ -391,6 +404,9 @@ where
         self.pulse.stop();
         out.finish()
     }
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        self.windows.catch_up(&mut self.panes, out)
+    }
     fn save(&mut self, to: &mut Saver) -> Result {
         save_told(self.told, to)?;
         self.panes.save(to)?;
@@ -401,7 +417,6 @@ where
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.told = told(from)?;
-        self.panes.load(from)?;
         self.windows.load(&mut self.panes, from)
     }
 }
@@ -499,6 +514,7 @@ where
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         // A job that goes on is told again what it was told.
         self.filling.told = self.filling.told.max(at);
+        self.windows.catch_up(&mut self.filling.panes, out)?;
         self.take_tardy();
         self.windows.close(&mut self.filling.panes, at, out)?;
         tell_behind(at, self.again.behind(), out)
@@ -511,6 +527,9 @@ where
         self.pulse.stop();
         out.finish()
     }
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
+        self.windows.catch_up(&mut self.filling.panes, out)
+    }
     fn save(&mut self, to: &mut Saver) -> Result {
         self.take_tardy();
         save_told(self.filling.told, to)?;
@@ -522,7 +541,6 @@ where
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.filling.told = told(from)?;
-        self.filling.panes.load(from)?;
         self.windows.load(&mut self.filling.panes, from)
     }
 }

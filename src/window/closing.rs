@@ -2,14 +2,14 @@
 
 use super::held::Held;
 use super::results::Results;
-use super::saved::{self, times};
+use super::saved::{self, told_of_each};
 use super::spec::us;
 use super::{Panes, WindowSpec};
 use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, Output};
 use crate::record::{Key, Record};
-use crate::state::{Backend, Loader, Saver, Series};
+use crate::state::{Backend, Loader, PagedTable, Saver, Series};
 use crate::time::{Timestamp, Watermark};
 
 /// Makes windows of panes and gives their results.
@@ -23,13 +23,20 @@ pub(super) struct Closing<R: Record, K: Key, A: Aggregate<R>> {
     /// What belongs to some windows of its pane only, by the window's end.
     tardy: Series<K, A::Acc>,
     results: Results<R, K, A>,
+    backend: Backend,
+    /// What shards had that were told less than another one's watermark, before the job went on
+    /// with another number of shards; and what that watermark is.
+    behind: Vec<(Panes<K, A::Acc>, Self)>,
+    most: Watermark,
 }
 
 impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
     pub fn new(aggregate: A, spec: WindowSpec, backend: &Backend) -> Self {
         let held = Held::new::<R, A>(spec.cumulating, backend);
         let (tardy, results) = (Series::of(backend.clone()), Results::new(aggregate.clone()));
-        Closing { aggregate, spec, next: Timestamp::MIN, held, tardy, results }
+        let (backend, behind, most) = (backend.clone(), Vec::new(), Timestamp::MIN);
+        let next = Timestamp::MIN;
+        Closing { aggregate, spec, next, held, tardy, results, backend, behind, most }
     }
 
     /// Takes what counts in those windows of a pane that end at `from` or later.
@@ -46,24 +53,75 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
 
     pub fn save(&mut self, to: &mut Saver) -> Result {
         self.held.save(to)?;
-        saved::begin("tardy", &mut self.tardy, to)?;
-        to.part::<Timestamp>("next window", |part| {
-            if self.held.oldest().is_some() {
-                part.put(self.next);
-            }
-        })
+        saved::begin("tardy", &mut self.tardy, to)
     }
 
     pub fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         Ok(self.held.save_more(to)? && saved::more("tardy", &mut self.tardy, to)?)
     }
 
+    /// Takes up what was saved. Where shards had closed different windows, each one's keys are kept
+    /// apart until [`catch_up`](Self::catch_up) has given what the others have given.
     pub fn load(&mut self, panes: &mut Panes<K, A::Acc>, from: &Loader<'_>) -> Result {
-        let next = times("next window", from)?.into_iter().min();
-        self.next = next.unwrap_or(Timestamp::MIN);
-        let before = next.map_or(Timestamp::MIN, |next| us(next, -self.spec.step));
-        self.held.load(&self.aggregate, before, panes, from)?;
+        let told = told_of_each(from)?;
+        let Some(most) = told.iter().map(|(_, at)| *at).max() else { return Ok(()) };
+        if told.iter().all(|(_, at)| *at == most) {
+            return self.load_told(panes, most, from);
+        }
+        self.most = most;
+        for (shard, at) in told {
+            let mut its_panes = Panes::new(self.spec.pane, self.spec.offset, &self.backend);
+            let mut its = Closing::new(self.aggregate.clone(), self.spec, &self.backend);
+            its.load_told(&mut its_panes, at, &from.of(shard))?;
+            if at == most {
+                self.take_up(panes, its_panes, its);
+            } else {
+                self.behind.push((its_panes, its));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up what shards saved that were told this watermark.
+    fn load_told(
+        &mut self,
+        panes: &mut Panes<K, A::Acc>,
+        told: Watermark,
+        from: &Loader<'_>,
+    ) -> Result {
+        panes.load(from)?;
+        let last = told.align_down(self.spec.step, self.spec.offset);
+        self.next = self.spec.next_end(last);
+        if !self.spec.is_tumbling() {
+            self.held.load(&self.aggregate, last, panes, from)?;
+        }
         saved::load("tardy", &mut self.tardy, from)
+    }
+
+    /// Gives the windows that some shards had given for their keys and others had not for theirs.
+    pub fn catch_up(&mut self, panes: &mut Panes<K, A::Acc>, out: &mut Output<'_>) -> Result {
+        for (mut its_panes, mut its) in std::mem::take(&mut self.behind) {
+            its.close(&mut its_panes, self.most, out)?;
+            self.take_up(panes, its_panes, its);
+        }
+        Ok(())
+    }
+
+    /// Takes up what another one holds, of other keys, that has closed the same windows.
+    fn take_up(
+        &mut self,
+        panes: &mut Panes<K, A::Acc>,
+        mut its_panes: Panes<K, A::Acc>,
+        mut its: Self,
+    ) {
+        self.next = self.spec.next_end(self.most.align_down(self.spec.step, self.spec.offset));
+        self.held.take_up(&self.aggregate, panes, &mut its_panes, &mut its.held);
+        while let Some(pane) = its_panes.close_before(Timestamp::MAX) {
+            put_all(panes.at(pane), its_panes.entries(pane));
+        }
+        for end in its.tardy.times() {
+            put_all(self.tardy.at(end), its.tardy.entries(end));
+        }
     }
 
     /// Closes every window that ends at or before `at` and has records.
@@ -155,4 +213,12 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
         tardy.remove(end);
         Ok(())
     }
+}
+
+/// Puts entries into a table.
+pub(super) fn put_all<'e, K: Key, T: Clone + 'e>(
+    to: &mut PagedTable<K, T>,
+    entries: impl Iterator<Item = (&'e K, &'e T)>,
+) {
+    entries.for_each(|(key, value)| to.put(key::hash(key), key.clone(), value.clone()));
 }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::Panes;
+use super::closing::put_all;
 use super::saved;
 use crate::error::Result;
 use crate::key;
@@ -119,6 +120,28 @@ impl<K: Key, T: Clone> Held<K, T> {
             Held::Stacked(held) => held.load(aggregate, panes, from),
         }
     }
+
+    /// Takes up what another one holds of other keys.
+    pub fn take_up<R, A>(
+        &mut self,
+        aggregate: &A,
+        panes: &mut Panes<K, T>,
+        its_panes: &mut Panes<K, T>,
+        its: &mut Self,
+    ) where
+        R: Record,
+        A: Aggregate<R, Acc = T>,
+    {
+        match (self, its) {
+            (Held::Summed(held), Held::Summed(its)) => held.take_up(panes, its_panes, its),
+            (Held::Stacked(held), Held::Stacked(its)) => {
+                held.turn_over(aggregate, panes);
+                its.turn_over(aggregate, its_panes);
+                held.take_up(its);
+            }
+            _ => unreachable!("of one aggregate and kind of windows"),
+        }
+    }
 }
 
 /// The sum of the held panes: a pane that leaves is subtracted.
@@ -172,6 +195,18 @@ impl<K: Key, T: Clone> Summed<K, T> {
             }
         }
         panes.forget(pane);
+    }
+
+    fn take_up(&mut self, panes: &mut Panes<K, T>, its_panes: &mut Panes<K, T>, its: &mut Self) {
+        for pane in its.panes.drain(..) {
+            put_all(panes.closed_mut(pane), its_panes.entries(pane));
+            its_panes.forget(pane);
+            let place = self.panes.partition_point(|other| *other < pane);
+            if self.panes.get(place) != Some(&pane) {
+                self.panes.insert(place, pane);
+            }
+        }
+        put_all(&mut self.sum, its.sum.iter());
     }
 }
 
@@ -344,6 +379,14 @@ impl<K: Key, T: Clone> Stacked<K, T> {
             }
         }
         Ok(())
+    }
+
+    /// Takes up what another one holds of other keys; neither has newer panes.
+    fn take_up(&mut self, its: &mut Self) {
+        for pane in its.older.times() {
+            put_all(self.older.at(pane), its.older.entries(pane));
+        }
+        put_all(&mut self.older_sum, its.older_sum.iter());
     }
 }
 

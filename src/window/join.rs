@@ -14,8 +14,6 @@ use crate::time::{Timestamp, Watermark};
 mod closing;
 mod rows;
 mod saved;
-#[cfg(test)]
-mod saved_tests;
 use closing::Closing;
 use rows::sides_of;
 
@@ -105,12 +103,16 @@ where
     P: Pairing<L, S::Kept>,
 {
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
+        self.settle(out)?;
+        self.windows.close::<R>(at, out)?;
+        tell_behind(at, self.windows.lateness(), out)
+    }
+    fn settle(&mut self, out: &mut Output<'_>) -> Result {
         for mut windows in std::mem::take(&mut self.behind) {
             windows.close::<R>(self.windows.watermark(), out)?;
             self.windows.take_up::<R>(windows);
         }
-        self.windows.close::<R>(at, out)?;
-        tell_behind(at, self.windows.lateness(), out)
+        Ok(())
     }
     fn save(&mut self, to: &mut Saver) -> Result {
         self.windows.save::<R>(to)

@@ -16,6 +16,8 @@ mod results;
 mod saved;
 mod session;
 mod spec;
+#[cfg(test)]
+mod told_tests;
 
 pub use aggregate::{Merging, Partial, Whole};
 pub use check::{check_early, check_span};

@@ -48,17 +48,22 @@ pub(super) fn save_time(part: &'static str, at: Timestamp, to: &mut Saver) -> Re
     to.part::<Timestamp>(part, |part| part.put(at))
 }
 
-/// The times that count here: the one that this shard has saved, or those of all when there were
-/// more shards or less.
-pub(super) fn times(part: &str, from: &Loader<'_>) -> Result<Vec<Timestamp>> {
+/// The times that count here, with the shard that saved each: the one that this shard has saved, or
+/// those of all when there were more shards or less.
+fn times_of_each(part: &str, from: &Loader<'_>) -> Result<Vec<(usize, Timestamp)>> {
     let (own, same) = (from.shard(), from.were() == from.shards());
     let mut times = Vec::new();
     from.part::<Timestamp>(part, |shard, _, at| {
         if !same || shard == own {
-            times.push(at);
+            times.push((shard, at));
         }
     })?;
     Ok(times)
+}
+
+/// The times that count here.
+pub(super) fn times(part: &str, from: &Loader<'_>) -> Result<Vec<Timestamp>> {
+    Ok(times_of_each(part, from)?.into_iter().map(|(_, at)| at).collect())
 }
 
 /// Saves the watermark up to which windows have been given.
@@ -69,6 +74,11 @@ pub(super) fn save_told(told: Watermark, to: &mut Saver) -> Result {
 /// The watermark up to which windows have been given: what any shard has closed stays closed.
 pub(super) fn told(from: &Loader<'_>) -> Result<Watermark> {
     Ok(times("watermark", from)?.into_iter().max().unwrap_or(Timestamp::MIN))
+}
+
+/// The watermarks up to which shards have given their windows, with the shard.
+pub(super) fn told_of_each(from: &Loader<'_>) -> Result<Vec<(usize, Watermark)>> {
+    times_of_each("watermark", from)
 }
 
 /// Saves the watermark of what a shard has read, before any exchange.

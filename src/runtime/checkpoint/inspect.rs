@@ -158,10 +158,13 @@ fn fill(view: &mut CheckpointView, saved: &[Vec<Saved>]) -> Result {
     let mut parts: BTreeMap<(&str, &str), PartView> = BTreeMap::new();
     // What is written whole each time counts as the newest file has it.
     for newest in saved.iter().filter_map(|files| files.last()) {
-        newest.each_of::<(u32, String, u64, bool)>(SPLITS, |_, (number, name, offset, ended)| {
-            let (name, ended) = (String::own(name), bool::own(ended));
-            view.splits.push(SplitView { number, name, offset, ended });
-        })?;
+        newest.each_of::<(u32, String, u64, bool)>(
+            SPLITS,
+            |_, (number, name, offset, ended)| {
+                let (name, ended) = (String::own(name), bool::own(ended));
+                view.splits.push(SplitView { number, name, offset, ended });
+            },
+        )?;
         newest.each_of::<(String, String)>(PUBLISH, |_, (from, to)| {
             let (from, to) = (String::own(from), String::own(to));
             let shown = !Path::new(&from).exists() && Path::new(&to).exists();

@@ -158,8 +158,8 @@ impl Store {
     /// manifest; it holds when this returns.
     ///
     /// # Errors
-    /// When it can't be written: the one before holds then. When the directory was opened by
-    /// another run since.
+    /// When it can't be written: the one before holds then, unless it was the last step that
+    /// failed, after which either may hold. When the directory was opened by another run since.
     pub fn commit(
         &self,
         mut manifest: Manifest,
@@ -226,7 +226,14 @@ impl Store {
     pub fn begin(&self, epoch: u64, shard: usize) -> Result<Written> {
         let name = format!("state-{epoch:08}-{shard}");
         let path = self.directory.join(&name);
-        let file = File::open(&path, Open::Truncate).map_err(|cause| writing(&path, &cause))?;
+        // What a killed run left under this name may have another one too, in a savepoint.
+        match fs::remove_file(&path) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                return Err(writing(&path, &cause));
+            }
+            _ => {}
+        }
+        let file = File::open(&path, Open::New).map_err(|cause| writing(&path, &cause))?;
         let (bytes, crc, lz4) = (0, crc32fast::Hasher::new(), None);
         let mut written = Written { file, path, name, epoch, bytes, crc, lz4 };
         written.write(&head(VERSION, epoch, shard))?;
@@ -372,7 +379,13 @@ fn parse(bytes: &[u8]) -> Result<Manifest> {
     if *crc != format!("{:08x}", crc32fast::hash(body)) {
         return Err(damaged("its checksum is wrong".into()));
     }
-    let manifest = serde_json::from_slice(body).map_err(|error| damaged(error.to_string()))?;
+    let manifest: Manifest =
+        serde_json::from_slice(body).map_err(|error| damaged(error.to_string()))?;
+    // Only files of this directory are its own.
+    let is_plain = |name: &str| Path::new(name).file_name() == Some(name.as_ref());
+    if let Some(file) = manifest.files().find(|file| !is_plain(&file.name)) {
+        return Err(damaged(format!("it names {:?}, which is no file's name", file.name)));
+    }
     Ok(Manifest { version: known, ..manifest })
 }
 

@@ -80,6 +80,11 @@ impl Prefix {
     /// All hashes.
     pub const ALL: Prefix = Prefix { first: 0, bits: 0 };
 
+    /// As it was kept in a file, whatever that holds.
+    pub fn kept(first: u64, bits: u32) -> Prefix {
+        Prefix { first, bits: bits.min(u64::BITS) }
+    }
+
     fn of(hash: u64, bits: u32) -> Prefix {
         let first = if bits == 0 { 0 } else { hash << SKIP >> (64 - bits) << (64 - bits) };
         Prefix { first, bits }
