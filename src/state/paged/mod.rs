@@ -68,6 +68,8 @@ pub struct PagedTable<K, V> {
     save: Option<Save>,
     /// Copies of what has changed before it was shown.
     copied: VecDeque<Copied<K, V>>,
+    /// Empty, for copies: the system would clear their memory anew at every save.
+    spare: Vec<Vec<(K, V)>>,
 }
 
 impl<K, V> Default for PagedTable<K, V> {
@@ -89,6 +91,7 @@ impl<K, V> PagedTable<K, V> {
             lost: false,
             save: None,
             copied: VecDeque::new(),
+            spare: Vec::new(),
         }
     }
 

@@ -96,7 +96,11 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// was all of the save that was begun.
     pub fn save_some(&mut self, pages: usize, mut to: impl FnMut(Change<'_, K, V>)) -> bool {
         let copies = self.copied.len().min(pages + self.copied.len() / SHARE);
-        self.copied.drain(..copies).for_each(|copied| copied.show(&mut to));
+        for mut copied in self.copied.drain(..copies) {
+            copied.show(&mut to);
+            copied.put.clear();
+            self.spare.push(copied.put);
+        }
         let Some(Save { full, mut next }) = self.save.take() else {
             return self.copied.is_empty();
         };
@@ -126,7 +130,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     pub(super) fn make_open(&mut self, at: At, hash: u64) -> At {
         let full = self.save.as_ref().is_some_and(|save| save.full);
         if !at.is_saved() && (full || !at.has_rested()) {
-            let (mut cleared, mut put) = (None, Vec::new());
+            let (mut cleared, mut put) = (None, self.spare.pop().unwrap_or_default());
             let prefix = self.pages.prefix(hash);
             show(&mut self.pages.page(at), prefix, full, |change| match change {
                 Change::Cleared(prefix) => cleared = Some(prefix),
@@ -134,6 +138,8 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             });
             if cleared.is_some() || !put.is_empty() {
                 self.copied.push_back(Copied { cleared, put });
+            } else {
+                self.spare.push(put);
             }
         }
         self.pages.saved(hash, false);
