@@ -265,5 +265,53 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     }
 }
 
+impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
+    /// An aggregate over all records so far, emitted for every record with the record's event time.
+    /// All records go to one shard. Order is as for [`Keyed::reduce`].
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(4).splits(1)).aggregate_running(|ns| ns.sum(|n| n)).sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [0, 1, 3, 6]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn aggregate_running<A: Aggregate<R>>(
+        self,
+        of: impl FnOnce(&Aggregates<R>) -> A,
+    ) -> Stream<A::Out, impl Chain<Out = A::Out>>
+    where
+        A::Out: Clone,
+    {
+        let keyed = self.key_by(|_| ());
+        keyed.aggregate_running(of).map(|(_, value)| A::Out::own(value))
+    }
+
+    /// An aggregate over the whole stream, emitted once: at the end of the input, with the event
+    /// time of the newest record. An input without end, or without a record, gives nothing. What is
+    /// said of [`Keyed::aggregate_final`] holds here too: each shard aggregates what it reads.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// job.source(Counter::to(100)).aggregate_final(|ns| (ns.count(), ns.max(|n| n))).sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [(100, 99)]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn aggregate_final<A: Aggregate<R>>(
+        self,
+        of: impl FnOnce(&Aggregates<R>) -> A,
+    ) -> Stream<A::Out, impl Chain<Out = A::Out>>
+    where
+        A::Out: Clone,
+    {
+        self.key_by(|_| ()).aggregate_final(of).map(|(_, value)| A::Out::own(value))
+    }
+}
+
 type PartView<'a, R, B, A> =
     <(<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc) as Record>::View<'a>;
