@@ -204,3 +204,71 @@ where
         self.left.load(from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::join::Of;
+    use crate::operator::{ByValue, Edge, Node, Scene};
+
+    /// A record that pairs with one of the table.
+    #[derive(Clone)]
+    struct Sum;
+
+    impl Pairing<u64, u64> for Sum {
+        type Out = u64;
+        fn pair(&mut self, left: u64, right: u64) -> u64 {
+            left + right
+        }
+    }
+
+    /// Notes what is told to it.
+    struct Told(Arc<Mutex<Vec<String>>>);
+
+    impl Told {
+        fn note(&self, what: String) -> Result {
+            self.0.lock().unwrap().push(what);
+            Ok(())
+        }
+    }
+
+    impl Operator for Told {
+        fn process(&mut self, _: usize, batch: &Batch<'_>, _: &mut Output<'_>) -> Result {
+            batch.records::<u64>().try_for_each(|(_, sum)| self.note(format!("row {sum}")))
+        }
+        fn watermark(&mut self, _: usize, at: Watermark, _: &mut Output<'_>) -> Result {
+            self.note(format!("watermark {}", at.micros()))
+        }
+        fn idle(&mut self, _: usize, idle: bool, _: &mut Output<'_>) -> Result {
+            self.note(format!("idle {idle}"))
+        }
+    }
+
+    #[test]
+    fn nothing_is_idle_behind_records_that_wait_for_the_table() {
+        let by = || ByValue::new(|n: u64| n);
+        fn side<B: KeyOf<u64, Key = u64>>(by: (B, B)) -> TableSide<Of<u64, B, u64, B, Sum>> {
+            TableSide::new(by, Sum)
+        }
+        let (mut side, told) = (side((by(), by())), Arc::<Mutex<Vec<String>>>::default());
+        let node = |outputs| {
+            let operator: Box<dyn Operator> = Box::new(Told(told.clone()));
+            Node::new("".into(), operator, 1, outputs, Default::default())
+        };
+        let mut nodes = vec![node(vec![vec![Edge { node: 1, port: 0 }]]), node(Vec::new())];
+        let at = Timestamp::from_micros(5);
+        Output::enter(&mut nodes, 0, &Scene::default(), |_, out| {
+            side.put(at, 7);
+            side.record(Stamp { at, mark: Timestamp::MIN }, 7, out)?;
+            side.watermark(at, out)?;
+            side.idle(true, out)?;
+            assert_eq!(told.lock().unwrap().len(), 0);
+            side.release(out)?;
+            side.idle(false, out)
+        })
+        .unwrap();
+        assert_eq!(*told.lock().unwrap(), ["row 14", "watermark 5", "idle true", "idle false"]);
+    }
+}
