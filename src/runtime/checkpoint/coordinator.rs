@@ -120,7 +120,7 @@ impl Coordinator {
     /// Makes the checkpoint of which all is written, and shows what belongs to it.
     ///
     /// # Errors
-    /// When it can't be made: the one before holds then.
+    /// When it can't be made; which checkpoint holds then, [`Store::commit`] says.
     pub fn commit(&mut self, making: Making) -> Result {
         let Making { epoch, last, full, files, first, savepoints } = making;
         let finished = last && !self.shared.is_stopped();
