@@ -496,4 +496,22 @@ mod tests {
             assert!(Saved::read(&whole[..cut]).is_err(), "{cut}");
         }
     }
+
+    #[test]
+    fn a_frame_of_more_records_than_there_can_be_is_refused() {
+        let mut saver = Saver::new();
+        saver.enter(1, &owner("count", "", 0));
+        saver.part::<u64>("none", |_| {}).unwrap();
+        let none = saver.take();
+        let end = [0_u64; 2];
+        // Records of no bytes: nothing else bounds their number.
+        let of = |records: u64| {
+            let mut bytes = none[..none.len() - size_of_val(&end)].to_vec();
+            [records | UNTIMED, 0, 0, 0].iter().for_each(|word| bytes.extend(word.to_ne_bytes()));
+            Saved::read(&bytes)
+        };
+        assert!(of(FRAME_RECORDS as u64).is_ok());
+        assert!(of(FRAME_RECORDS as u64 + 1).is_err());
+        assert!(of(1 << 40).is_err());
+    }
 }

@@ -203,3 +203,13 @@ fn a_save_shows_what_has_changed_since_the_one_before_and_no_more() {
     let rest_of_the_page = shown(&mut table, false);
     assert!((1..256).contains(&rest_of_the_page), "{rest_of_the_page}");
 }
+
+#[test]
+fn a_prefix_has_no_more_bits_than_a_hash() {
+    let mut table: PagedTable<u64, u64> = PagedTable::default();
+    (0..1_000_u64).for_each(|n| table.put(hash(&n), n, n));
+    [64, 65, u32::MAX].into_iter().for_each(|bits| table.clear(Prefix::kept(1, bits), |_| true));
+    assert_eq!(table.len(), 1_000);
+    table.clear(Prefix::kept(0, 0), |_| true);
+    assert!(table.is_empty());
+}
