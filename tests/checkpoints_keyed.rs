@@ -242,7 +242,7 @@ fn joins_are_saved_in_slices() {
 
 #[test]
 fn timers_are_saved_in_slices() {
-    for part in ["keys", "timers"] {
+    for part in ["keys", "lives", "timers"] {
         let process = Process::<Event, _, u64, Event, _, _>::new(
             by(),
             |count: &mut u64, _: Event, ctx: &mut Context<'_, u64, Event>| {

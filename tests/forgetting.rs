@@ -74,7 +74,7 @@ fn what_is_forgotten_is_not_kept() {
     running.join().unwrap();
     let kept = StateDirectory::read(directory.path()).unwrap();
     let parts = kept.checkpoints[0].parts.iter().filter(|part| part.operator.contains("process"));
-    for part in parts.filter(|part| ["keys", "timers"].contains(&part.part.as_str())) {
+    for part in parts.filter(|part| ["keys", "lives", "timers"].contains(&part.part.as_str())) {
         assert!((1..20_000).contains(&part.records), "{part:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! State directories of older versions of the engine, which every later one must take up.
 //!
 //! `THALWEG_GOLDEN=state-v3 cargo test --test golden -- --nocapture` adds the directory of a new
-//! version to `tests/data`.
+//! version to `tests/data`, `THALWEG_GOLDEN=process-v3` that of process functions.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -19,8 +19,8 @@ fn data() -> PathBuf {
 
 type Row = (String, u64, u64);
 
-/// Totals of numbers by text keys, in a process function, in a table and in lists: what each gives
-/// comes at the end, so that it does not depend on where the checkpoint was made.
+/// Totals of numbers by text keys, in a table and in lists: what each gives comes at the end, so
+/// that it does not depend on where the checkpoint was made.
 fn job(shards: usize, state: &Path, per_second: f64) -> (Job, Collected<Row>, Collected<u64>) {
     let job = Job::new("golden").shards(shards).checkpoints(state, 1.days());
     let (sink, rows) = Collect::new();
@@ -43,6 +43,32 @@ fn job(shards: usize, state: &Path, per_second: f64) -> (Job, Collected<Row>, Co
     (job, rows, joined)
 }
 
+/// Counts of numbers by text keys in a process function, told by a timer that is due at the end. The
+/// one that is set first is cancelled, and some keys are cleared again and again.
+fn process(shards: usize, state: &Path, per_second: f64) -> (Job, Collected<(String, u64)>) {
+    let job = Job::new("golden").shards(shards).checkpoints(state, 1.days());
+    let (sink, rows) = Collect::new();
+    job.source(Counter::to(END).rate(per_second).splits(2))
+        .key_by(|n| format!("key {}", n % 300))
+        .process::<u64, (String, u64)>(
+            |count, n, ctx| {
+                *count += 1;
+                match (*count, n % 300 < 10) {
+                    (1, _) => ctx.timer_at(Timestamp::from_millis(1)),
+                    (100, true) => ctx.clear(),
+                    (150, _) => {
+                        ctx.cancel_timers();
+                        ctx.timer_at(Timestamp::from_millis(2));
+                    }
+                    _ => {}
+                }
+            },
+            |count, _, ctx| ctx.emit((ctx.key(), *count)),
+        )
+        .sink(sink);
+    (job, rows)
+}
+
 fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -53,7 +79,11 @@ fn copy(from: &Path, to: &Path) {
 /// Makes the directory of a new version.
 fn write(name: &str) {
     let directory = tempfile::tempdir().unwrap();
-    let (job, ..) = job(2, directory.path(), 30_000.0);
+    let of_process = name.starts_with("process");
+    let job = match of_process {
+        true => process(2, directory.path(), 30_000.0).0,
+        false => job(2, directory.path(), 30_000.0).0,
+    };
     let lz4 = name.ends_with("lz4");
     let job = job.compress_checkpoints(if lz4 { Compression::Lz4 } else { Compression::None });
     let running = job.start().unwrap();
@@ -70,20 +100,47 @@ fn write(name: &str) {
     copy(directory.path(), &to);
 }
 
-#[test]
-fn directories_of_older_versions_are_taken_up() {
-    if let Ok(name) = std::env::var("THALWEG_GOLDEN") {
+/// The directories whose names begin so, each of which is whole.
+fn versions(of: &str) -> Vec<PathBuf> {
+    if let Some(name) = std::env::var("THALWEG_GOLDEN").ok().filter(|name| name.starts_with(of)) {
         write(&name);
     }
     let versions: Vec<PathBuf> = fs::read_dir(data())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("state-v"))
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(of))
         .collect();
     assert!(!versions.is_empty());
-    for version in versions {
-        let kept = StateDirectory::read(&version).unwrap();
+    for version in &versions {
+        let kept = StateDirectory::read(version).unwrap();
         assert!(kept.checkpoints.iter().all(|checkpoint| checkpoint.damage.is_none()));
+    }
+    versions
+}
+
+#[test]
+fn process_functions_of_older_versions_are_taken_up() {
+    for version in versions("process-v") {
+        for shards in [2, 3] {
+            let directory = tempfile::tempdir().unwrap();
+            copy(&version, directory.path());
+            let (job, rows) = process(shards, directory.path(), 1e9);
+            let report = job.run().unwrap();
+            assert!(report.records_read() < END * 4 / 5, "{version:?}: it began anew");
+            let row = |key: u64| {
+                let cleared = if key < 10 { 300 } else { 0 };
+                (format!("key {key}"), count(key) - cleared)
+            };
+            let mut expected: Vec<_> = (0..300).map(row).collect();
+            expected.sort_unstable();
+            assert_eq!(rows.sorted(), expected, "{version:?} on {shards} shards");
+        }
+    }
+}
+
+#[test]
+fn directories_of_older_versions_are_taken_up() {
+    for version in versions("state-v") {
         for shards in [2, 3] {
             let directory = tempfile::tempdir().unwrap();
             copy(&version, directory.path());

@@ -1,8 +1,9 @@
 //! The process function: a user's own state and timers for each key.
 //!
-//! The state of a key lies in a [`PagedTable`] together with the last timer that it set and the
-//! number of its life. A timer names the life that set it, so cancelling all of a key's timers is
-//! one store, and timers of a key that was cleared do nothing when they are due.
+//! The states of keys lie in a [`PagedTable`]. Another one holds the *lives* of keys that have set
+//! timers: each has a number, and ends when the key is cleared or its timers are cancelled. A timer
+//! names the life that set it, so cancelling all of a key's timers is to end its life, and timers
+//! of a life that is over do nothing when they are due. Who sets no timers pays nothing for them.
 
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
@@ -33,9 +34,6 @@ pub struct Context<'a, K, O: Record> {
     clock: Clock,
     /// The event time of the timer that fires.
     fires: Option<Timestamp>,
-    /// The event-time timer that the key set last.
-    set: &'a mut Timestamp,
-    life: &'a mut u64,
     cleared: bool,
     around: &'a mut Around<K, O>,
 }
@@ -52,10 +50,16 @@ struct Around<K, O> {
     rung: Timestamp,
     /// The machine's clock when the operator was made, and since when.
     begun: (Timestamp, Instant),
-    lives: u64,
+    lives: PagedTable<K, Life>,
+    /// The number of the last life that began.
+    number: u64,
     /// Timers that were set by timers since the watermark reached its end.
     last: u64,
 }
+
+/// The life of a key: the event-time timer that was set last ([`Timestamp::MIN`] when that has
+/// fired), and its number.
+type Life = (Timestamp, u64);
 
 impl<'a, K: Key, O: Record> Context<'a, K, O> {
     /// The key.
@@ -112,14 +116,14 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
         // The least time stands for no timer.
         let after = self.fires.unwrap_or(Timestamp::MIN);
         let at = at.max(Timestamp::from_micros(after.micros().saturating_add(1)));
-        if *self.set == at {
+        let (set, life) = self.life();
+        if std::mem::replace(set, at) == at {
             return;
         }
-        *self.set = at;
+        let (life, hash, key) = (*life, self.hash, self.key.clone());
         if self.fires.is_some() && self.around.watermark == Timestamp::MAX {
             self.around.last += 1;
         }
-        let (hash, life, key) = (self.hash, *self.life, self.key.clone());
         self.around.timers.set(Timer { at, hash, life, key });
     }
 
@@ -127,14 +131,23 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
     /// some 40 ms; at the end of the input at once. A job that is stopped does not call it.
     pub fn timer_after(&mut self, delay: Duration) {
         let at = self.around.now() + delay;
-        let (hash, life, key) = (self.hash, *self.life, self.key.clone());
+        let (hash, life, key) = (self.hash, self.life().1, self.key.clone());
         self.around.alarms.set(Timer { at, hash, life, key });
+    }
+
+    /// The key's life, which begins if it has none.
+    fn life(&mut self) -> &mut Life {
+        let (key, Around { lives, number, .. }) = (self.key, &mut *self.around);
+        let begins = || {
+            *number += 1;
+            (key.clone(), (Timestamp::MIN, *number))
+        };
+        lives.entry(self.hash, |other| other == key, begins)
     }
 
     /// Cancels all timers of this key that were set so far; O(1).
     pub fn cancel_timers(&mut self) {
-        *self.life = self.around.new_life();
-        *self.set = Timestamp::MIN;
+        self.around.end_life(self.hash, |other| other == self.key);
     }
 
     /// Forgets this key when the closure returns: its state and all its timers. Its next record
@@ -145,7 +158,7 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
 }
 
 impl<K: Key, O: Record> Around<K, O> {
-    fn new() -> Self {
+    fn new(backend: &Backend) -> Self {
         let (timers, alarms) = (Timers::new(), Timers::new());
         let (watermark, results) = (Timestamp::MIN, Block::new());
         Around {
@@ -156,7 +169,8 @@ impl<K: Key, O: Record> Around<K, O> {
             alarms,
             rung: Timestamp::MIN,
             begun: (Timestamp::now(), clock::now()),
-            lives: 0,
+            lives: PagedTable::of(backend.clone()),
+            number: 0,
             last: 0,
         }
     }
@@ -166,9 +180,30 @@ impl<K: Key, O: Record> Around<K, O> {
         self.begun.0 + clock::since(self.begun.1)
     }
 
-    fn new_life(&mut self) -> u64 {
-        self.lives += 1;
-        self.lives
+    /// Nothing comes of the timers that the key has set.
+    #[inline(always)]
+    fn end_life(&mut self, hash: u64, is: impl FnMut(&K) -> bool) {
+        if !self.lives.is_empty() {
+            self.lives.remove(hash, is);
+        }
+    }
+
+    /// Whether the life that has set a timer is not over; the event-time timer set last.
+    fn lives(lives: &PagedTable<K, Life>, timer: &Timer<K>) -> Option<Timestamp> {
+        let life = lives.get(timer.hash, |other| *other == timer.key);
+        life.filter(|(_, number)| *number == timer.life).map(|(set, _)| *set)
+    }
+
+    /// Sets the saved timers of lives that are not over.
+    fn set_again(&mut self, part: &str, from: &Loader<'_>) -> Result {
+        let timers = if part == "timers" { &mut self.timers } else { &mut self.alarms };
+        from.timers::<K>(part, |at, key, life| {
+            let key = K::own(key);
+            let timer = Timer { at, hash: key::hash(&key), life, key };
+            if Self::lives(&self.lives, &timer).is_some() {
+                timers.set(timer);
+            }
+        })
     }
 
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
@@ -191,8 +226,7 @@ where
     by: B,
     on_record: F,
     on_timer: G,
-    /// The state, the event-time timer that was set last, the number of the key's life.
-    table: PagedTable<B::Key, (S, Timestamp, u64)>,
+    table: PagedTable<B::Key, S>,
     around: Around<B::Key, O>,
     ended: bool,
     record: PhantomData<fn() -> R>,
@@ -208,41 +242,37 @@ where
 {
     /// Runs these closures on state for each key, kept where `backend` says.
     pub fn new(by: B, on_record: F, on_timer: G, backend: &Backend) -> Self {
-        let (table, around) = (PagedTable::of(backend.clone()), Around::new());
+        let (table, around) = (PagedTable::of(backend.clone()), Around::new(backend));
         Process { by, on_record, on_timer, table, around, ended: false, record: PhantomData }
     }
 
     /// Calls the timer closure unless the life of the key that set the timer is over.
     fn fire(&mut self, timer: &Timer<B::Key>, clock: Clock, time: Timestamp, at: Timestamp) {
+        let Process { table, around, .. } = self;
         let Timer { hash, key, .. } = timer;
-        let Some((state, set, life)) = self.table.get_mut(*hash, |other| other == key) else {
-            return;
-        };
-        if *life != timer.life {
-            return;
-        }
+        let (is, hash) = (|other: &B::Key| other == key, *hash);
+        let Some(set) = Around::<_, O>::lives(&around.lives, timer) else { return };
         let fires = (clock == Clock::Event).then_some(at);
-        if fires == Some(*set) {
+        if fires == Some(set)
+            && let Some((set, _)) = around.lives.get_mut(hash, is)
+        {
             *set = Timestamp::MIN;
         }
-        let (around, cleared, hash) = (&mut self.around, false, *hash);
-        let mut context = Context { key, hash, time, clock, fires, set, life, cleared, around };
+        let Some(state) = table.get_mut(hash, is) else { return };
+        let mut context = Context { key, hash, time, clock, fires, cleared: false, around };
         (self.on_timer)(state, at, &mut context);
         if context.cleared {
-            self.table.remove(hash, |other| other == key);
+            around.end_life(hash, is);
+            table.remove(hash, is);
         }
     }
 
     /// Hands results on and forgets timers of lives that are over.
     fn settle(&mut self, out: &mut Output<'_>) -> Result {
-        let Process { table, around, .. } = self;
-        let lives = |timer: &Timer<B::Key>| {
-            let kept = table.get(timer.hash, |key| *key == timer.key);
-            kept.is_some_and(|(_, _, life)| *life == timer.life)
-        };
-        around.timers.prune(lives);
-        around.alarms.prune(lives);
-        around.flush(out)
+        let Around { lives, timers, alarms, .. } = &mut self.around;
+        timers.prune(|timer| Around::<_, O>::lives(lives, timer).is_some());
+        alarms.prune(|timer| Around::<_, O>::lives(lives, timer).is_some());
+        self.around.flush(out)
     }
 
     /// Fires the event-time timers that are due.
@@ -332,7 +362,8 @@ where
     fn save(&mut self, to: &mut Saver) -> Result {
         let Process { table, around, .. } = self;
         to.part::<Timestamp>("process watermark", |part| part.put(around.watermark))?;
-        to.begin_table::<_, _, Kept<B::Key, S>>("keys", table)?;
+        to.begin_table::<_, _, (B::Key, S)>("keys", table)?;
+        to.begin_table::<_, _, KeptLife<B::Key>>("lives", &mut around.lives)?;
         to.begin_timers("timers", &mut around.timers, around.watermark)?;
         // What is left at the input's end is never due.
         let mut none = Timers::new();
@@ -343,15 +374,16 @@ where
 
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         let Process { table, around, .. } = self;
-        let keys = to.table::<_, _, Kept<B::Key, S>>("keys", table, |part, key, value| {
-            let (state, set, life) = value;
+        let keys = to.table::<_, _, (B::Key, S)>("keys", table, |part, key, state| {
             key.lend(|key| {
-                state.lend(|state| {
-                    part.put((B::Key::shorten(key), S::shorten(state), *set, *life));
-                });
+                state.lend(|state| part.put((B::Key::shorten(key), S::shorten(state))));
             });
         })?;
+        let lives = &mut around.lives;
         Ok(keys
+            && to.table::<_, _, KeptLife<B::Key>>("lives", lives, |part, key, (set, number)| {
+                key.lend(|key| part.put((B::Key::shorten(key), *set, *number)));
+            })?
             && to.timers("timers", &mut around.timers)?
             && to.timers("alarms", &mut around.alarms)?)
     }
@@ -361,34 +393,46 @@ where
         from.part::<Timestamp>("process watermark", |_, _, at| {
             around.watermark = around.watermark.max(at);
         })?;
-        from.table::<_, _, Kept<B::Key, S>>("keys", table, |(key, state, set, life)| {
-            around.lives = around.lives.max(life);
-            (B::Key::own(key), (S::own(state), set, life))
-        })?;
-        set_again("timers", &mut around.timers, table, from)?;
-        set_again("alarms", &mut around.alarms, table, from)
+        if from.is::<KeptTogether<B::Key, S>>("keys") {
+            load_together(table, &mut around.lives, from)?;
+        } else {
+            from.table::<_, _, (B::Key, S)>("keys", table, |(key, state)| {
+                (B::Key::own(key), S::own(state))
+            })?;
+            let lives = &mut around.lives;
+            from.table::<_, _, KeptLife<B::Key>>("lives", lives, |(key, set, number)| {
+                (B::Key::own(key), (set, number))
+            })?;
+        }
+        let numbers = around.lives.iter().map(|(_, (_, number))| *number);
+        around.number = numbers.max().unwrap_or(0);
+        around.set_again("timers", from)?;
+        around.set_again("alarms", from)
     }
 }
 
-/// What is kept of a key: its state, the event-time timer that was set last, the number of its
-/// life.
-type Kept<K, S> = (K, S, Timestamp, u64);
+/// How lives are kept: key, the event-time timer that was set last, number.
+type KeptLife<K> = (K, Timestamp, u64);
 
-/// Sets the timers of lives that are not over.
-fn set_again<K: Key, S: Clone>(
-    part: &str,
-    timers: &mut Timers<K>,
-    table: &PagedTable<K, (S, Timestamp, u64)>,
+/// How states were kept before they were kept apart from lives.
+type KeptTogether<K, S> = (K, S, Timestamp, u64);
+
+/// Takes up what was kept together.
+fn load_together<K: Key, S: Record + Clone>(
+    table: &mut PagedTable<K, S>,
+    lives: &mut PagedTable<K, Life>,
     from: &Loader<'_>,
 ) -> Result {
-    from.timers::<K>(part, |at, key, life| {
-        let key = K::own(key);
+    let mut both = PagedTable::default();
+    from.table::<_, _, KeptTogether<K, S>>("keys", &mut both, |(key, state, set, number)| {
+        (K::own(key), (S::own(state), (set, number)))
+    })?;
+    for (key, (state, life)) in both.drain() {
         let hash = key::hash(&key);
-        let kept = table.get(hash, |other| *other == key);
-        if kept.is_some_and(|(_, _, lives)| *lives == life) {
-            timers.set(Timer { at, hash, life, key });
-        }
-    })
+        lives.insert_new(hash, key.clone(), life);
+        table.insert_new(hash, key, state);
+    }
+    Ok(())
 }
 
 impl<R, B, S, O, F, G> Stage<R> for Process<R, B, S, O, F, G>
@@ -406,15 +450,13 @@ where
         let part = by.part(record);
         let hash = B::hash(&part);
         let is = |key: &B::Key| B::is(&part, key);
-        let make = || {
-            let key = B::own(by.part(record));
-            (key, (S::default(), Timestamp::MIN, around.new_life()))
-        };
-        let (key, (state, set, life)) = table.entry_pair(hash, is, make);
+        let make = || (B::own(by.part(record)), S::default());
+        let (key, state) = table.entry_pair(hash, is, make);
         let (time, clock, fires, cleared) = (stamp.at, Clock::Event, None, false);
-        let mut context = Context { key, hash, time, clock, fires, set, life, cleared, around };
+        let mut context = Context { key, hash, time, clock, fires, cleared, around };
         on_record(state, record, &mut context);
         if context.cleared {
+            around.end_life(hash, is);
             table.remove(hash, is);
         }
         if around.full {

@@ -282,6 +282,13 @@ impl Saved {
         heads.any(|head| head.part == part && of.is_none_or(|owner| head.step == *owner.step))
     }
 
+    /// Whether an operator has a part with records of this schema.
+    fn is(&self, of: Option<&Owner>, part: &str, schema: &str) -> bool {
+        let is = |head: &PartHead| head.part == part && head.schema == schema;
+        let mut heads = self.parts.iter().map(|(head, _)| head);
+        heads.any(|head| is(head) && of.is_none_or(|owner| head.step == *owner.step))
+    }
+
     /// Shows the records of a part of every operator that has one, each with the operator's name.
     ///
     /// # Errors
@@ -416,6 +423,13 @@ impl<'a> Loader<'a> {
 
     pub(super) fn owner(&self) -> Option<&'a Owner> {
         self.owner
+    }
+
+    /// Whether any shard has saved a part as records of this type.
+    pub fn is<R: Record>(&self, part: &str) -> bool {
+        let schema = R::data_type().to_string();
+        let mut files = self.saved.iter().flatten();
+        files.any(|saved| saved.is(self.owner, part, &schema))
     }
 
     /// Shows all records of a part, those of all shards: who shows them, at what time.
