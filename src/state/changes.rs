@@ -153,8 +153,10 @@ impl Loader<'_> {
         // What is dealt out to as many shards as before is where it was.
         let same = self.were() == self.shards();
         table.reserve(if same { entries } else { entries / self.shards() });
-        let all = self.own_files();
-        for (shard, file) in all.flat_map(|(at, files)| files.iter().map(move |file| (at, file))) {
+        let all = self.own_files().flat_map(|(at, files)| {
+            files.iter().enumerate().map(move |(number, file)| (at, number, file))
+        });
+        for (shard, number, file) in all {
             // A shard says nothing of keys that were another one's.
             let was_its = |hash| key::owner(key::group(hash), self.were()) == shard;
             file.each::<Cleared>(self.owner(), &cleared, &mut |_, _, (first, bits)| {
@@ -163,8 +165,11 @@ impl Loader<'_> {
             file.each::<R>(self.owner(), part, &mut |_, _, record| {
                 let (key, value) = own(record);
                 let hash = key::hash(&key);
-                if self.owns(hash) {
-                    table.put(hash, key, value);
+                match self.owns(hash) {
+                    // A shard's first file says all there was, each key once.
+                    true if same && number == 0 => table.insert_new(hash, key, value),
+                    true => table.put(hash, key, value),
+                    false => {}
                 }
             })?;
         }

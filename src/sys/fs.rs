@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-use rkyv::util::AlignedVec;
 
 use super::world::{self, Handle, Kind, Open, World};
 
@@ -119,20 +118,63 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     world::current().map_or_else(|| fs::read(path), |world| world.read(path))
 }
 
-/// Reads a file into memory that is aligned to 8 bytes.
-///
-/// # Errors
-/// As the operating system.
-pub fn read_aligned(path: &Path) -> io::Result<AlignedVec<8>> {
-    let mut bytes = AlignedVec::new();
-    if let Some(world) = world::current() {
-        bytes.extend_from_slice(&world.read(path)?);
-    } else {
-        let mut file = fs::File::open(path)?;
-        bytes.reserve(usize::try_from(file.metadata()?.len()).unwrap_or(0));
-        bytes.extend_from_reader(&mut file)?;
+/// A file that is read, at any place.
+#[derive(Debug)]
+pub struct Readable {
+    of: Source,
+    len: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    Real(fs::File),
+    Made(Vec<u8>),
+}
+
+impl Readable {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// As the operating system.
+    pub fn open(path: &Path) -> io::Result<Readable> {
+        if let Some(world) = world::current() {
+            return Ok(Readable::of(world.read(path)?));
+        }
+        let file = fs::File::open(path)?;
+        let len = file.metadata()?.len();
+        Ok(Readable { of: Source::Real(file), len })
     }
-    Ok(bytes)
+
+    /// What a file holds that is read as a whole.
+    pub fn of(bytes: Vec<u8>) -> Readable {
+        Readable { len: bytes.len() as u64, of: Source::Made(bytes) }
+    }
+
+    /// How many bytes it had when it was opened.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it was empty when it was opened.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Reads the bytes from byte `at` on, as many as there is room for.
+    ///
+    /// # Errors
+    /// As the operating system, and when there are not so many.
+    pub fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        match &self.of {
+            Source::Real(file) => file.read_exact_at(into, at),
+            Source::Made(bytes) => {
+                let from = usize::try_from(at).ok().and_then(|at| bytes.get(at..));
+                let from = from.and_then(|rest| rest.get(..into.len()));
+                into.copy_from_slice(from.ok_or(ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Makes a directory, and those that it is in.

@@ -14,6 +14,7 @@ mod coordinator;
 mod epochs;
 mod inspect;
 mod packed;
+mod saved;
 mod store;
 
 pub(super) use coordinator::{Coordinator, Making};

@@ -18,24 +18,20 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use rkyv::util::AlignedVec;
 use serde::{Deserialize, Serialize};
 
-use super::packed::{Compression, pack, unpack};
+use super::packed::{Compression, pack};
+use super::saved::{self, head};
 use crate::error::{Error, Kind, Result};
 use crate::state::Saved;
 use crate::sys::at_once;
-use crate::sys::fs::{self, File};
+use crate::sys::fs::{self, File, Readable};
 use crate::sys::world::Open;
 
 /// The version of the format of all files that are written.
-const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 3;
 /// The oldest version that is read.
-const VERSION_MIN: u32 = 2;
-/// What a file of state begins with, before version, shard and epoch.
-const MAGIC: &[u8; 8] = b"thalwegS";
-/// Bytes before the sections of a file of state.
-const HEAD_BYTES: usize = 24;
+pub(super) const VERSION_MIN: u32 = 2;
 /// A shard's state is kept in at most so many files.
 const FILES_MAX: usize = 32;
 /// What a manifest begins with, before version, checksum and length of what follows.
@@ -329,8 +325,8 @@ pub fn load(directory: &Path, manifest: &Manifest) -> Result<Vec<Vec<Saved>>> {
 
 fn load_file(directory: &Path, shard: usize, file: &StateFile) -> Result<Saved> {
     let path = directory.join(&file.name);
-    let bytes = fs::read_aligned(&path).map_err(|cause| reading(&path, &cause))?;
-    open_state(bytes, shard, file).map_err(|error| within(&error, &path))
+    let bytes = Readable::open(&path).map_err(|cause| reading(&path, &cause))?;
+    saved::open(bytes, shard, file).map_err(|error| within(&error, &path))
 }
 
 /// Where the manifest of an epoch is.
@@ -390,38 +386,9 @@ fn parse(bytes: &[u8]) -> Result<Manifest> {
 }
 
 /// What is said of a file that is not what was written.
-fn damaged(what: String) -> Error {
+pub(super) fn damaged(what: String) -> Error {
     let remedy = "restore the state directory from a copy, or start anew in another one";
     Error::new(Kind::Data, format!("{what}; {remedy}"))
-}
-
-fn head(version: u32, epoch: u64, shard: usize) -> [u8; HEAD_BYTES] {
-    let mut head = [0; HEAD_BYTES];
-    head[..8].copy_from_slice(MAGIC);
-    head[8..12].copy_from_slice(&version.to_le_bytes());
-    head[12..16].copy_from_slice(&(shard as u32).to_le_bytes());
-    head[16..].copy_from_slice(&epoch.to_le_bytes());
-    head
-}
-
-/// Looks a file of state over and reads it.
-fn open_state(bytes: AlignedVec<8>, shard: usize, file: &StateFile) -> Result<Saved> {
-    let epoch = file.epoch;
-    if bytes.len() as u64 != file.bytes {
-        return Err(damaged(format!("it has {} bytes and had {}", bytes.len(), file.bytes)));
-    }
-    if crc32fast::hash(&bytes) != file.crc32 {
-        return Err(damaged("its checksum is wrong".into()));
-    }
-    let is_its = |version| bytes.starts_with(&head(version, epoch, shard));
-    if !(VERSION_MIN..=VERSION).any(is_its) {
-        return Err(damaged(format!("it is not what shard {shard} saved of epoch {epoch}")));
-    }
-    let Some(all) = file.lz4 else { return Saved::of(bytes, HEAD_BYTES) };
-    match unpack(&bytes[HEAD_BYTES..], all) {
-        Some(sections) => Saved::of(sections, 0),
-        None => Err(damaged("it can't be unpacked".into())),
-    }
 }
 
 /// Writes a file anew and syncs it.
