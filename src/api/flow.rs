@@ -3,7 +3,8 @@
 //! Event times travel with the records, and the watermark behind each of these is the least of
 //! those that flow into it. Take event times (`event_time`) before: behind, a source's splits can
 //! no longer be told apart. The records of one shard stay in order; those of several come between
-//! each other in any order. What is late is seen anew by the watermark of the shard that receives.
+//! each other in any order. Marks travel with the records, too, so what is late behind does not
+//! depend on the way.
 
 use std::rc::Rc;
 
@@ -230,7 +231,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Moves records to the shards that a partitioner names.
     fn moved<P: Partition<R>>(self, kind: &str, way: &'static str, by: P) -> Stream<R> {
         let send = sending(self.chain.clone(), way, move |lanes, bells| {
-            Exchange::<R, P>::new(by.clone(), lanes, bells)
+            Exchange::<R, P, true>::marked(by.clone(), lanes, bells)
         });
         let receiver: Make = Box::new(|_| Ok(Box::new(Forward) as Box<dyn Operator>));
         let alone = local(self.chain.clone(), |_| Ok(Pass::<R>::new()));

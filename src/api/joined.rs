@@ -215,12 +215,12 @@ where
         let on_time = rule.clone();
         let send_left = sending(left.stream.chain, TO_OWNER, move |lanes, bells| {
             let owner = ToOwner::new(left.by.clone());
-            let exchange = Exchange::<L, _>::new(owner, lanes, bells);
+            let exchange = Exchange::<L, _, false>::new(owner, lanes, bells);
             Punctual::sending(exchange, on_time.clone(), Late::<L>::new(port(0)))
         });
         let send_right = sending(right.stream.chain, TO_OWNER, move |lanes, bells| {
             let owner = ToOwner::new(right.by.clone());
-            let exchange = Exchange::<R, _>::new(owner, lanes, bells);
+            let exchange = Exchange::<R, _, false>::new(owner, lanes, bells);
             Punctual::sending(exchange, rule.clone(), Late::<R>::new(port(1)))
         });
         let senders = vec![send_left, send_right];

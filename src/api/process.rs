@@ -79,7 +79,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         };
         let behind = stage.clone();
         let send = sending(stream.chain.clone(), TO_OWNER, move |lanes, bells| {
-            Exchange::new(owner.clone(), lanes, bells)
+            Exchange::marked(owner.clone(), lanes, bells)
         });
         let receiver = local(Identity::new(), behind);
         let alone = local(stream.chain.clone(), stage);
@@ -171,7 +171,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         };
         let behind = stage.clone();
         let send = sending(stream.chain.clone(), TO_OWNER, move |lanes, bells| {
-            let exchange = Exchange::new(owner.clone(), lanes, bells);
+            let exchange = Exchange::marked(owner.clone(), lanes, bells);
             Punctual::sending(exchange, not_behind, Late::<R>::new(None))
         });
         let receiver = local(Identity::new(), behind);

@@ -1,5 +1,7 @@
 //! The join with a small table that every shard has.
 
+use std::collections::VecDeque;
+
 use super::{Fields, Joint};
 use crate::error::Result;
 use crate::operator::{
@@ -20,7 +22,7 @@ pub struct TableSide<J: Joint> {
     table: Table<J::Key, (Timestamp, J::Right)>,
     whole: bool,
     shard: usize,
-    waiting: Vec<(Timestamp, J::Left)>,
+    waiting: Vec<(Stamp, J::Left)>,
     /// The watermark of what waits, and whether nothing more comes for long.
     held: Watermark,
     idle: bool,
@@ -36,12 +38,12 @@ impl<J: Joint> TableSide<J> {
     }
 
     #[inline(always)]
-    fn row(&mut self, at: Timestamp, record: Left<'_, J>, out: &mut Output<'_>) -> Result {
+    fn row(&mut self, stamp: Stamp, record: Left<'_, J>, out: &mut Output<'_>) -> Result {
         let TableSide { by: (by, _), pairing, table, out: emitter, .. } = self;
         let part = by.part(record);
         let found = table.get(J::LeftBy::hash(&part), |key| J::LeftBy::is(&part, key));
         match pairing.either(record, found.map(|(_, right)| right)) {
-            Some(row) => emitter.give(at, &row, out),
+            Some(row) => row.lend(|row| emitter.pass(stamp, row, out)),
             None => Ok(()),
         }
     }
@@ -106,17 +108,24 @@ impl<J: Joint> Lifecycle for TableSide<J> {
         })?;
         to.part::<bool>("table is whole", |part| part.put(self.whole))?;
         to.part::<J::Left>("waiting for the table", |part| {
-            for (at, left) in &self.waiting {
-                left.lend(|left| part.put_at(*at, left));
+            for (stamp, left) in &self.waiting {
+                left.lend(|left| part.put_at(stamp.at, left));
             }
+        })?;
+        to.part::<Timestamp>("marks of what waits", |part| {
+            self.waiting.iter().for_each(|(stamp, _)| part.put(stamp.mark));
         })
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         from.part::<J::Right>("table", |_, at, row| self.put(at, row))?;
         from.part::<bool>("table is whole", |_, _, whole| self.whole |= whole)?;
+        let mut marks = VecDeque::new();
+        from.part::<Timestamp>("marks of what waits", |_, _, mark| marks.push_back(mark))?;
         from.part::<J::Left>("waiting for the table", |shard, at, left| {
+            // An older version kept none.
+            let mark = marks.pop_front().unwrap_or(Timestamp::MIN);
             if shard % from.shards() == from.shard() {
-                self.waiting.push((at, J::Left::own(left)));
+                self.waiting.push((Stamp { at, mark }, J::Left::own(left)));
             }
         })
     }
@@ -126,9 +135,9 @@ impl<J: Joint> Stage<J::Left> for TableSide<J> {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: Left<'_, J>, out: &mut Output<'_>) -> Result {
         if self.whole {
-            return self.row(stamp.at, record, out);
+            return self.row(stamp, record, out);
         }
-        self.waiting.push((stamp.at, J::Left::own(record)));
+        self.waiting.push((stamp, J::Left::own(record)));
         Ok(())
     }
 }

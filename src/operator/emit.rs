@@ -1,6 +1,6 @@
 //! Where closures and operators put the records they make.
 
-use super::Output;
+use super::{Output, Stamp};
 use crate::error::Result;
 use crate::record::{Block, Record};
 use crate::time::Timestamp;
@@ -50,6 +50,19 @@ impl<R: Record> Emitter<R> {
     #[inline(always)]
     pub fn push(&mut self, at: Timestamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
         if self.block.push(at, record) {
+            return self.flush(out);
+        }
+        Ok(())
+    }
+
+    /// Puts a record that came so: what is late behind is what was late here. Either all records of
+    /// an emitter are put so or none is.
+    ///
+    /// # Errors
+    /// What the operators behind fail with.
+    #[inline(always)]
+    pub fn pass(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
+        if self.block.push_marked(stamp.at, stamp.mark, record) {
             return self.flush(out);
         }
         Ok(())

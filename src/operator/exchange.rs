@@ -123,8 +123,9 @@ impl Lane {
     }
 }
 
-/// The stage at the end of a chain that sends each record to the shard its partitioner names.
-pub struct Exchange<R, P> {
+/// The stage at the end of a chain that sends each record to the shard its partitioner names; with
+/// its mark, if it is `MARKED`, so that what is late behind does not depend on the exchange.
+pub struct Exchange<R, P, const MARKED: bool> {
     partition: P,
     #[expect(clippy::vec_box, reason = "a block is moved into a frame as it is, boxed")]
     blocks: Vec<Box<Block<R>>>,
@@ -135,9 +136,23 @@ pub struct Exchange<R, P> {
     waits: bool,
 }
 
-impl<R: Record, P: Partition<R>> Exchange<R, P> {
-    /// Sends into these lanes, one a shard.
+impl<R: Record, P: Partition<R>> Exchange<R, P, false> {
+    /// Sends into these lanes, one a shard: for operators that do not ask what is late, or have
+    /// asked before.
     pub fn new(partition: P, lanes: Vec<Lane>, bells: Bells) -> Self {
+        Exchange::into(partition, lanes, bells)
+    }
+}
+
+impl<R: Record, P: Partition<R>> Exchange<R, P, true> {
+    /// Sends into these lanes, one a shard, records with their marks.
+    pub fn marked(partition: P, lanes: Vec<Lane>, bells: Bells) -> Self {
+        Exchange::into(partition, lanes, bells)
+    }
+}
+
+impl<R: Record, P: Partition<R>, const MARKED: bool> Exchange<R, P, MARKED> {
+    fn into(partition: P, lanes: Vec<Lane>, bells: Bells) -> Self {
         let blocks = lanes.iter().map(|_| Box::default()).collect();
         let watermark = Timestamp::MIN;
         Exchange { partition, blocks, lanes, bells, watermark, waits: false }
@@ -168,7 +183,7 @@ impl<R: Record, P: Partition<R>> Exchange<R, P> {
     }
 }
 
-impl<R: Record, P: Partition<R>> Lifecycle for Exchange<R, P> {
+impl<R: Record, P: Partition<R>, const MARKED: bool> Lifecycle for Exchange<R, P, MARKED> {
     fn open(&mut self, seat: &Seat) -> Result {
         self.partition.open(seat);
         Ok(())
@@ -246,13 +261,16 @@ impl<R: Record, P: Partition<R>> Lifecycle for Exchange<R, P> {
     }
 }
 
-impl<R: Record, P: Partition<R>> Stage<R> for Exchange<R, P> {
+impl<R: Record, P: Partition<R>, const MARKED: bool> Stage<R> for Exchange<R, P, MARKED> {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
         let Exchange { partition, blocks, .. } = self;
         let mut full = None;
         partition.shards(blocks.len(), record, |shard| {
-            if blocks[shard].push(stamp.at, record) {
+            let (block, Stamp { at, mark }) = (&mut blocks[shard], stamp);
+            let is_full =
+                if MARKED { block.push_marked(at, mark, record) } else { block.push(at, record) };
+            if is_full {
                 full = Some(shard);
             }
         });
@@ -263,7 +281,7 @@ impl<R: Record, P: Partition<R>> Stage<R> for Exchange<R, P> {
     }
 }
 
-impl<R: Record, P: Partition<R>> Exchange<R, P> {
+impl<R: Record, P: Partition<R>, const MARKED: bool> Exchange<R, P, MARKED> {
     #[cold]
     #[inline(never)]
     fn ship_full(&mut self) {

@@ -207,16 +207,17 @@ impl<C: Chain> Head<C> {
         S: Stage<C::Out, PORT>,
     {
         let mut local = self.chain.begin(batch.split());
-        let (mark, mut result) = (self.input, Ok(()));
+        let (input, mut result) = (self.input, Ok(()));
         let mut ahead = stage.looks_ahead().then(|| Ahead::new(batch));
         if let Some(ahead) = &mut ahead {
             (0..Ahead::<C::In>::FAR).for_each(|_| ahead.step(&self.chain, stage));
         }
-        for (at, record) in batch.records::<C::In>() {
+        for (at, mark, record) in batch.marked::<C::In>() {
             if let Some(ahead) = &mut ahead {
                 ahead.step(&self.chain, stage);
             }
             let mut tail = Tail { stage, out, result: &mut result };
+            let mark = mark.max(input);
             self.chain.push(&mut local, Stamp { at, mark }, record, &mut tail);
         }
         self.chain.end(local);
@@ -374,15 +375,15 @@ where
     /// into the cache once.
     fn run_both(&mut self, batch: &Batch<'_>, out: &mut Output<'_>) -> Result {
         let (stage, mut result) = (&mut self.stage, Ok(()));
-        let marks = (self.heads.0.input, self.heads.1.input);
+        let inputs = (self.heads.0.input, self.heads.1.input);
         let (Head { chain: left, .. }, Head { chain: right, .. }) =
             (&mut self.heads.0, &mut self.heads.1);
         let (mut lefts, mut rights) = (left.begin(batch.split()), right.begin(batch.split()));
-        for (at, record, same) in batch.records_twice::<C0::In, C1::In>() {
+        for (at, mark, record, same) in batch.records_twice::<C0::In, C1::In>() {
             let mut tail = Tail::<S, 0> { stage, out, result: &mut result };
-            left.push(&mut lefts, Stamp { at, mark: marks.0 }, record, &mut tail);
+            left.push(&mut lefts, Stamp { at, mark: mark.max(inputs.0) }, record, &mut tail);
             let mut tail = Tail::<S, 1> { stage, out, result: &mut result };
-            right.push(&mut rights, Stamp { at, mark: marks.1 }, same, &mut tail);
+            right.push(&mut rights, Stamp { at, mark: mark.max(inputs.1) }, same, &mut tail);
         }
         left.end(lefts);
         right.end(rights);

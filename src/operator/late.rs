@@ -4,7 +4,6 @@ use super::fused::remembers_nothing;
 use super::{Emitter, Lifecycle, Output, Stage, Stamp};
 use crate::error::Result;
 use crate::record::Record;
-use crate::time::Timestamp;
 
 /// Late records are counted, and leave if someone wants them.
 pub struct Late<R> {
@@ -23,9 +22,9 @@ impl<R: Record> Late<R> {
     /// What the operators behind fail with.
     #[cold]
     #[inline(never)]
-    pub fn take(&mut self, at: Timestamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
+    pub fn take(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
         out.counters().late.add(1);
-        self.side.as_mut().map_or(Ok(()), |side| side.push(at, record, out))
+        self.side.as_mut().map_or(Ok(()), |side| side.pass(stamp, record, out))
     }
 }
 
@@ -38,7 +37,7 @@ impl<R: Record> Lifecycle for Late<R> {
 
 impl<R: Record> Stage<R> for Late<R> {
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
-        self.take(stamp.at, record, out)
+        self.take(stamp, record, out)
     }
 }
 
@@ -65,12 +64,12 @@ impl<L: Record, R: Record> Lifecycle for LateOfBoth<L, R> {
 
 impl<L: Record, R: Record> Stage<L, 0> for LateOfBoth<L, R> {
     fn record(&mut self, stamp: Stamp, record: L::View<'_>, out: &mut Output<'_>) -> Result {
-        self.left.take(stamp.at, record, out)
+        self.left.take(stamp, record, out)
     }
 }
 
 impl<L: Record, R: Record> Stage<R, 1> for LateOfBoth<L, R> {
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
-        self.right.take(stamp.at, record, out)
+        self.right.take(stamp, record, out)
     }
 }

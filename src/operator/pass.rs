@@ -47,7 +47,7 @@ impl<R: Record> Lifecycle for Pass<R> {
 impl<R: Record, const PORT: usize> Stage<R, PORT> for Pass<R> {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
-        self.out.push(stamp.at, record, out)
+        self.out.pass(stamp, record, out)
     }
 }
 
@@ -130,7 +130,7 @@ where
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
         let way = (self.f)(record);
         match way.index(&self.names) {
-            Some(index) => self.outs[index].push(stamp.at, record, out),
+            Some(index) => self.outs[index].pass(stamp, record, out),
             None => Err(self.no_way(&way)),
         }
     }

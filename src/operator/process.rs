@@ -31,6 +31,8 @@ pub struct Context<'a, K, O: Record> {
     key: &'a K,
     hash: u64,
     time: Timestamp,
+    /// What of the operators behind is late as seen from here.
+    mark: Watermark,
     clock: Clock,
     /// The event time of the timer that fires.
     fires: Option<Timestamp>,
@@ -97,7 +99,7 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
     /// for the operators behind.
     #[inline(always)]
     pub fn emit_at(&mut self, at: Timestamp, record: O::View<'_>) {
-        self.around.full |= self.around.results.push(at, record);
+        self.around.full |= self.around.results.push_marked(at, self.mark, record);
     }
 
     /// Emits an owned record.
@@ -259,7 +261,9 @@ where
             *set = Timestamp::MIN;
         }
         let Some(state) = table.get_mut(hash, is) else { return };
-        let mut context = Context { key, hash, time, clock, fires, cleared: false, around };
+        // No watermark above has been handed on before the timers of event time up to it have fired.
+        let (mark, cleared) = (time, false);
+        let mut context = Context { key, hash, time, mark, clock, fires, cleared, around };
         (self.on_timer)(state, at, &mut context);
         if context.cleared {
             around.end_life(hash, is);
@@ -452,8 +456,9 @@ where
         let is = |key: &B::Key| B::is(&part, key);
         let make = || (B::own(by.part(record)), S::default());
         let (key, state) = table.entry_pair(hash, is, make);
-        let (time, clock, fires, cleared) = (stamp.at, Clock::Event, None, false);
-        let mut context = Context { key, hash, time, clock, fires, cleared, around };
+        let (Stamp { at: time, mark }, clock, fires) = (stamp, Clock::Event, None);
+        let cleared = false;
+        let mut context = Context { key, hash, time, mark, clock, fires, cleared, around };
         on_record(state, record, &mut context);
         if context.cleared {
             around.end_life(hash, is);

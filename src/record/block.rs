@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 /// ```text
 /// bytes: | record | record | record | …       each a multiple of 8 bytes
 /// times: | time   | time   | time   | …       8 bytes each; none while all have the same
+/// marks: | mark   | mark   | mark   | …       likewise
 /// ```
 #[derive(Debug)]
 pub struct Block<R> {
@@ -31,6 +32,10 @@ pub struct Block<R> {
     time: Timestamp,
     /// Empty, or `room` long: the records' times, then what will be written over.
     times: Vec<Timestamp>,
+    /// The mark of all records, as long as `marks` is empty.
+    mark: Timestamp,
+    /// Empty, or the mark of each record.
+    marks: Vec<Timestamp>,
     /// Records after which a block of fixed-size records is full.
     records_max: usize,
 }
@@ -54,6 +59,8 @@ impl<R: Record> Block<R> {
             room: 0,
             time: Timestamp::MIN,
             times: Vec::new(),
+            mark: NO_TIME,
+            marks: Vec::new(),
             records_max: (FRAME_BYTES / size).clamp(1, FRAME_RECORDS),
         }
     }
@@ -85,6 +92,28 @@ impl<R: Record> Block<R> {
         }
         self.used += size;
         len + 1 >= self.records_max || self.used >= FRAME_BYTES
+    }
+
+    /// As [`push`](Block::push), a record with the watermark that held for it where it came from
+    /// ([`Batch::marked`]). All records of a block have one, or none has.
+    #[inline(always)]
+    pub fn push_marked(&mut self, at: Timestamp, mark: Timestamp, view: R::View<'_>) -> bool {
+        if self.marks.is_empty() && (mark == self.mark || self.len == 0) {
+            self.mark = mark;
+        } else {
+            self.tell_marks_apart(mark);
+        }
+        self.push(at, view)
+    }
+
+    /// Notes the mark of the record that comes next.
+    #[inline(never)]
+    fn tell_marks_apart(&mut self, mark: Timestamp) {
+        if self.marks.is_empty() {
+            self.marks.reserve(self.room);
+            self.marks.resize(self.len, self.mark);
+        }
+        self.marks.push(mark);
     }
 
     /// Whether the block wants to leave.
@@ -152,7 +181,7 @@ impl<R: Record> Block<R> {
     /// Bytes of memory that the block holds.
     pub fn memory(&self) -> usize {
         self.bytes.capacity() * size_of::<u64>()
-            + self.times.capacity() * size_of::<Timestamp>()
+            + (self.times.capacity() + self.marks.capacity()) * size_of::<Timestamp>()
             + size_of::<Self>()
     }
 
@@ -163,6 +192,7 @@ impl<R: Record> Block<R> {
         self.bytes.shrink_to_fit();
         self.times.truncate(self.len);
         self.times.shrink_to_fit();
+        self.marks.shrink_to_fit();
     }
 
     /// Forgets the records, keeps the memory.
@@ -171,6 +201,8 @@ impl<R: Record> Block<R> {
         self.used = 0;
         self.len = 0;
         self.times.clear();
+        self.mark = NO_TIME;
+        self.marks.clear();
     }
 
     /// The records' encodings and their event times, for keeping outside the process; none when
@@ -201,11 +233,13 @@ impl<R: Record> Block<R> {
     #[inline]
     pub fn batch(&self) -> Batch<'_> {
         let each = self.times.get(..self.len).filter(|times| !times.is_empty());
+        let marks = self.marks.get(..self.len).filter(|marks| !marks.is_empty());
         Batch {
             record: TypeId::of::<R>(),
             first: self.bytes.as_ptr().cast(),
             len: self.len,
             times: each.map_or(Times::Same(&self.time), Times::Each),
+            marks: marks.map_or(Times::Same(&self.mark), Times::Each),
             split: 0,
             borrowed: PhantomData,
         }
@@ -227,8 +261,20 @@ pub struct Batch<'a> {
     first: *const u8,
     len: usize,
     times: Times<'a>,
+    marks: Times<'a>,
     split: u32,
     borrowed: PhantomData<&'a [u8]>,
+}
+
+impl Times<'_> {
+    /// Where the first one is, and how far it is to the next.
+    #[inline(always)]
+    fn walk(&self) -> (*const Timestamp, usize) {
+        match self {
+            Times::Each(times) => (times.as_ptr(), 1),
+            Times::Same(time) => (&raw const **time, 0),
+        }
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -243,6 +289,7 @@ impl<'a> Batch<'a> {
             first: records.as_ptr().cast(),
             len: records.len(),
             times: Times::Same(&NO_TIME),
+            marks: Times::Same(&NO_TIME),
             split: 0,
             borrowed: PhantomData,
         })
@@ -268,6 +315,7 @@ impl<'a> Batch<'a> {
             first: bytes.as_ptr(),
             len,
             times: Times::Each(times),
+            marks: Times::Same(&NO_TIME),
             split: 0,
             borrowed: PhantomData,
         })
@@ -284,6 +332,7 @@ impl<'a> Batch<'a> {
             first: bytes.as_ptr(),
             len,
             times: Times::Same(&NO_TIME),
+            marks: Times::Same(&NO_TIME),
             split: 0,
             borrowed: PhantomData,
         })
@@ -321,11 +370,19 @@ impl<'a> Batch<'a> {
     #[inline(always)]
     pub fn records<R: Record>(&self) -> Records<'a, R> {
         assert!(self.record == TypeId::of::<R>(), "an edge carries records of one type");
-        let (time, step) = match self.times {
-            Times::Each(times) => (times.as_ptr(), 1),
-            Times::Same(time) => (&raw const *time, 0),
-        };
+        let (time, step) = self.times.walk();
         Records { next: self.first, left: self.len, time, step, records: PhantomData }
+    }
+
+    /// As [`records`](Batch::records), each with its event time and then with its *mark*: the
+    /// watermark that held for it where it came from ([`Timestamp::MIN`] when none was noted).
+    ///
+    /// # Panics
+    /// When the records are of another type.
+    #[inline(always)]
+    pub fn marked<R: Record>(&self) -> Marked<'a, R> {
+        let (mark, step) = self.marks.walk();
+        Marked { records: self.records::<R>(), mark, step }
     }
 
     /// The records in order, each twice, for a loop that does two things with every record and
@@ -336,27 +393,27 @@ impl<'a> Batch<'a> {
     #[inline(always)]
     pub fn records_twice<A: Record, B: Record>(&self) -> RecordsTwice<'a, A, B> {
         assert!(self.record == TypeId::of::<B>(), "an edge carries records of one type");
-        RecordsTwice { records: self.records::<A>(), same: PhantomData }
+        RecordsTwice { records: self.marked::<A>(), same: PhantomData }
     }
 }
 
 /// The records of a [`Batch`] with two views of each; see [`Batch::records_twice`].
 pub struct RecordsTwice<'a, A, B> {
-    records: Records<'a, A>,
+    records: Marked<'a, A>,
     same: PhantomData<&'a [B]>,
 }
 
 impl<'a, A: Record, B: Record> Iterator for RecordsTwice<'a, A, B> {
-    type Item = (Timestamp, A::View<'a>, B::View<'a>);
+    type Item = (Timestamp, Timestamp, A::View<'a>, B::View<'a>);
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let at = self.records.next;
-        let (time, view) = self.records.next()?;
+        let at = self.records.records.next;
+        let (time, mark, view) = self.records.next()?;
         // SAFETY: `A` and `B` are one type, see `records_twice`, and `next` has just read its
         // record at this address.
         let (same, _) = unsafe { B::read(at) };
-        Some((time, view, same))
+        Some((time, mark, view, same))
     }
 }
 
@@ -398,6 +455,27 @@ impl<'a, R: Record> Iterator for Records<'a, R> {
 }
 
 impl<R: Record> ExactSizeIterator for Records<'_, R> {}
+
+/// The records of a [`Batch`] with their event times and marks; see [`Batch::marked`].
+pub struct Marked<'a, R> {
+    records: Records<'a, R>,
+    mark: *const Timestamp,
+    /// As that of [`Records`].
+    step: usize,
+}
+
+impl<'a, R: Record> Iterator for Marked<'a, R> {
+    type Item = (Timestamp, Timestamp, R::View<'a>);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (time, view) = self.records.next()?;
+        // SAFETY: as for the records' times: there was one more record, so there is its mark.
+        let mark = unsafe { *self.mark };
+        self.mark = self.mark.wrapping_add(self.step);
+        Some((time, mark, view))
+    }
+}
 
 #[cfg(test)]
 mod tests {

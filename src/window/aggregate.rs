@@ -87,7 +87,7 @@ where
         self.panes.leave();
         let pane = self.spec.pane_of(at);
         match self.spec.place(pane, us(mark.max(self.told), -self.lateness)) {
-            Place::Late => return self.late.take(at, record, out),
+            Place::Late => return self.late.take(stamp, record, out),
             Place::Nowhere => {}
             Place::From(end) => {
                 let key = B::own(self.by.part(record));

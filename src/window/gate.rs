@@ -110,7 +110,7 @@ impl<R: Record, X: Stage<(Timestamp, R)>> Stage<R> for Gate<R, X> {
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
         match self.place(stamp) {
             Place::From(end) => self.to.record(stamp, (end, R::shorten(record)), out),
-            Place::Late => self.late.take(stamp.at, record, out),
+            Place::Late => self.late.take(stamp, record, out),
             Place::Nowhere => Ok(()),
         }
     }

@@ -118,7 +118,7 @@ where
     });
     let receiver = local(Identity::<(Timestamp, R)>::new(), make);
     let send = sending(chain, TO_OWNER, move |lanes, bells| {
-        let exchange = Exchange::<(Timestamp, R), _>::new(to.clone(), lanes, bells);
+        let exchange = Exchange::<(Timestamp, R), _, false>::new(to.clone(), lanes, bells);
         Gate::<R, _>::new(rule, lateness, side, exchange, true)
     });
     Flow::Exchanged { senders: vec![send], receiver, alone }
