@@ -119,6 +119,8 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
         while let Some(pane) = its_panes.close_before(Timestamp::MAX) {
             put_all(panes.at(pane), its_panes.entries(pane));
         }
+        // Whoever fills the panes knows of the current one when its records are late.
+        panes.leave();
         for end in its.tardy.times() {
             put_all(self.tardy.at(end), its.tardy.entries(end));
         }
