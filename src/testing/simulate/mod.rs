@@ -2,6 +2,7 @@
 
 mod jobs;
 mod machine;
+mod play;
 mod run;
 
 pub use jobs::{JOBS, SimulatedJob};
@@ -9,6 +10,10 @@ pub use jobs::{JOBS, SimulatedJob};
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
+use std::sync::Arc;
+
+use play::Acts;
+use run::{Trial, run};
 
 use super::Cuts;
 use crate::api::Job;
@@ -131,10 +136,16 @@ pub fn simulate(
 ) -> Result<Survived> {
     let mut expected = expected.to_vec();
     expected.sort_unstable();
-    let mut all = Survived::default();
-    for seed in seeds {
-        all += run::run(seed, &expected, &build)
-            .map_err(|what| Error::new(Kind::Internal, what).within(format!("seed {seed}")))?;
-    }
-    Ok(all)
+    let trial = Trial { expected: &expected, shards: SHARDS, idles: false };
+    let build = |job: &Job, cuts: Cuts, _: &Arc<Acts>| build(job, cuts);
+    seeds.into_iter().map(|seed| once(seed, trial, &build)).sum()
+}
+
+/// A job is started on one of these numbers of shards.
+const SHARDS: &[usize] = &[1, 2, 3, 4];
+
+/// Runs a job under one seed.
+fn once(seed: u64, trial: Trial<'_>, build: &impl Fn(&Job, Cuts, &Arc<Acts>)) -> Result<Survived> {
+    run(seed, trial, build)
+        .map_err(|what| Error::new(Kind::Internal, what).within(format!("seed {seed}")))
 }

@@ -1,17 +1,17 @@
-//! Jobs of windows.
+//! Jobs of windows. Their records have event times.
 
 use std::collections::BTreeMap;
 
-use super::{DISORDER, Event, Events, at, source};
-use crate::api::Job;
+use super::Event;
+use crate::api::Stream;
 use crate::connector::Files;
-use crate::testing::{Cuts, OUT};
+use crate::operator::Chain;
+use crate::testing::OUT;
 use crate::time::Units;
 use crate::window::{Cumulating, Session, Sliding, Tumbling};
 
-pub(super) fn tumbling(job: &Job, cuts: Cuts, events: &Events) {
-    source(job, cuts, events)
-        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+pub(super) fn tumbling<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
         .key_by(|(key, _, _)| key)
         .window(Tumbling::of(10.millis()))
         .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
@@ -23,9 +23,8 @@ pub(super) fn tumbling_expected(events: &[Event]) -> Vec<String> {
     windows(events, |ms| vec![ms / 10 * 10])
 }
 
-pub(super) fn sliding(job: &Job, cuts: Cuts, events: &Events) {
-    source(job, cuts, events)
-        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+pub(super) fn sliding<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
         .key_by(|(key, _, _)| key)
         .window(Sliding::of(20.millis(), 5.millis()))
         .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
@@ -52,9 +51,8 @@ fn windows<S: Ord + std::fmt::Display>(
     sums.iter().map(|((key, start), value)| format!("{key} {start} {value:?}")).collect()
 }
 
-pub(super) fn session(job: &Job, cuts: Cuts, events: &Events) {
-    source(job, cuts, events)
-        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+pub(super) fn session<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
         .key_by(|(key, _, _)| key)
         .window(Session::gap(8.millis()))
         .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
@@ -81,9 +79,8 @@ pub(super) fn session_expected(events: &[Event]) -> Vec<String> {
     sessions.into_iter().map(row).collect()
 }
 
-pub(super) fn cumulating(job: &Job, cuts: Cuts, events: &Events) {
-    source(job, cuts, events)
-        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+pub(super) fn cumulating<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
         .key_by(|(key, _, _)| key)
         .window(Cumulating::of(30.millis(), 10.millis()))
         .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
