@@ -34,6 +34,11 @@ const SOON_CALLS: u64 = 60;
 const SILENCES: [Duration; 3] =
     [Duration::from_micros(30), Duration::from_micros(300), Duration::from_millis(3)];
 
+/// The clock jumps at one turn in so many, by one of these: a machine that slept, or was set.
+const JUMPS_EVERY: u32 = 1_000;
+const JUMPS: [Duration; 3] =
+    [Duration::from_secs(2), Duration::from_secs(40), Duration::from_secs(36_000)];
+
 /// Turns without work of each shard after which a job is at rest. In one turn without work a source
 /// may still say that a split is idle.
 const RESTS: [u32; 3] = [2, 4, 8];
@@ -57,6 +62,9 @@ pub struct Trial<'a> {
     pub shards: &'a [usize],
     /// Whether splits may be idle.
     pub idles: bool,
+    /// Where the state of tables may be, instead of in memory, in a file without a name. It is on
+    /// the real machine: what it holds is gone with the process, so there is nothing of it to lose.
+    pub state_in: Option<&'a Path>,
 }
 
 struct Run<'a, B> {
@@ -194,9 +202,12 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
         acts: &Arc<Acts>,
     ) -> Result<Option<Simulated>, Error> {
         let job = Job::new("simulated").shards(shards).executor(Executor::Threads);
-        let mut job = job.checkpoints(STATE, 1.days());
-        if self.trial.idles {
-            job = job.idle_after(SILENCES[self.dice.gen_range(0..SILENCES.len())]);
+        let silence = self.dice.gen_range(0..SILENCES.len());
+        let silence = if self.trial.idles { SILENCES[silence] } else { Duration::MAX };
+        let mut job = job.checkpoints(STATE, 1.days()).idle_after(silence);
+        let on_disk = self.dice.gen_ratio(1, 4);
+        if let Some(directory) = self.trial.state_in.filter(|_| on_disk) {
+            job = job.state_in(directory);
         }
         (self.build)(&job, cuts, acts);
         job.simulated()
@@ -214,6 +225,10 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
         for turn in 0..TURNS_MAX {
             if cut_at == Some(turn) || self.machine.is_off() {
                 return Ok(End::Cut);
+            }
+            if self.dice.gen_ratio(1, JUMPS_EVERY) {
+                self.survived.jumps += 1;
+                self.machine.pass(JUMPS[self.dice.gen_range(0..JUMPS.len())]);
             }
             let who = self.dice.gen_range(0..=shards);
             if self.dice.gen_ratio(1, 200) {
@@ -347,7 +362,7 @@ mod tests {
     }
 
     fn trial(expected: &[String]) -> Trial<'_> {
-        Trial { expected, shards: &[1, 2, 3, 4], idles: false }
+        Trial { expected, shards: &[1, 2, 3, 4], idles: false, state_in: None }
     }
 
     /// How many of some seeds go wrong on a disk that lies so.

@@ -5,6 +5,7 @@ mod idle;
 mod joins;
 mod keys;
 mod windows;
+mod within;
 
 use std::sync::Arc;
 
@@ -43,8 +44,9 @@ enum Build {
 }
 
 impl SimulatedJob {
-    /// Runs the job under a seed, which its records depend on, too; see
-    /// [`simulate`](super::simulate()).
+    /// Runs the job under a seed, which its records depend on, too, on 1 to 4 shards; see
+    /// [`simulate`](super::simulate()). At one start in four its tables are in a file without a name
+    /// in the folder of temporary files, of the real machine.
     ///
     /// # Errors
     /// What was not right.
@@ -57,6 +59,14 @@ impl SimulatedJob {
     /// # Ok::<(), thalweg::prelude::Error>(())
     /// ```
     pub fn run(&self, seed: u64) -> Result<Survived> {
+        self.run_on(SHARDS, seed)
+    }
+
+    /// As [`run`](Self::run), on one of these numbers of shards at each start.
+    ///
+    /// # Errors
+    /// What was not right; that there is no number, or that one is none of shards.
+    pub fn run_on(&self, shards: &[usize], seed: u64) -> Result<Survived> {
         let events = Arc::new(events(seed));
         let build = |job: &Job, cuts: Cuts, acts: &Arc<Acts>| match self.build {
             Build::Scheduled(build) => build(job, cuts, &events),
@@ -65,7 +75,8 @@ impl SimulatedJob {
         let mut expected = (self.expected)(&events);
         expected.sort_unstable();
         let idles = matches!(self.build, Build::Played(_));
-        let trial = Trial { expected: &expected, shards: SHARDS, idles };
+        let directory = std::env::temp_dir();
+        let trial = Trial { expected: &expected, shards, idles, state_in: Some(&directory) };
         once(seed, trial, &build).map_err(|error| error.within(self.name))
     }
 }
@@ -156,12 +167,24 @@ pub const JOBS: &[SimulatedJob] = &[
     job("as-of", |job, cuts, events| joins::as_of(timed(job, cuts, events)), joins::as_of_expected),
     job("threes", keys::threes, keys::threes_expected),
     job("branches", keys::branches, keys::branches_expected),
+    job(
+        "count-windows",
+        |job, cuts, events| windows::counted(in_order(job, cuts, events)),
+        windows::counted_expected,
+    ),
+    job("top", |job, cuts, events| windows::top(timed(job, cuts, events)), windows::top_expected),
+    job("visits", within::visits, within::visits_expected),
+    job("first-within", within::first, within::first_expected),
+    job("first-by-time", within::first_by_time, within::first_by_time_expected),
+    job("late-session", within::sessions, windows::session_expected),
+    job("late-sliding", within::sliding, windows::sliding_expected),
     played(
         "idle-tumbling",
         |j, play| windows::tumbling(acted(j, play)),
         windows::tumbling_expected,
     ),
     played("idle-sliding", |j, play| windows::sliding(acted(j, play)), windows::sliding_expected),
+    played("idle-top", |j, play| windows::top(acted(j, play)), windows::top_expected),
     played("idle-greatest", |j, play| idle::greatest(acted(j, play)), idle::greatest_expected),
     played(
         "idle-cumulating",
