@@ -111,7 +111,7 @@ pub(super) fn counted_expected(events: &[Event]) -> Vec<String> {
     for (key, _, value) in events {
         let values = values.entry(*key).or_default();
         values.push(*value);
-        if values.len() % 2 == 0 {
+        if values.len().is_multiple_of(2) {
             let last = &values[values.len().saturating_sub(4)..];
             rows.push(format!("{key} {:?}", (last.len(), last.iter().sum::<u64>())));
         }
