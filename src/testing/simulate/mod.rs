@@ -105,9 +105,9 @@ impl fmt::Display for Survived {
 /// Runs a job once for every seed, all its shards on this thread, on a machine that is made up:
 /// shards have their turns in any order, some have none for long; the power fails or the process is
 /// killed at any turn and at any call that changes the disk; what was not synced is lost or torn;
-/// the disk is full, a sync fails; the clock jumps by seconds or hours. Each time the job is started again, on 1 to 4 shards, until it
-/// comes to its end. Then the rows that it has written must be the `expected` ones, in any order.
-/// The same seed gives the same run.
+/// the disk is full, a sync fails; the clock jumps by seconds or hours. Each time the job is
+/// started again, on 1 to 4 shards, until it comes to its end. Then the rows that it has written
+/// must be the `expected` ones, in any order. The same seed gives the same run.
 ///
 /// `build` gives the job its streams. They must begin at sources that can be read again, as
 /// [`Scheduled`](super::Scheduled) does, cut as the second argument says, and end in a sink of

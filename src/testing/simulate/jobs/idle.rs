@@ -35,8 +35,8 @@ pub(super) fn greatest_expected(events: &[Event]) -> Vec<String> {
 /// Values of the table's rows.
 const ROWS: u64 = 5;
 
-/// Pairs of even and odd values of a key and ten milliseconds, each with the row of a table that has
-/// the remainder of its sum. Three of eight remainders are in no row.
+/// Pairs of even and odd values of a key and ten milliseconds, each with the row of a table that
+/// has the remainder of its sum. Three of eight remainders are in no row.
 pub(super) fn table_join(job: &Job, play: Play) {
     let rows: Arc<Vec<(u64, String)>> =
         Arc::new((0..ROWS).map(|id| (id, format!("row {id}"))).collect());

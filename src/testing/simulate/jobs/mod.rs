@@ -45,8 +45,8 @@ enum Build {
 
 impl SimulatedJob {
     /// Runs the job under a seed, which its records depend on, too, on 1 to 4 shards; see
-    /// [`simulate`](super::simulate()). At one start in four its tables are in a file without a name
-    /// in the folder of temporary files, of the real machine.
+    /// [`simulate`](super::simulate()). At one start in four its tables are in a file without a
+    /// name in the folder of temporary files, of the real machine.
     ///
     /// # Errors
     /// What was not right.
