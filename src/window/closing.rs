@@ -107,7 +107,8 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
         Ok(())
     }
 
-    /// Takes up what another one holds, of other keys, that has closed the same windows.
+    /// Takes up what another one holds, of other keys, that has closed the same windows. What has
+    /// come for these keys since the job went on is here already.
     fn take_up(
         &mut self,
         panes: &mut Panes<K, A::Acc>,
@@ -117,10 +118,12 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
         self.next = self.spec.next_end(self.most.align_down(self.spec.step, self.spec.offset));
         self.held.take_up(&self.aggregate, panes, &mut its_panes, &mut its.held);
         while let Some(pane) = its_panes.close_before(Timestamp::MAX) {
-            put_all(panes.at(pane), its_panes.entries(pane));
+            merge_all(&self.aggregate, panes.at(pane), its_panes.entries(pane));
         }
+        // Whoever fills the panes knows of the current one when its records are late.
+        panes.leave();
         for end in its.tardy.times() {
-            put_all(self.tardy.at(end), its.tardy.entries(end));
+            merge_all(&self.aggregate, self.tardy.at(end), its.tardy.entries(end));
         }
     }
 
@@ -215,7 +218,27 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
     }
 }
 
-/// Puts entries into a table.
+/// Puts entries into a table that has newer ones of some of the keys.
+fn merge_all<'e, R: Record, K: Key, A: Aggregate<R>>(
+    aggregate: &A,
+    to: &mut PagedTable<K, A::Acc>,
+    entries: impl Iterator<Item = (&'e K, &'e A::Acc)>,
+) where
+    A::Acc: 'e,
+{
+    for (key, older) in entries {
+        let (hash, mut both) = (key::hash(key), older.clone());
+        match to.get_mut(hash, |other| other == key) {
+            Some(newer) => {
+                aggregate.merge(&mut both, newer);
+                *newer = both;
+            }
+            None => to.insert_new(hash, key.clone(), both),
+        }
+    }
+}
+
+/// Puts entries into a table that has none of their keys.
 pub(super) fn put_all<'e, K: Key, T: Clone + 'e>(
     to: &mut PagedTable<K, T>,
     entries: impl Iterator<Item = (&'e K, &'e T)>,

@@ -135,8 +135,8 @@ impl<K: Key, T: Clone> Held<K, T> {
         match (self, its) {
             (Held::Summed(held), Held::Summed(its)) => held.take_up(panes, its_panes, its),
             (Held::Stacked(held), Held::Stacked(its)) => {
-                held.turn_over(aggregate, panes);
-                its.turn_over(aggregate, its_panes);
+                held.turn_over_onto(aggregate, panes);
+                its.turn_over_onto(aggregate, its_panes);
                 held.take_up(its);
             }
             _ => unreachable!("of one aggregate and kind of windows"),
@@ -302,6 +302,49 @@ impl<K: Key, T: Clone> Stacked<K, T> {
         self.newer_sum.reset();
     }
 
+    /// As [`turn_over`](Self::turn_over), where older panes are left.
+    fn turn_over_onto<R, A>(&mut self, aggregate: &A, panes: &mut Panes<K, T>)
+    where
+        R: Record,
+        A: Aggregate<R, Acc = T>,
+    {
+        if self.newer.is_empty() {
+            return;
+        }
+        let older = std::mem::replace(&mut self.older, Series::of(self.backend.clone()));
+        let sum = std::mem::replace(&mut self.older_sum, PagedTable::of(self.backend.clone()));
+        self.turn_over(aggregate, panes);
+        self.put_before(aggregate, &older, &sum);
+    }
+
+    /// Puts a stack of panes that are older than all before the older ones.
+    fn put_before<R, A>(
+        &mut self,
+        aggregate: &A,
+        panes: &Series<K, Option<T>>,
+        panes_sum: &PagedTable<K, T>,
+    ) where
+        R: Record,
+        A: Aggregate<R, Acc = T>,
+    {
+        let Stacked { older, older_sum: sum, .. } = self;
+        for pane in panes.times() {
+            for (key, remains) in panes.entries(pane) {
+                let hash = key::hash(key);
+                let newer = sum.get(hash, |other| other == key);
+                let remains = both(aggregate, remains.as_ref(), newer);
+                older.at(pane).insert_new(hash, key.clone(), remains);
+            }
+        }
+        for (key, acc) in panes_sum.iter() {
+            let hash = key::hash(key);
+            let newer = sum.get(hash, |other| other == key);
+            if let Some(all) = both(aggregate, Some(acc), newer) {
+                sum.put(hash, key.clone(), all);
+            }
+        }
+    }
+
     fn each<R, A, E>(
         &self,
         aggregate: &A,
@@ -357,27 +400,12 @@ impl<K: Key, T: Clone> Stacked<K, T> {
         T: Record,
     {
         self.turn_over(aggregate, panes);
-        let Stacked { older, older_sum: sum, backend, .. } = self;
-        let mut loaded: Series<K, Option<T>> = Series::of(backend.clone());
-        saved::load("held panes", &mut loaded, from)?;
-        for pane in loaded.times() {
-            for (key, remains) in loaded.entries(pane) {
-                let hash = key::hash(key);
-                let newer = sum.get(hash, |other| other == key);
-                let remains = both(aggregate, remains.as_ref(), newer);
-                older.at(pane).insert_new(hash, key.clone(), remains);
-            }
-        }
-        let mut loaded: PagedTable<K, T> = PagedTable::of(backend.clone());
+        let mut older: Series<K, Option<T>> = Series::of(self.backend.clone());
+        saved::load("held panes", &mut older, from)?;
+        let mut older_sum: PagedTable<K, T> = PagedTable::of(self.backend.clone());
         let own = |(key, acc): <(K, T) as Record>::View<'_>| (K::own(key), T::own(acc));
-        from.table::<_, _, (K, T)>("held sum", &mut loaded, own)?;
-        for (key, acc) in loaded.iter() {
-            let hash = key::hash(key);
-            let newer = sum.get(hash, |other| other == key);
-            if let Some(all) = both(aggregate, Some(acc), newer) {
-                sum.put(hash, key.clone(), all);
-            }
-        }
+        from.table::<_, _, (K, T)>("held sum", &mut older_sum, own)?;
+        self.put_before(aggregate, &older, &older_sum);
         Ok(())
     }
 

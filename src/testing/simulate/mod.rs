@@ -2,6 +2,7 @@
 
 mod jobs;
 mod machine;
+mod play;
 mod run;
 
 pub use jobs::{JOBS, SimulatedJob};
@@ -9,6 +10,10 @@ pub use jobs::{JOBS, SimulatedJob};
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
+use std::sync::Arc;
+
+use play::Acts;
+use run::{Trial, run};
 
 use super::Cuts;
 use crate::api::Job;
@@ -42,6 +47,8 @@ pub struct Survived {
     pub syncs_failed: u64,
     /// Times that a shard had no turn for long.
     pub stalls: u64,
+    /// Times that the clock jumped.
+    pub jumps: u64,
     /// Turns of shards.
     pub turns: u64,
 }
@@ -62,6 +69,7 @@ impl Add for Survived {
             disks_full: self.disks_full + other.disks_full,
             syncs_failed: self.syncs_failed + other.syncs_failed,
             stalls: self.stalls + other.stalls,
+            jumps: self.jumps + other.jumps,
             turns: self.turns + other.turns,
         }
     }
@@ -83,13 +91,13 @@ impl fmt::Display for Survived {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Survived { runs, crashes, kills, restarts, checkpoints, .. } = self;
         let Survived { pages_lost, pages_torn, names_lost, .. } = self;
-        let Survived { disks_full, syncs_failed, stalls, turns, .. } = self;
+        let Survived { disks_full, syncs_failed, stalls, jumps, turns, .. } = self;
         write!(
             f,
             "{runs} runs, all with the right rows: {crashes} crashes, {kills} kills, {restarts} \
              restarts, {checkpoints} checkpoints; {pages_lost} pages lost, {pages_torn} torn, \
              {names_lost} names lost, {disks_full} full disks, {syncs_failed} failed syncs, \
-             {stalls} stalled shards, {turns} turns"
+             {stalls} stalled shards, {jumps} jumps of the clock, {turns} turns"
         )
     }
 }
@@ -97,9 +105,9 @@ impl fmt::Display for Survived {
 /// Runs a job once for every seed, all its shards on this thread, on a machine that is made up:
 /// shards have their turns in any order, some have none for long; the power fails or the process is
 /// killed at any turn and at any call that changes the disk; what was not synced is lost or torn;
-/// the disk is full, a sync fails. Each time the job is started again, on 1 to 4 shards, until it
-/// comes to its end. Then the rows that it has written must be the `expected` ones, in any order.
-/// The same seed gives the same run.
+/// the disk is full, a sync fails; the clock jumps by seconds or hours. Each time the job is
+/// started again, on 1 to 4 shards, until it comes to its end. Then the rows that it has written
+/// must be the `expected` ones, in any order. The same seed gives the same run.
 ///
 /// `build` gives the job its streams. They must begin at sources that can be read again, as
 /// [`Scheduled`](super::Scheduled) does, cut as the second argument says, and end in a sink of
@@ -131,10 +139,19 @@ pub fn simulate(
 ) -> Result<Survived> {
     let mut expected = expected.to_vec();
     expected.sort_unstable();
-    let mut all = Survived::default();
-    for seed in seeds {
-        all += run::run(seed, &expected, &build)
-            .map_err(|what| Error::new(Kind::Internal, what).within(format!("seed {seed}")))?;
+    let trial = Trial { expected: &expected, shards: SHARDS, idles: false, state_in: None };
+    let build = |job: &Job, cuts: Cuts, _: &Arc<Acts>| build(job, cuts);
+    seeds.into_iter().map(|seed| once(seed, trial, &build)).sum()
+}
+
+/// A job is started on one of these numbers of shards.
+const SHARDS: &[usize] = &[1, 2, 3, 4];
+
+/// Runs a job under one seed.
+fn once(seed: u64, trial: Trial<'_>, build: &impl Fn(&Job, Cuts, &Arc<Acts>)) -> Result<Survived> {
+    if trial.shards.is_empty() {
+        return Err(Error::new(Kind::Plan, "there is no number of shards to start the job on"));
     }
-    Ok(all)
+    run(seed, trial, build)
+        .map_err(|what| Error::new(Kind::Internal, what).within(format!("seed {seed}")))
 }

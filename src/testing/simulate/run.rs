@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::machine::{Faults, Machine};
+use super::play::Acts;
 use super::{OUT, Survived};
 use crate::api::Job;
 use crate::error::Error;
@@ -28,6 +30,19 @@ const TURNS_MAX: u64 = 1_000_000;
 const SOON_TURNS: u64 = 400;
 const SOON_CALLS: u64 = 60;
 
+/// How long splits are silent before they are idle, where they may be.
+const SILENCES: [Duration; 3] =
+    [Duration::from_micros(30), Duration::from_micros(300), Duration::from_millis(3)];
+
+/// The clock jumps at one turn in so many, by one of these: a machine that slept, or was set.
+const JUMPS_EVERY: u32 = 1_000;
+const JUMPS: [Duration; 3] =
+    [Duration::from_secs(2), Duration::from_secs(40), Duration::from_secs(36_000)];
+
+/// Turns without work of each shard after which a job is at rest. In one turn without work a source
+/// may still say that a split is idle.
+const RESTS: [u32; 3] = [2, 4, 8];
+
 /// How a start ended.
 enum End {
     /// The job came to its end.
@@ -38,12 +53,25 @@ enum End {
     Failed(Error),
 }
 
+/// How jobs are run, and what they must give.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial<'a> {
+    /// The rows, in order.
+    pub expected: &'a [String],
+    /// On so many shards, one of these numbers at each start.
+    pub shards: &'a [usize],
+    /// Whether splits may be idle.
+    pub idles: bool,
+    /// Where the state of tables may be, instead of in memory, in a file without a name. It is on
+    /// the real machine: what it holds is gone with the process, so there is nothing of it to lose.
+    pub state_in: Option<&'a Path>,
+}
+
 struct Run<'a, B> {
     dice: SmallRng,
     machine: Rc<Machine>,
     build: &'a B,
-    /// In order.
-    expected: &'a [String],
+    trial: Trial<'a>,
     survived: Survived,
 }
 
@@ -51,36 +79,36 @@ struct Run<'a, B> {
 ///
 /// # Errors
 /// What was not right.
-pub fn run<B: Fn(&Job, Cuts)>(
+pub fn run<B: Fn(&Job, Cuts, &Arc<Acts>)>(
     seed: u64,
-    expected: &[String],
+    trial: Trial<'_>,
     build: &B,
 ) -> Result<Survived, String> {
-    run_on(&Rc::new(Machine::new(seed ^ 0x5eed)), seed, expected, build)
+    run_on(&Rc::new(Machine::new(seed ^ 0x5eed)), seed, trial, build)
 }
 
 /// Runs a job under one seed, on this machine.
-fn run_on<B: Fn(&Job, Cuts)>(
+fn run_on<B: Fn(&Job, Cuts, &Arc<Acts>)>(
     machine: &Rc<Machine>,
     seed: u64,
-    expected: &[String],
+    trial: Trial<'_>,
     build: &B,
 ) -> Result<Survived, String> {
     let stay = enter(machine.clone());
     let (dice, survived) = (SmallRng::seed_from_u64(seed), Survived::default());
-    let mut run = Run { dice, machine: machine.clone(), build, expected, survived };
+    let mut run = Run { dice, machine: machine.clone(), build, trial, survived };
     run.finish()?;
     run.stays_ended()?;
     drop(stay);
     let rows = run.machine.rows();
-    if rows != expected {
-        return Err(difference(&rows, expected));
+    if rows != trial.expected {
+        return Err(difference(&rows, trial.expected));
     }
     run.survived.runs = 1;
     Ok(run.survived + machine.survived())
 }
 
-impl<B: Fn(&Job, Cuts)> Run<'_, B> {
+impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
     fn finish(&mut self) -> Result<(), String> {
         let faulty = self.dice.gen_range(0..=STARTS_MAX);
         for start in 0..=faulty {
@@ -109,7 +137,7 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
 
     /// What shows while the job is not done is some of its rows, none of them twice.
     fn shows_nothing_wrong(&self) -> Result<(), String> {
-        let mut left = self.expected.iter();
+        let mut left = self.trial.expected.iter();
         match self.machine.rows().into_iter().find(|row| !left.any(|other| other == row)) {
             Some(row) => Err(format!("after start {} it shows {row}", self.survived.restarts)),
             None => Ok(()),
@@ -122,7 +150,7 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
         if self.dice.gen_bool(0.5) {
             self.machine.crash();
         }
-        let again = self.job(2, Cuts::Single);
+        let again = self.job(2, Cuts::Single, &Arc::default());
         if again.map_err(|error| format!("it had ended, and does not start: {error}"))?.is_some() {
             return Err("it begins again although it had ended".into());
         }
@@ -148,12 +176,13 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
 
     /// Starts the job and lets it run.
     fn start(&mut self, cut_at: Option<u64>) -> Result<End, String> {
-        let shards = self.dice.gen_range(1..=4);
+        let shards = self.trial.shards[self.dice.gen_range(0..self.trial.shards.len())];
         let cuts =
             if self.dice.gen_bool(0.3) { Cuts::Single } else { Cuts::Small(self.dice.r#gen()) };
-        match self.job(shards, cuts) {
+        let acts = Arc::default();
+        match self.job(shards, cuts, &acts) {
             Ok(Some(mut job)) => {
-                let end = self.go(&mut job, cut_at);
+                let end = self.go(&mut job, &acts, cut_at);
                 if matches!(end, Ok(End::Cut)) {
                     self.machine.halt();
                 }
@@ -166,23 +195,40 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
         }
     }
 
-    fn job(&self, shards: usize, cuts: Cuts) -> Result<Option<Simulated>, Error> {
+    fn job(
+        &mut self,
+        shards: usize,
+        cuts: Cuts,
+        acts: &Arc<Acts>,
+    ) -> Result<Option<Simulated>, Error> {
         let job = Job::new("simulated").shards(shards).executor(Executor::Threads);
-        let job = job.checkpoints(STATE, 1.days());
-        (self.build)(&job, cuts);
+        let silence = self.dice.gen_range(0..SILENCES.len());
+        let silence = if self.trial.idles { SILENCES[silence] } else { Duration::MAX };
+        let mut job = job.checkpoints(STATE, 1.days()).idle_after(silence);
+        let on_disk = self.dice.gen_ratio(1, 4);
+        if let Some(directory) = self.trial.state_in.filter(|_| on_disk) {
+            job = job.state_in(directory);
+        }
+        (self.build)(&job, cuts, acts);
         job.simulated()
     }
 
-    fn go(&mut self, job: &mut Simulated, cut_at: Option<u64>) -> Result<End, String> {
+    fn go(&mut self, job: &mut Simulated, acts: &Acts, cut_at: Option<u64>) -> Result<End, String> {
         let shards = job.shards();
+        let mut rest = Rest::new(shards, RESTS[self.dice.gen_range(0..RESTS.len())]);
         // Until which turn each shard, and the coordinator, has none.
         let mut stalled = vec![0; shards + 1];
         let mut over = vec![false; shards];
         // How often the coordinator may begin: often in some runs, hardly ever in others.
-        let often = *[2, 10, 60].get(self.dice.gen_range(0..3)).unwrap_or(&10);
+        let often = if self.trial.idles { [20, 60, 200] } else { [2, 10, 60] };
+        let often = often[self.dice.gen_range(0..often.len())];
         for turn in 0..TURNS_MAX {
             if cut_at == Some(turn) || self.machine.is_off() {
                 return Ok(End::Cut);
+            }
+            if self.dice.gen_ratio(1, JUMPS_EVERY) {
+                self.survived.jumps += 1;
+                self.machine.pass(JUMPS[self.dice.gen_range(0..JUMPS.len())]);
             }
             let who = self.dice.gen_range(0..=shards);
             if self.dice.gen_ratio(1, 200) {
@@ -196,11 +242,18 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
                 let may = self.dice.gen_ratio(1, often);
                 job.coordinate(may).map(|did| {
                     self.survived.checkpoints += u64::from(did == Coordinated::Made);
+                    rest.did(did);
                 })
             } else {
                 self.survived.turns += 1;
-                job.turn(who).map(|turn| self.took(turn, &mut over[who]))
+                job.turn(who).map(|turn| {
+                    rest.took(who, turn);
+                    self.took(turn, &mut over[who]);
+                })
             };
+            if rest.is_there() {
+                acts.rest();
+            }
             match done {
                 Err(_) if self.machine.is_off() => return Ok(End::Cut),
                 Err(error) => return Ok(End::Failed(error)),
@@ -219,6 +272,48 @@ impl<B: Fn(&Job, Cuts)> Run<'_, B> {
                 self.machine.pass(Duration::from_micros(self.dice.gen_range(1..20)));
             }
         }
+    }
+}
+
+/// Whether a job has nothing more to do until something comes from outside.
+struct Rest {
+    /// The turns of each shard since one of them had something to do.
+    idle: Vec<u32>,
+    /// How many there must be of each.
+    enough: u32,
+    /// Whether a checkpoint is being made.
+    saves: bool,
+}
+
+impl Rest {
+    fn new(shards: usize, enough: u32) -> Rest {
+        Rest { idle: vec![0; shards], enough, saves: false }
+    }
+
+    fn took(&mut self, shard: usize, turn: Turn) {
+        match turn {
+            Turn::Again => self.idle.fill(0),
+            Turn::Spin | Turn::Yield | Turn::Sleep(_) => self.idle[shard] += 1,
+            // Then all shards are done.
+            Turn::Done => {}
+        }
+    }
+
+    fn did(&mut self, did: Coordinated) {
+        match did {
+            Coordinated::Nothing => {}
+            Coordinated::Something => self.saves = true,
+            Coordinated::Made => self.saves = false,
+        }
+    }
+
+    /// Whether it is there now, once.
+    fn is_there(&mut self) -> bool {
+        let there = !self.saves && self.idle.iter().all(|idle| *idle >= self.enough);
+        if there {
+            self.idle.fill(0);
+        }
+        there
     }
 }
 
@@ -254,8 +349,6 @@ fn difference(rows: &[String], expected: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::connector::Files;
     use crate::testing::Scheduled;
@@ -268,16 +361,20 @@ mod tests {
         (numbers, expected)
     }
 
+    fn trial(expected: &[String]) -> Trial<'_> {
+        Trial { expected, shards: &[1, 2, 3, 4], idles: false, state_in: None }
+    }
+
     /// How many of some seeds go wrong on a disk that lies so.
     fn found(of_files: bool, of_names: bool) -> usize {
         let (numbers, expected) = numbers();
-        let build = |job: &Job, cuts: Cuts| {
+        let build = |job: &Job, cuts: Cuts, _: &Arc<Acts>| {
             job.source(Scheduled::new(numbers.clone(), 3, cuts)).sink(Files::to_lines(OUT));
         };
         let run = |seed: &u64| {
             let machine = Rc::new(Machine::new(*seed));
             machine.lie(of_files, of_names);
-            run_on(&machine, *seed, &expected, &build).is_err()
+            run_on(&machine, *seed, trial(&expected), &build).is_err()
         };
         (0..200).filter(run).count()
     }
@@ -285,7 +382,7 @@ mod tests {
     #[test]
     fn a_seed_does_the_same_each_time() {
         let (numbers, expected) = numbers();
-        let build = |job: &Job, cuts: Cuts| {
+        let build = |job: &Job, cuts: Cuts, _: &Arc<Acts>| {
             job.source(Scheduled::new(numbers.clone(), 3, cuts))
                 .key_by(|n| n % 50)
                 .aggregate_running(|numbers| numbers.count())
@@ -294,7 +391,7 @@ mod tests {
         };
         let digest = |seed: u64| {
             let machine = Rc::new(Machine::new(seed));
-            run_on(&machine, seed, &expected, &build).unwrap();
+            run_on(&machine, seed, trial(&expected), &build).unwrap();
             machine.digest()
         };
         let digests: Vec<u32> = (0..50).map(digest).collect();

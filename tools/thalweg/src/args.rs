@@ -192,6 +192,11 @@ pub struct Simulate {
     #[arg(long, value_name = "SEED", default_value = "0")]
     pub from: u64,
 
+    /// The numbers of shards that a job is started on, one of them at each start
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,3,4")]
+    #[arg(value_parser = value_parser!(u16).range(1..=SHARDS as i64))]
+    pub shards: Vec<u16>,
+
     /// The jobs to run, all of them when left out
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = job)]
     pub job: Vec<String>,

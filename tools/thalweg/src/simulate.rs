@@ -25,8 +25,9 @@ pub fn run(args: &args::Simulate) -> anyhow::Result<ExitCode> {
     let (begin, end) = (args.from, args.from.saturating_add(args.seeds.get()));
     let bar = ProgressBar::new((end - begin) * jobs.len() as u64);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos} of {len} runs, {per_sec}, {eta}")?);
+    let shards: Vec<usize> = args.shards.iter().map(|shards| usize::from(*shards)).collect();
     let (next, started) = (AtomicU64::new(begin), Instant::now());
-    let results = at_once(0..probe::cores(), |_| work(&jobs, &next, end, &bar));
+    let results = at_once(0..probe::cores(), |_| work(&jobs, &shards, &next, end, &bar));
     bar.finish_and_clear();
     let mut all = Survived::default();
     for result in results {
@@ -34,7 +35,9 @@ pub fn run(args: &args::Simulate) -> anyhow::Result<ExitCode> {
             Ok(survived) => all += survived,
             Err((job, seed, error)) => {
                 eprintln!(
-                    "thalweg: {error}\nrepeat it by: simulate --job {job} --from {seed} --seeds 1"
+                    "thalweg: {error}\nrepeat it by: simulate --job {job} --from {seed} --seeds 1 \
+                     --shards {}",
+                    shards.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
                 );
                 return Ok(ExitCode::FAILURE);
             }
@@ -54,6 +57,7 @@ type Failure = (&'static str, u64, thalweg::prelude::Error);
 /// Takes one seed after the other until there is none left, or another thread has failed.
 fn work(
     jobs: &[&SimulatedJob],
+    shards: &[usize],
     next: &AtomicU64,
     end: u64,
     bar: &ProgressBar,
@@ -65,7 +69,7 @@ fn work(
             return Ok(all);
         }
         for job in jobs {
-            all += job.run(seed).map_err(|error| {
+            all += job.run_on(shards, seed).map_err(|error| {
                 next.store(end, Relaxed);
                 (job.name, seed, error)
             })?;

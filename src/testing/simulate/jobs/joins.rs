@@ -1,15 +1,15 @@
-//! Jobs of joins.
+//! Jobs of joins. Where times count, their records have event times.
 
-use super::{DISORDER, Event, Events, at, source};
-use crate::api::{Job, Offset};
+use super::{Event, Events, source};
+use crate::api::{Job, Offset, Stream};
 use crate::connector::Files;
+use crate::operator::Chain;
 use crate::testing::{Cuts, OUT};
 use crate::time::Units;
 use crate::window::Tumbling;
 
 /// Even values, and odd ones of the same key up to five milliseconds before or after.
-pub(super) fn interval(job: &Job, cuts: Cuts, events: &Events) {
-    let events = source(job, cuts, events).event_time(|(_, ms, _)| at(ms), DISORDER.millis());
+pub(super) fn interval<C: Chain<Out = Event>>(events: Stream<Event, C>) {
     let even = events.clone().filter(|(_, _, value)| value % 2 == 0);
     let odd = events.filter(|(_, _, value)| value % 2 == 1);
     even.key_by(|(key, _, _)| key)
@@ -37,8 +37,7 @@ pub(super) fn join_expected(events: &[Event]) -> Vec<String> {
     pairs(events, |left, right| left.2 / 4 == right.2 / 4)
 }
 
-pub(super) fn window_join(job: &Job, cuts: Cuts, events: &Events) {
-    let events = source(job, cuts, events).event_time(|(_, ms, _)| at(ms), DISORDER.millis());
+pub(super) fn window_join<C: Chain<Out = Event>>(events: Stream<Event, C>) {
     let even = events.clone().filter(|(_, _, value)| value % 2 == 0);
     let odd = events.filter(|(_, _, value)| value % 2 == 1);
     even.key_by(|(key, _, _)| key)
@@ -53,8 +52,7 @@ pub(super) fn window_join_expected(events: &[Event]) -> Vec<String> {
 }
 
 /// Even values with each odd one of the same key up to two milliseconds later, or alone.
-pub(super) fn left_join(job: &Job, cuts: Cuts, events: &Events) {
-    let events = source(job, cuts, events).event_time(|(_, ms, _)| at(ms), DISORDER.millis());
+pub(super) fn left_join<C: Chain<Out = Event>>(events: Stream<Event, C>) {
     let even = events.clone().filter(|(_, _, value)| value % 2 == 0);
     let odd = events.filter(|(_, _, value)| value % 2 == 1);
     even.key_by(|(key, _, _)| key)
@@ -95,8 +93,7 @@ fn pairs(events: &[Event], meet: impl Fn(&Event, &Event) -> bool) -> Vec<String>
 }
 
 /// Even values, and the time of the newest odd one of the same key up to ten milliseconds before.
-pub(super) fn as_of(job: &Job, cuts: Cuts, events: &Events) {
-    let events = source(job, cuts, events).event_time(|(_, ms, _)| at(ms), DISORDER.millis());
+pub(super) fn as_of<C: Chain<Out = Event>>(events: Stream<Event, C>) {
     let even = events.clone().filter(|(_, _, value)| value % 2 == 0);
     let odd = events.filter(|(_, _, value)| value % 2 == 1);
     even.key_by(|(key, _, _)| key)

@@ -1,23 +1,28 @@
 //! Jobs that the engine itself is simulated with, each beside what it comes to when it is worked
 //! out by plain loops.
 
+mod idle;
 mod joins;
 mod keys;
 mod windows;
+mod within;
 
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::{Survived, simulate};
+use super::play::{ACT, Acts, Play};
+use super::run::Trial;
+use super::{SHARDS, Survived, once};
 use crate::api::{Job, Stream};
 use crate::error::Result;
+use crate::operator::Chain;
 use crate::testing::{Cuts, Scheduled};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Units};
 
 /// Key, milliseconds, value.
-type Event = (u64, u64, u64);
+pub(super) type Event = (u64, u64, u64);
 type Events = Arc<Vec<Event>>;
 
 /// A job, and what it must give.
@@ -25,12 +30,23 @@ type Events = Arc<Vec<Event>>;
 pub struct SimulatedJob {
     /// What it is called.
     pub name: &'static str,
-    build: fn(&Job, Cuts, &Events),
+    build: Build,
     expected: fn(&[Event]) -> Vec<String>,
 }
 
+/// How a job gets its streams.
+#[derive(Clone, Copy, Debug)]
+enum Build {
+    /// From a source whose splits are never idle.
+    Scheduled(fn(&Job, Cuts, &Events)),
+    /// From one whose splits are, and come back.
+    Played(fn(&Job, Play)),
+}
+
 impl SimulatedJob {
-    /// Runs the job under a seed, which its records depend on, too; see [`simulate`].
+    /// Runs the job under a seed, which its records depend on, too, on 1 to 4 shards; see
+    /// [`simulate`](super::simulate()). At one start in four its tables are in a file without a
+    /// name in the folder of temporary files, of the real machine.
     ///
     /// # Errors
     /// What was not right.
@@ -43,9 +59,25 @@ impl SimulatedJob {
     /// # Ok::<(), thalweg::prelude::Error>(())
     /// ```
     pub fn run(&self, seed: u64) -> Result<Survived> {
+        self.run_on(SHARDS, seed)
+    }
+
+    /// As [`run`](Self::run), on one of these numbers of shards at each start.
+    ///
+    /// # Errors
+    /// What was not right; that there is no number, or that one is none of shards.
+    pub fn run_on(&self, shards: &[usize], seed: u64) -> Result<Survived> {
         let events = Arc::new(events(seed));
-        let run = |job: &Job, cuts: Cuts| (self.build)(job, cuts, &events);
-        simulate([seed], &(self.expected)(&events), run).map_err(|error| error.within(self.name))
+        let build = |job: &Job, cuts: Cuts, acts: &Arc<Acts>| match self.build {
+            Build::Scheduled(build) => build(job, cuts, &events),
+            Build::Played(build) => build(job, Play::new(&events, seed, cuts, acts)),
+        };
+        let mut expected = (self.expected)(&events);
+        expected.sort_unstable();
+        let idles = matches!(self.build, Build::Played(_));
+        let directory = std::env::temp_dir();
+        let trial = Trial { expected: &expected, shards, idles, state_in: Some(&directory) };
+        once(seed, trial, &build).map_err(|error| error.within(self.name))
     }
 }
 
@@ -69,6 +101,16 @@ fn source(job: &Job, cuts: Cuts, events: &Events) -> Stream<Event> {
     job.source(Scheduled::new(events.clone(), SPLITS, cuts))
 }
 
+/// The records with their event times.
+fn timed(job: &Job, cuts: Cuts, events: &Events) -> Stream<Event, impl Chain<Out = Event>> {
+    source(job, cuts, events).event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+}
+
+/// The records of a play with their event times.
+fn acted(job: &Job, play: Play) -> Stream<Event, impl Chain<Out = Event>> {
+    job.source(play).event_time(|(_, ms, _)| at(ms), ACT.millis())
+}
+
 /// The records in their order.
 fn in_order(job: &Job, cuts: Cuts, events: &Events) -> Stream<Event> {
     job.source(Scheduled::new(events.clone(), 1, cuts))
@@ -80,23 +122,88 @@ fn at(ms: u64) -> Timestamp {
 
 /// The jobs.
 pub const JOBS: &[SimulatedJob] = &[
-    job("tumbling", windows::tumbling, windows::tumbling_expected),
-    job("sliding", windows::sliding, windows::sliding_expected),
-    job("session", windows::session, windows::session_expected),
+    job(
+        "tumbling",
+        |job, cuts, events| windows::tumbling(timed(job, cuts, events)),
+        windows::tumbling_expected,
+    ),
+    job(
+        "sliding",
+        |job, cuts, events| windows::sliding(timed(job, cuts, events)),
+        windows::sliding_expected,
+    ),
+    job(
+        "session",
+        |job, cuts, events| windows::session(timed(job, cuts, events)),
+        windows::session_expected,
+    ),
     job("timers", keys::timers, keys::timers_expected),
     job("totals", keys::totals, keys::totals_expected),
     job("distinct", keys::distinct, keys::distinct_expected),
-    job("interval-join", joins::interval, joins::interval_expected),
+    job(
+        "interval-join",
+        |job, cuts, events| joins::interval(timed(job, cuts, events)),
+        joins::interval_expected,
+    ),
     job("join", joins::join, joins::join_expected),
-    job("window-join", joins::window_join, joins::window_join_expected),
-    job("left-join", joins::left_join, joins::left_join_expected),
+    job(
+        "window-join",
+        |job, cuts, events| joins::window_join(timed(job, cuts, events)),
+        joins::window_join_expected,
+    ),
+    job(
+        "left-join",
+        |job, cuts, events| joins::left_join(timed(job, cuts, events)),
+        joins::left_join_expected,
+    ),
     job("running", keys::running, keys::running_expected),
     job("alarm", keys::alarm, keys::alarm_expected),
     job("silence", keys::silence, keys::silence_expected),
-    job("cumulating", windows::cumulating, windows::cumulating_expected),
-    job("as-of", joins::as_of, joins::as_of_expected),
+    job(
+        "cumulating",
+        |job, cuts, events| windows::cumulating(timed(job, cuts, events)),
+        windows::cumulating_expected,
+    ),
+    job("as-of", |job, cuts, events| joins::as_of(timed(job, cuts, events)), joins::as_of_expected),
     job("threes", keys::threes, keys::threes_expected),
     job("branches", keys::branches, keys::branches_expected),
+    job(
+        "count-windows",
+        |job, cuts, events| windows::counted(in_order(job, cuts, events)),
+        windows::counted_expected,
+    ),
+    job("top", |job, cuts, events| windows::top(timed(job, cuts, events)), windows::top_expected),
+    job("visits", within::visits, within::visits_expected),
+    job("first-within", within::first, within::first_expected),
+    job("first-by-time", within::first_by_time, within::first_by_time_expected),
+    job("late-session", within::sessions, windows::session_expected),
+    job("late-sliding", within::sliding, windows::sliding_expected),
+    played(
+        "idle-tumbling",
+        |j, play| windows::tumbling(acted(j, play)),
+        windows::tumbling_expected,
+    ),
+    played("idle-sliding", |j, play| windows::sliding(acted(j, play)), windows::sliding_expected),
+    played("idle-top", |j, play| windows::top(acted(j, play)), windows::top_expected),
+    played("idle-greatest", |j, play| idle::greatest(acted(j, play)), idle::greatest_expected),
+    played(
+        "idle-cumulating",
+        |j, play| windows::cumulating(acted(j, play)),
+        windows::cumulating_expected,
+    ),
+    played("idle-session", |j, play| windows::session(acted(j, play)), windows::session_expected),
+    played(
+        "idle-window-join",
+        |j, play| joins::window_join(acted(j, play)),
+        joins::window_join_expected,
+    ),
+    played(
+        "idle-interval-join",
+        |j, play| joins::interval(acted(j, play)),
+        joins::interval_expected,
+    ),
+    played("idle-left-join", |j, play| joins::left_join(acted(j, play)), joins::left_join_expected),
+    played("idle-table-join", idle::table_join, idle::table_join_expected),
 ];
 
 const fn job(
@@ -104,5 +211,13 @@ const fn job(
     build: fn(&Job, Cuts, &Events),
     expected: fn(&[Event]) -> Vec<String>,
 ) -> SimulatedJob {
-    SimulatedJob { name, build, expected }
+    SimulatedJob { name, build: Build::Scheduled(build), expected }
+}
+
+const fn played(
+    name: &'static str,
+    build: fn(&Job, Play),
+    expected: fn(&[Event]) -> Vec<String>,
+) -> SimulatedJob {
+    SimulatedJob { name, build: Build::Played(build), expected }
 }

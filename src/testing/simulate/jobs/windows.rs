@@ -1,17 +1,17 @@
-//! Jobs of windows.
+//! Jobs of windows. Their records have event times.
 
 use std::collections::BTreeMap;
 
-use super::{DISORDER, Event, Events, at, source};
-use crate::api::Job;
+use super::Event;
+use crate::api::Stream;
 use crate::connector::Files;
-use crate::testing::{Cuts, OUT};
+use crate::operator::Chain;
+use crate::testing::OUT;
 use crate::time::Units;
-use crate::window::{Cumulating, Session, Sliding, Tumbling};
+use crate::window::{CountWindow, Cumulating, Session, Sliding, Tumbling};
 
-pub(super) fn tumbling(job: &Job, cuts: Cuts, events: &Events) {
-    source(job, cuts, events)
-        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+pub(super) fn tumbling<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
         .key_by(|(key, _, _)| key)
         .window(Tumbling::of(10.millis()))
         .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
@@ -23,9 +23,8 @@ pub(super) fn tumbling_expected(events: &[Event]) -> Vec<String> {
     windows(events, |ms| vec![ms / 10 * 10])
 }
 
-pub(super) fn sliding(job: &Job, cuts: Cuts, events: &Events) {
-    source(job, cuts, events)
-        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+pub(super) fn sliding<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
         .key_by(|(key, _, _)| key)
         .window(Sliding::of(20.millis(), 5.millis()))
         .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
@@ -52,9 +51,8 @@ fn windows<S: Ord + std::fmt::Display>(
     sums.iter().map(|((key, start), value)| format!("{key} {start} {value:?}")).collect()
 }
 
-pub(super) fn session(job: &Job, cuts: Cuts, events: &Events) {
-    source(job, cuts, events)
-        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+pub(super) fn session<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
         .key_by(|(key, _, _)| key)
         .window(Session::gap(8.millis()))
         .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
@@ -81,9 +79,8 @@ pub(super) fn session_expected(events: &[Event]) -> Vec<String> {
     sessions.into_iter().map(row).collect()
 }
 
-pub(super) fn cumulating(job: &Job, cuts: Cuts, events: &Events) {
-    source(job, cuts, events)
-        .event_time(|(_, ms, _)| at(ms), DISORDER.millis())
+pub(super) fn cumulating<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
         .key_by(|(key, _, _)| key)
         .window(Cumulating::of(30.millis(), 10.millis()))
         .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
@@ -96,4 +93,57 @@ pub(super) fn cumulating_expected(events: &[Event]) -> Vec<String> {
         let (begin, step) = (ms / 30 * 30, ms / 10 * 10);
         (1..=3).map(|n| begin + n * 10).filter(|end| *end > step).collect()
     })
+}
+
+/// The last four records of each key at every second one.
+pub(super) fn counted<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
+        .key_by(|(key, _, _)| key)
+        .window(CountWindow::sliding(4, 2))
+        .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
+        .map(|window| format!("{} {:?}", window.key, window.value))
+        .sink(Files::to_lines(OUT));
+}
+
+pub(super) fn counted_expected(events: &[Event]) -> Vec<String> {
+    let mut values: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for (key, _, value) in events {
+        let values = values.entry(*key).or_default();
+        values.push(*value);
+        if values.len().is_multiple_of(2) {
+            let last = &values[values.len().saturating_sub(4)..];
+            rows.push(format!("{key} {:?}", (last.len(), last.iter().sum::<u64>())));
+        }
+    }
+    rows
+}
+
+/// The three greatest values of each key.
+pub(super) fn top<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
+        .key_by(|(key, _, _)| key)
+        .window(Sliding::of(20.millis(), 10.millis()))
+        .aggregate(|events| events.top_n(3, |(_, _, value)| value))
+        .map(|window| {
+            let values: Vec<u64> = window.value.iter().collect();
+            format!("{} {} {values:?}", window.key, window.start.millis())
+        })
+        .sink(Files::to_lines(OUT));
+}
+
+pub(super) fn top_expected(events: &[Event]) -> Vec<String> {
+    let mut values: BTreeMap<(u64, i64), Vec<u64>> = BTreeMap::new();
+    for (key, ms, value) in events {
+        let last = *ms as i64 / 10 * 10;
+        for start in [last - 10, last] {
+            values.entry((*key, start)).or_default().push(*value);
+        }
+    }
+    let row = |((key, start), mut values): ((u64, i64), Vec<u64>)| {
+        values.sort_unstable_by(|one, other| other.cmp(one));
+        values.truncate(3);
+        format!("{key} {start} {values:?}")
+    };
+    values.into_iter().map(row).collect()
 }
