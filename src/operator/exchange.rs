@@ -9,14 +9,8 @@
 //! A packet is a frame with the watermark that holds after it, so watermarks cost nothing of
 //! their own while records flow.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering::Relaxed;
-
-use crossbeam_utils::CachePadded;
-
 use super::fused::remembers_nothing;
+use super::peers::Peers;
 use super::quiet::{all_idle, least};
 use super::{Lifecycle, Operator, Output, Partition, Progress, Seat, Stage, Stamp};
 use crate::error::{Error, Kind, Result};
@@ -24,6 +18,7 @@ use crate::limits::{FLUSH_BATCHES, RING_FRAMES};
 use crate::record::{Batch, Block, Frame, Payload, Record};
 use crate::ring::{Bells, Consumer, Producer, ring};
 use crate::time::{Timestamp, Watermark};
+use std::collections::VecDeque;
 
 /// What travels from shard to shard.
 pub enum Packet {
@@ -47,12 +42,10 @@ pub struct Lane {
     waiting: VecDeque<Packet>,
     /// The watermark that the receiver was told.
     told: Watermark,
-    reached: Reached,
+    /// The inboxes at the other ends: what they have told is asked by a sender that comes back from
+    /// idle, since the others did not wait for it.
+    peers: Peers,
 }
-
-/// What the shards behind an exchange were told, each in microseconds on a line of its own: read
-/// by a sender that comes back from idle, since the others did not wait for it.
-type Reached = Arc<[CachePadded<AtomicI64>]>;
 
 /// The receiver's end of the way from one shard.
 pub struct Arrival {
@@ -67,8 +60,7 @@ pub struct Arrival {
 
 /// All ways of one exchange: the lanes and the inbox of each shard.
 pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
-    let reached: Reached =
-        (0..shards).map(|_| CachePadded::new(AtomicI64::new(i64::MIN))).collect();
+    let peers = Peers::new(shards);
     let mut all: Vec<(Vec<Lane>, Vec<Arrival>)> =
         (0..shards).map(|_| (Vec::new(), Vec::new())).collect();
     for from in 0..shards {
@@ -76,8 +68,8 @@ pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
             let (packets, arriving) = ring(RING_FRAMES);
             let (empties, home) = ring(2 * RING_FRAMES);
             let (waiting, told) = (VecDeque::new(), Timestamp::MIN);
-            let reached = reached.clone();
-            all[from].0.push(Lane { ring: packets, home, waiting, told, reached });
+            let peers = peers.clone();
+            all[from].0.push(Lane { ring: packets, home, waiting, told, peers });
             all[to].1.push(Arrival {
                 ring: arriving,
                 home: empties,
@@ -91,10 +83,11 @@ pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
     let inbox = |(shard, from)| Inbox {
         from,
         shard,
-        reached: reached.clone(),
+        peers: peers.clone(),
         bells: bells.clone(),
         told: Timestamp::MIN,
         idle: false,
+        waits: false,
         next: 0,
         unsent: 0,
         epoch: 0,
@@ -249,9 +242,7 @@ impl<R: Record, P: Partition<R>, const MARKED: bool> Lifecycle for Exchange<R, P
     remembers_nothing!();
 
     fn reached(&self) -> Watermark {
-        let reached = self.lanes.first().into_iter().flat_map(|lane| lane.reached.iter());
-        let most = reached.map(|told| told.load(Relaxed)).max();
-        most.map_or(Timestamp::MIN, Timestamp::from_micros)
+        self.lanes.first().map_or(Timestamp::MIN, |lane| lane.peers.reached())
     }
 
     fn finish(&mut self, out: &mut Output<'_>) -> Result {
@@ -297,11 +288,13 @@ impl<R: Record, P: Partition<R>, const MARKED: bool> Exchange<R, P, MARKED> {
 pub struct Inbox {
     from: Vec<Arrival>,
     shard: usize,
-    reached: Reached,
+    peers: Peers,
     bells: Bells,
     /// What the operators behind were told.
     told: Watermark,
     idle: bool,
+    /// Whether what they are told next waits for other inboxes, or for what is in a ring.
+    waits: bool,
     next: usize,
     /// Packets since the operators behind last sent what they hold back.
     unsent: u32,
@@ -352,17 +345,41 @@ impl Inbox {
         if self.idle && !idle {
             self.idle = false;
             out.idle(false)?;
+            self.wake();
         }
-        if low > self.told {
-            self.told = low;
-            self.reached[self.shard].store(low.micros(), Relaxed);
-            out.watermark(low)?;
+        // A sender may have come back before another one said how far it is.
+        let stirs = |arrival: &Arrival| arrival.idle && !arrival.ring.is_empty();
+        self.waits = (low > self.told || idle && !self.idle) && self.from.iter().any(stirs);
+        if low > self.told && !self.waits {
+            self.waits = !self.peers.may_tell(self.shard, low);
+            if !self.waits {
+                self.told = low;
+                self.peers.told(self.shard, low);
+                out.watermark(low)?;
+            }
         }
-        if idle && !self.idle {
-            self.idle = true;
-            out.idle(true)?;
+        if idle && !self.idle && !self.waits {
+            if self.peers.falls_asleep(self.shard, self.told) {
+                self.idle = true;
+                out.idle(true)?;
+            } else {
+                self.wake();
+            }
         }
         self.align(out)
+    }
+
+    /// Lets the other inboxes know that this one is awake.
+    fn wake(&self) {
+        self.peers.wakes(self.shard);
+        for shard in (0..self.from.len()).filter(|shard| *shard != self.shard) {
+            self.bells[shard].ring();
+        }
+    }
+
+    /// Whether all senders have ended, and the operators behind were told.
+    fn has_ended(&self) -> bool {
+        !self.waits && self.from.iter().all(|arrival| arrival.finished)
     }
 
     /// Hands a barrier on that all have delivered that have not ended.
@@ -385,7 +402,7 @@ impl Operator for Inbox {
     remembers_nothing!();
 
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
-        if self.from.iter().all(|arrival| arrival.finished) {
+        if self.has_ended() {
             return Ok(Progress::Done);
         }
         let mut progress = Progress::Parked;
@@ -398,7 +415,7 @@ impl Operator for Inbox {
             }
         }
         self.advance(out)?;
-        if self.from.iter().all(|arrival| arrival.finished) {
+        if self.has_ended() {
             out.flush()?;
             out.finish()?;
             return Ok(Progress::Done);

@@ -28,6 +28,7 @@ mod lead;
 mod moment;
 mod pairing;
 mod pass;
+mod peers;
 mod process;
 mod punctual;
 mod quiet;

@@ -32,6 +32,32 @@ pub(super) fn greatest_expected(events: &[Event]) -> Vec<String> {
     greatest.iter().map(|((key, start), max)| format!("{key} {start} {max}")).collect()
 }
 
+/// How many keys there are in each thirty milliseconds of windows of ten.
+pub(super) fn two_windows<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    events
+        .key_by(|(key, _, _)| key)
+        .window(Tumbling::of(10.millis()))
+        .aggregate(|events| events.count())
+        .key_by(|window| window.key % 3)
+        .window(Tumbling::of(30.millis()))
+        .aggregate(|windows| (windows.count(), windows.sum(|window| window.value)))
+        .map(|window| format!("{} {} {:?}", window.key, window.start.millis(), window.value))
+        .sink(Files::to_lines(OUT));
+}
+
+pub(super) fn two_windows_expected(events: &[Event]) -> Vec<String> {
+    let mut windows: BTreeMap<(u64, u64), u64> = BTreeMap::new();
+    for (key, ms, _) in events {
+        *windows.entry((*key, ms / 10)).or_default() += 1;
+    }
+    let mut sums: BTreeMap<(u64, u64), (u64, u64)> = BTreeMap::new();
+    for ((key, tenth), events) in windows {
+        let (count, sum) = sums.entry((key % 3, tenth / 3 * 30)).or_default();
+        (*count, *sum) = (*count + 1, *sum + events);
+    }
+    sums.iter().map(|((key, start), value)| format!("{key} {start} {value:?}")).collect()
+}
+
 /// Values of the table's rows.
 const ROWS: u64 = 5;
 

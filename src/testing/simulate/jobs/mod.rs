@@ -203,6 +203,11 @@ pub const JOBS: &[SimulatedJob] = &[
         joins::interval_expected,
     ),
     played("idle-left-join", |j, play| joins::left_join(acted(j, play)), joins::left_join_expected),
+    played(
+        "idle-two-windows",
+        |j, play| idle::two_windows(acted(j, play)),
+        idle::two_windows_expected,
+    ),
     played("idle-table-join", idle::table_join, idle::table_join_expected),
 ];
 
