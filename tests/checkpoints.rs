@@ -276,7 +276,27 @@ fn what_does_not_fit_a_checkpoint_is_said() {
     running.stop();
     running.join().unwrap();
     let said = refusal(counted(60));
-    let wanted = "was saved when it was asked for (tumbling 1h), and now for (tumbling 1min); ask";
+    let wanted = "was saved when it was asked for (tumbling 1h: count), and now for \
+                  (tumbling 1min: count); ask";
+    assert!(said.contains(wanted), "{said}");
+
+    // Both are numbers of one type.
+    let totals = directory.path().join("totals");
+    let total = |sum: bool| {
+        let job = Job::new("totals").shards(2).checkpoints(&totals, 1.days());
+        let keyed = job.source(Counter::to(100_000_000)).key_by(|n| n % 7);
+        match sum {
+            true => keyed.aggregate_final(|ns| ns.sum(|n| n)).sink(Discard),
+            false => keyed.aggregate_final(|ns| ns.count()).sink(Discard),
+        }
+        job
+    };
+    let running = total(false).start().unwrap();
+    wait_for(&running, 1_000);
+    running.stop();
+    running.join().unwrap();
+    let said = refusal(total(true));
+    let wanted = "was saved when it was asked for (at the end: count), and now for (at the end: sum)";
     assert!(said.contains(wanted), "{said}");
 
     let used = job(2, &state, 100_000_000).job.start().unwrap();

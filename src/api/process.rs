@@ -60,11 +60,16 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         S: Record + Clone + Default,
         O: Record,
     {
-        self.processed("process", each, due)
+        self.processed(("process", String::new()), each, due)
     }
 
-    /// A process function, as an operator of this kind.
-    pub(super) fn processed<S, O, F, G>(self, kind: &str, each: F, due: G) -> Stream<O>
+    /// A process function, as an operator of this kind, with what was asked of it.
+    pub(super) fn processed<S, O, F, G>(
+        self,
+        (kind, asked): (&str, String),
+        each: F,
+        due: G,
+    ) -> Stream<O>
     where
         S: Record + Clone + Default,
         O: Record,
@@ -84,7 +89,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         let receiver = local(Identity::new(), behind);
         let alone = local(stream.chain.clone(), stage);
         let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
-        Stream::at(&stream.plan, stream.step(kind, flow))
+        Stream::at(&stream.plan, stream.step_with(Times::Keeps, kind, asked, flow))
     }
 
     /// As [`process`](Keyed::process), without timers, where a key is forgotten `ttl` of event time

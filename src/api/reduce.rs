@@ -8,8 +8,9 @@ use crate::key;
 use crate::operator::{
     Aggregate, Aggregates, ByKey, Chain, Context, Exchange, Identity, KeyOf, PartTotals, Totals,
 };
-use crate::plan::Flow;
+use crate::plan::{Flow, Times};
 use crate::record::Record;
+use crate::state::OF;
 use crate::time::{Timestamp, Units};
 
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
@@ -48,7 +49,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                     ctx.give(sum);
                 }
             };
-        self.processed("reduce", each, |_, _, _| ())
+        self.processed(("reduce", String::new()), each, |_, _, _| ())
     }
 
     /// An aggregate over all records of a key so far, emitted with the key for every record, with
@@ -71,6 +72,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         of: impl FnOnce(&Aggregates<R>) -> A,
     ) -> Stream<(B::Key, A::Out)> {
         let aggregate = of(&Aggregates::default());
+        let asked = format!("running{OF}{}", aggregate.name());
         let each = move |acc: &mut Option<A::Acc>,
                          record: R::View<'_>,
                          ctx: &mut Context<'_, B::Key, (B::Key, A::Out)>| {
@@ -86,7 +88,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 });
             }
         };
-        self.processed("aggregate", each, |_, _, _| ())
+        self.processed(("aggregate", asked), each, |_, _, _| ())
     }
 
     /// An aggregate over all records of a key, emitted with the key once: at the end of the input,
@@ -114,6 +116,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     ) -> Stream<(B::Key, A::Out)> {
         let Keyed { stream, by } = self;
         let aggregate = of(&Aggregates::default());
+        let asked = format!("at the end{OF}{}", aggregate.name());
         let parts = (by, aggregate);
         let totals = parts.clone();
         let alone = local(stream.chain.clone(), move |site| {
@@ -144,7 +147,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
             (send, receiver)
         };
         let flow = Flow::Exchanged { senders: vec![send], receiver, alone };
-        Stream::at(&stream.plan, stream.step("aggregate", flow))
+        Stream::at(&stream.plan, stream.step_with(Times::Keeps, "aggregate", asked, flow))
     }
 
     /// The first record of each key to arrive, at once. Every key is remembered for ever.
@@ -167,7 +170,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 ctx.emit(record);
             }
         };
-        self.processed("first", each, |_, _, _| ())
+        self.processed(("first", String::new()), each, |_, _, _| ())
     }
 
     /// As [`first`](Keyed::first), but a key is forgotten `ttl` of event time after the record

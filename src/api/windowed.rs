@@ -6,6 +6,7 @@ use super::{Keyed, Stream, local, refusing};
 use crate::operator::{Aggregate, Aggregates, Chain, KeyOf};
 use crate::plan::{Flow, Origin, Times};
 use crate::record::{InWindow, Record};
+use crate::state::OF;
 use crate::time::{in_words, span};
 use crate::window::{Again, Clock, LATE_PORT, Paned, Windows, check_span};
 
@@ -185,6 +186,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Carried> Windowed<R, C, B, W>
         let (early, early_after) = (early.unwrap_or(0), early_after.unwrap_or(0));
         let again = Again { lateness, early, early_after, totals: false };
         let aggregate = of(&Aggregates::default());
+        asked += &format!("{OF}{}", aggregate.name());
         let chain = stream.chain.clone();
         let times = if windows.needs_event_times() { Times::Needs } else { Times::Keeps };
         let flow = match checked {

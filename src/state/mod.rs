@@ -12,7 +12,7 @@ mod timers;
 pub use few::Few;
 pub use lists::{List, Lists};
 pub use paged::{Backend, Change, PagedTable, Prefix, Scratch};
-pub use parts::{Loader, Owner, Part, PartHead, Saved, Saver, Sections, Window};
+pub use parts::{Loader, OF, Owner, Part, PartHead, Saved, Saver, Sections, Window};
 pub use series::Series;
 pub use table::Table;
 pub use timers::{Timer, Timers};

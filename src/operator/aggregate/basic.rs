@@ -31,6 +31,9 @@ impl<R: Record> Aggregate<R> for Count {
     fn subtract(&self, acc: &mut u64, other: &u64) {
         *acc -= other;
     }
+    fn name(&self) -> String {
+        "count".into()
+    }
     #[inline(always)]
     fn result(&self, acc: &u64) -> u64 {
         *acc
@@ -165,6 +168,9 @@ where
     fn subtract(&self, acc: &mut T::Total, other: &T::Total) {
         T::subtract(acc, other);
     }
+    fn name(&self) -> String {
+        "sum".into()
+    }
     fn result(&self, acc: &T::Total) -> T::Total {
         acc.clone()
     }
@@ -203,6 +209,9 @@ where
     fn merge(&self, acc: &mut (u64, f64), other: &(u64, f64)) {
         acc.0 += other.0;
         acc.1 += other.1;
+    }
+    fn name(&self) -> String {
+        "mean".into()
     }
     fn result(&self, acc: &(u64, f64)) -> f64 {
         acc.1 / acc.0 as f64
@@ -247,6 +256,9 @@ where
         acc.0 += other.0;
         acc.1 += from * m / (n + m);
         acc.2 += other.2 + from * from * n * m / (n + m);
+    }
+    fn name(&self) -> String {
+        "variance".into()
     }
     fn result(&self, acc: &(u64, f64, f64)) -> f64 {
         acc.2 / acc.0 as f64

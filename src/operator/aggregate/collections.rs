@@ -33,6 +33,9 @@ where
     fn merge(&self, acc: &mut (u64, Vec<T>), other: &(u64, Vec<T>)) {
         other.1.iter().for_each(|value| insert(acc, value.clone()));
     }
+    fn name(&self) -> String {
+        "distinct".into()
+    }
     fn result(&self, acc: &(u64, Vec<T>)) -> u64 {
         let mut acc = acc.clone();
         settle(&mut acc);
@@ -107,6 +110,9 @@ where
     }
     fn merge(&self, acc: &mut Vec<T>, other: &Vec<T>) {
         other.iter().for_each(|value| self.put(acc, value.clone()));
+    }
+    fn name(&self) -> String {
+        format!("top {}", self.n)
     }
     fn result(&self, acc: &Vec<T>) -> Vec<T> {
         acc.clone()

@@ -69,6 +69,9 @@ where
             acc.clone_from(other);
         }
     }
+    fn name(&self) -> String {
+        (if MAX { "max" } else { "min" }).into()
+    }
     fn result(&self, acc: &T) -> T {
         acc.clone()
     }
@@ -99,6 +102,9 @@ where
     }
     fn merge(&self, acc: &mut (Timestamp, T), other: &(Timestamp, T)) {
         self.merge_one(acc, other.0, &other.1);
+    }
+    fn name(&self) -> String {
+        (if LAST { "last" } else { "first" }).into()
     }
     fn result(&self, acc: &(Timestamp, T)) -> T {
         acc.1.clone()
@@ -143,6 +149,9 @@ where
             acc.clone_from(other);
         }
     }
+    fn name(&self) -> String {
+        (if MAX { "max by" } else { "min by" }).into()
+    }
     fn result(&self, acc: &(T, R)) -> R {
         acc.1.clone()
     }
@@ -183,6 +192,9 @@ where
         } else if other.0 == acc.0 {
             acc.1.extend_from_slice(&other.1);
         }
+    }
+    fn name(&self) -> String {
+        "all max by".into()
     }
     fn result(&self, acc: &(T, Vec<R>)) -> Vec<R> {
         acc.1.clone()

@@ -85,6 +85,11 @@ pub trait Aggregate<R: Record>: Clone + Send + 'static {
     }
     /// What comes out.
     fn result(&self, acc: &Self::Acc) -> Self::Out;
+    /// What it is called where a job is explained. State that was kept for an aggregate of another
+    /// name is refused: what was counted is no sum, though both are numbers.
+    fn name(&self) -> String {
+        "own".into()
+    }
 }
 
 /// What the closure of `aggregate` is given: its methods are the aggregates. A tuple of up to

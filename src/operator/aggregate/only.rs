@@ -50,6 +50,9 @@ where
             (_, None) => {}
         }
     }
+    fn name(&self) -> String {
+        format!("only {}", self.of.name())
+    }
     fn result(&self, acc: &Option<A::Acc>) -> A::Out {
         acc.as_ref().map(|acc| self.of.result(acc)).unwrap_or_default()
     }

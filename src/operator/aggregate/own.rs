@@ -46,6 +46,9 @@ where
     fn merge(&self, acc: &mut T, other: &T) {
         (self.merge)(acc, other);
     }
+    fn name(&self) -> String {
+        "fold".into()
+    }
     fn result(&self, acc: &T) -> T {
         acc.clone()
     }
@@ -89,6 +92,9 @@ where
     }
     fn merge(&self, _: &mut T, _: &T) {
         unreachable!("an aggregate without merge is never merged");
+    }
+    fn name(&self) -> String {
+        "fold alone".into()
     }
     fn result(&self, acc: &T) -> T {
         acc.clone()

@@ -28,6 +28,9 @@ macro_rules! tuple {
             fn subtract(&self, acc: &mut Self::Acc, other: &Self::Acc) {
                 $(self.$n.subtract(&mut acc.$n, &other.$n);)*
             }
+            fn name(&self) -> String {
+                format!("({})", [$(self.$n.name()),*].join(", "))
+            }
             fn result(&self, acc: &Self::Acc) -> Self::Out {
                 ($(self.$n.result(&acc.$n),)*)
             }

@@ -40,6 +40,9 @@ pub struct Owner {
 /// The bit of a frame's number of records which says that none has a time.
 const UNTIMED: u64 = 1 << 63;
 
+/// What stands between what was asked of an operator and the name of its aggregate.
+pub const OF: &str = ": ";
+
 /// What stands before the records of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartHead {
@@ -53,4 +56,14 @@ pub struct PartHead {
     pub schema: String,
     /// How they lie in memory ([`Record::STORED`]).
     pub layout: u64,
+}
+
+impl PartHead {
+    /// Whether it was saved by an operator of which the same was asked.
+    fn is_as_asked(&self, owner: &Owner) -> bool {
+        // Older versions did not keep the aggregate, nor anything of aggregates without windows.
+        let older = owner.asked.rsplit_once(OF);
+        let older = older.is_some_and(|(asked, _)| self.asked.is_empty() || self.asked == asked);
+        self.asked == *owner.asked || older
+    }
 }
