@@ -94,6 +94,26 @@ impl Error {
     }
 }
 
+/// So that `?` works on what the standard library gives. [`Error::io`] says besides what was being
+/// done.
+///
+/// ```
+/// # use thalweg::prelude::*;
+/// fn words(path: &str) -> Result<Vec<String>> {
+///     Ok(std::fs::read_to_string(path)?.split(' ').map(str::to_owned).collect())
+/// }
+/// let said = words("/no/such/file").unwrap_err().to_string();
+/// assert_eq!(said, "No such file or directory (os error 2); check the path");
+/// ```
+impl From<std::io::Error> for Error {
+    fn from(cause: std::io::Error) -> Error {
+        let mut error = Error::io("", &cause);
+        let message = &mut Arc::make_mut(&mut error.0).message;
+        message.drain(..2);
+        error
+    }
+}
+
 /// What can be done about a failure of input or output.
 fn advice(kind: std::io::ErrorKind) -> &'static str {
     use std::io::ErrorKind::{

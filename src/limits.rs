@@ -1,5 +1,7 @@
 //! Every limit of the engine, with the reason beside the number.
 
+use std::time::Duration;
+
 /// Bytes of records in a frame: four frames of input and output fit an L1/L2 way set, and 512
 /// records of 64 bytes amortise a ring operation (256 are enough, see `benches/ring.rs`).
 pub const FRAME_BYTES: usize = 32 << 10;
@@ -11,10 +13,14 @@ pub const FRAME_RECORDS: usize = 4096;
 /// memory of a pair: 8 × 32 KiB.
 pub const RING_FRAMES: usize = 8;
 
-/// Records a source hands on between two looks at the rings. A look costs little, but the loop over
-/// the records falls out of step with memory: at 1024 records of 64 bytes in a lent slice it took
-/// 15 % more time than at 4096, and 8192 gave no more.
+/// Most records a source hands on between two looks at the rings. A look costs little, but the loop
+/// over the records falls out of step with memory: at 1024 records of 64 bytes in a lent slice it
+/// took 15 % more time than at 4096, and 8192 gave no more.
 pub const SOURCE_RECORDS: usize = 4096;
+
+/// A turn of a shard shall not take longer: a stop, a checkpoint and the other operators wait for
+/// its end. Sources hand on fewer records where it does.
+pub const TURN: Duration = Duration::from_millis(10);
 
 /// Batches of a source after which partly filled frames leave although the source has more: it
 /// bounds how far a watermark lags behind the records.

@@ -30,6 +30,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
     rkyv::Serialize,
     rkyv::Deserialize,
 )]
+#[rkyv(derive(Debug))]
 #[repr(transparent)]
 pub struct Timestamp(i64);
 
@@ -146,6 +147,22 @@ impl std::ops::Sub<Duration> for Timestamp {
     #[inline]
     fn sub(self, d: Duration) -> Timestamp {
         Timestamp(self.0.saturating_sub(span(d)))
+    }
+}
+
+/// How much later this time is than another; nothing when it is earlier.
+///
+/// ```
+/// use thalweg::prelude::*;
+/// let (earlier, later) = (Timestamp::from_millis(1_500), Timestamp::from_millis(2_000));
+/// assert_eq!((later - earlier, earlier - later), (500.millis(), 0.millis()));
+/// ```
+impl std::ops::Sub for Timestamp {
+    type Output = Duration;
+    #[inline]
+    fn sub(self, earlier: Timestamp) -> Duration {
+        let us = i128::from(self.0) - i128::from(earlier.0);
+        Duration::from_micros(u64::try_from(us).unwrap_or(0))
     }
 }
 

@@ -207,7 +207,8 @@ fn a_savepoint_outlives_the_job() {
     fs::remove_dir_all(&state).unwrap();
     for shards in [3, 1] {
         let Made { job, totals, .. } = job(shards, &kept, 300_000);
-        job.run().unwrap();
+        let report = job.run().unwrap();
+        assert_eq!(report.had_ended, shards == 1, "{report}");
         let expected = if shards == 3 { totals_of(300_000) } else { Vec::new() };
         assert_eq!(totals.sorted(), expected, "then it has ended");
     }
@@ -280,10 +281,25 @@ fn what_does_not_fit_a_checkpoint_is_said() {
                   (tumbling 1min: count); ask";
     assert!(said.contains(wanted), "{said}");
 
-    // Both are numbers of one type.
-    let totals = directory.path().join("totals");
+    let used = job(2, &state, 100_000_000).job.start().unwrap();
+    let said = refusal(job(2, &state, 100_000_000).job);
+    assert!(said.contains("another job uses the state directory"), "{said}");
+    used.stop();
+    used.join().unwrap();
+
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let said = refusal(job(2, &file, 1).job);
+    assert!(said.contains("opening the state directory"), "{said}");
+}
+
+/// A count is no sum, although both are numbers of one type.
+#[test]
+fn state_of_another_aggregate_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let totals = directory.path();
     let total = |sum: bool| {
-        let job = Job::new("totals").shards(2).checkpoints(&totals, 1.days());
+        let job = Job::new("totals").shards(2).checkpoints(totals, 1.days());
         let keyed = job.source(Counter::to(100_000_000)).key_by(|n| n % 7);
         match sum {
             true => keyed.aggregate_final(|ns| ns.sum(|n| n)).sink(Discard),
@@ -296,19 +312,9 @@ fn what_does_not_fit_a_checkpoint_is_said() {
     running.stop();
     running.join().unwrap();
     let said = refusal(total(true));
-    let wanted = "was saved when it was asked for (at the end: count), and now for (at the end: sum)";
+    let wanted =
+        "was saved when it was asked for (at the end: count), and now for (at the end: sum)";
     assert!(said.contains(wanted), "{said}");
-
-    let used = job(2, &state, 100_000_000).job.start().unwrap();
-    let said = refusal(job(2, &state, 100_000_000).job);
-    assert!(said.contains("another job uses the state directory"), "{said}");
-    used.stop();
-    used.join().unwrap();
-
-    let file = directory.path().join("file");
-    fs::write(&file, "").unwrap();
-    let said = refusal(job(2, &file, 1).job);
-    assert!(said.contains("opening the state directory"), "{said}");
 }
 
 #[test]

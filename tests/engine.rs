@@ -298,6 +298,42 @@ fn a_report_tells_the_steps_and_the_ends_of_an_exchange_apart() {
     assert_eq!(names(2), apart);
 }
 
+record! {
+    struct Person {
+        name: String,
+        pets: Vec<String>,
+        since: Option<Timestamp>,
+        how: How,
+    }
+}
+
+record! {
+    enum How {
+        Known(String),
+        Unknown,
+    }
+}
+
+#[test]
+fn records_are_shown_where_they_lie() {
+    let (job, (sink, shown)) = (Job::new("shown").shards(1), Collect::new());
+    let how = How::Known("by sight".into());
+    let pets = vec!["cat".into()];
+    let since = Some(Timestamp::from_millis(7));
+    let people = [(1_u64, Person { name: "Ann".into(), pets, since, how })];
+    job.source(Memory::of(people)).map(|person| format!("{person:?}")).sink(sink);
+    let lists = job.source(Memory::of([vec![1_u64, 2]]));
+    let (sink, vectors) = Collect::new();
+    lists.map(|list| (format!("{list:?}"), list.to_vec())).sink(sink);
+    job.run().unwrap();
+    assert_eq!(vectors.take(), [("[1, 2]".to_owned(), vec![1, 2])]);
+    let shown = shown.take().concat();
+    for part in ["Ann", "cat", "by sight", "7000"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    drop(How::Unknown);
+}
+
 #[test]
 fn a_job_says_what_was_asked_of_its_operators() {
     let job = Job::new("asked");

@@ -302,6 +302,40 @@ fn bad_rows_end_the_job_or_are_counted_or_go_aside() {
     });
 }
 
+/// Records are taken by the thousand only where closures are fast.
+#[test]
+fn slow_closures_keep_no_one_waiting() {
+    each_way(|shards, executor| {
+        for behind in [false, true] {
+            let job = Job::new("slow").shards(shards).executor(executor);
+            let slow = |_: u64| std::thread::sleep(1.millis());
+            let numbers = job.source(Counter::endless());
+            let (sink, digest) = Digest::new();
+            match behind {
+                false => numbers.inspect(slow).sink(sink),
+                true => numbers
+                    .key_by(|n| n)
+                    .process::<(), u64>(
+                        move |(), n, ctx| {
+                            slow(n);
+                            ctx.emit(n);
+                        },
+                        |(), _, _| (),
+                    )
+                    .sink(sink),
+            }
+            let running = job.start().unwrap();
+            while digest.rows() < 20 * shards as u64 {
+                assert!(!running.wait_for(1.millis()));
+            }
+            running.stop();
+            ended(running).unwrap();
+            let most = 1_500 * shards as u64;
+            assert!(digest.rows() < most, "{} of {shards} shards", digest.rows());
+        }
+    });
+}
+
 #[test]
 fn a_job_is_stopped_or_dropped_at_once() {
     each_way(|shards, executor| {

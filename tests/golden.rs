@@ -43,8 +43,8 @@ fn job(shards: usize, state: &Path, per_second: f64) -> (Job, Collected<Row>, Co
     (job, rows, joined)
 }
 
-/// Counts of numbers by text keys in a process function, told by a timer that is due at the end. The
-/// one that is set first is cancelled, and some keys are cleared again and again.
+/// Counts of numbers by text keys in a process function, told by a timer that is due at the end.
+/// The one that is set first is cancelled, and some keys are cleared again and again.
 fn process(shards: usize, state: &Path, per_second: f64) -> (Job, Collected<(String, u64)>) {
     let job = Job::new("golden").shards(shards).checkpoints(state, 1.days());
     let (sink, rows) = Collect::new();

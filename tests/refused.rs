@@ -443,7 +443,11 @@ fn operators_of_one_name_are_told_apart_by_their_numbers() {
     let thirds = timed(&job).settle().map(odd).window(windows);
     thirds.aggregate(|ns| ns.count()).sink(Discard);
     counted(timed(&job).settle(), windows);
-    assert!(job.explain().to_string().contains("\n#2 window (tumbling 1s: count)\n"), "{}", job.explain());
+    assert!(
+        job.explain().to_string().contains("\n#2 window (tumbling 1s: count)\n"),
+        "{}",
+        job.explain()
+    );
     let error = job.run().unwrap_err().to_string();
     assert!(error.contains(": #2 window or the map before it: panicked: odd one"), "{error}");
 }

@@ -96,7 +96,8 @@ impl Job {
         self
     }
 
-    /// Lets Ctrl-C, SIGTERM and SIGHUP stop the job cleanly. Takes the process's handler for them.
+    /// Lets Ctrl-C, SIGTERM and SIGHUP stop the job cleanly; a second one ends the process at once.
+    /// Takes the process's handler for them.
     #[must_use]
     pub fn stop_on_ctrl_c(mut self) -> Job {
         self.config.stop_on_ctrl_c = true;

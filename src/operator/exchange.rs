@@ -153,7 +153,8 @@ impl<R: Record, P: Partition<R>, const MARKED: bool> Exchange<R, P, MARKED> {
 
     #[cold]
     #[inline(never)]
-    fn ship(&mut self, shard: usize) {
+    fn ship(&mut self, shard: usize, out: &mut Output<'_>) {
+        out.counters().records_out.add(self.blocks[shard].len() as u64);
         let lane = &mut self.lanes[shard];
         let next = lane.empty::<R>();
         let payload = std::mem::replace(&mut self.blocks[shard], next) as Box<dyn Payload>;
@@ -199,10 +200,10 @@ impl<R: Record, P: Partition<R>, const MARKED: bool> Lifecycle for Exchange<R, P
         Ok(())
     }
 
-    fn flush(&mut self, _: &mut Output<'_>) -> Result {
+    fn flush(&mut self, out: &mut Output<'_>) -> Result {
         for shard in 0..self.lanes.len() {
             if !self.blocks[shard].is_empty() {
-                self.ship(shard);
+                self.ship(shard, out);
             } else if self.lanes[shard].told < self.watermark {
                 self.lanes[shard].told = self.watermark;
                 self.send(shard, Packet::Watermark(self.watermark));
@@ -254,7 +255,7 @@ impl<R: Record, P: Partition<R>, const MARKED: bool> Lifecycle for Exchange<R, P
 
 impl<R: Record, P: Partition<R>, const MARKED: bool> Stage<R> for Exchange<R, P, MARKED> {
     #[inline(always)]
-    fn record(&mut self, stamp: Stamp, record: R::View<'_>, _: &mut Output<'_>) -> Result {
+    fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
         let Exchange { partition, blocks, .. } = self;
         let mut full = None;
         partition.shards(blocks.len(), record, |shard| {
@@ -266,7 +267,7 @@ impl<R: Record, P: Partition<R>, const MARKED: bool> Stage<R> for Exchange<R, P,
             }
         });
         if full.is_some() {
-            self.ship_full();
+            self.ship_full(out);
         }
         Ok(())
     }
@@ -275,10 +276,10 @@ impl<R: Record, P: Partition<R>, const MARKED: bool> Stage<R> for Exchange<R, P,
 impl<R: Record, P: Partition<R>, const MARKED: bool> Exchange<R, P, MARKED> {
     #[cold]
     #[inline(never)]
-    fn ship_full(&mut self) {
+    fn ship_full(&mut self, out: &mut Output<'_>) {
         for shard in 0..self.blocks.len() {
             if self.blocks[shard].is_full() {
-                self.ship(shard);
+                self.ship(shard, out);
             }
         }
     }

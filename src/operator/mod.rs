@@ -26,6 +26,7 @@ mod key_of;
 mod late;
 mod lead;
 mod moment;
+mod pace;
 mod pairing;
 mod pass;
 mod peers;
@@ -50,6 +51,7 @@ pub use key_of::{Borrows, ByRef, ByValue, KeyOf};
 pub use late::{Late, LateOfBoth};
 pub use lead::{Lead, Waiting};
 pub use moment::Moment;
+pub use pace::Pace;
 pub use pairing::{FullOuter, Inner, Keep, LeftOuter, Pairing, Seen, Semi, Sides};
 pub use pass::{Forward, Pass, Routed, Way};
 pub use process::{Clock, Context, Process};
@@ -116,6 +118,8 @@ pub struct Seat {
     pub resumes: Option<u64>,
     /// Where state is kept.
     pub backend: Backend,
+    /// How much this shard takes in a turn.
+    pub pace: Pace,
     /// How many shards the job was first begun on: sources are cut into splits for as many, so that
     /// a split is the same when the job goes on.
     pub began_on: usize,

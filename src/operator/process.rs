@@ -261,7 +261,7 @@ where
             *set = Timestamp::MIN;
         }
         let Some(state) = table.get_mut(hash, is) else { return };
-        // No watermark above has been handed on before the timers of event time up to it have fired.
+        // No later watermark has been handed on before all timers of event time up to it fire.
         let (mark, cleared) = (time, false);
         let mut context = Context { key, hash, time, mark, clock, fires, cleared, around };
         (self.on_timer)(state, at, &mut context);

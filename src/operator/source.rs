@@ -166,6 +166,11 @@ impl<'a, R: Record> Feed<'a, R> {
         Feed { split, room: SOURCE_RECORDS, block, bad, policy, to }
     }
 
+    /// This poll should feed so many records.
+    pub(crate) fn with_room(self, room: usize) -> Self {
+        Feed { room, ..self }
+    }
+
     /// How many more records this poll should feed; feeding more is allowed, but delays others.
     pub fn room(&self) -> usize {
         self.room

@@ -8,7 +8,7 @@ use super::{
     BAD_PORT, Downstream, Feed, OnBadRecord, Operator, Output, Progress, Seat, Split, SplitState,
 };
 use crate::error::{Error, Kind, Result};
-use crate::limits::FLUSH_BATCHES;
+use crate::limits::{FLUSH_BATCHES, SOURCE_RECORDS};
 use crate::record::{Batch, Block, Record};
 use crate::state::{Loader, Saver};
 use crate::sys::clock;
@@ -93,7 +93,9 @@ impl<R: Record> SourceNode<R> {
         let mut bad = 0;
         let Reader { number, state, silent, .. } = reader;
         let mut waking = Waking { number: *number, state, silent, out };
-        let mut feed = Feed::new(*number, &mut self.block, &mut bad, self.policy, &mut waking);
+        let feed = Feed::new(*number, &mut self.block, &mut bad, self.policy, &mut waking);
+        let room = self.seat.as_ref().map_or(SOURCE_RECORDS, |seat| seat.pace.records());
+        let mut feed = feed.with_room(room);
         let progress = reader.split.poll(&mut feed).and_then(|progress| {
             feed.flush()?;
             Ok(progress)

@@ -188,6 +188,19 @@ impl<'a, A: Record> List<'a, A> {
             view
         })
     }
+    /// The items, copied.
+    pub fn to_vec(self) -> Vec<A> {
+        self.iter().map(A::own).collect()
+    }
+}
+
+impl<'a, A: Record> std::fmt::Debug for List<'a, A>
+where
+    A::View<'a>: std::fmt::Debug,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 // SAFETY: layout `bytes: u64 | count: u64 | items`, where `bytes` is the size of the items. 1.

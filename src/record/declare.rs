@@ -111,7 +111,7 @@ macro_rules! __record_as {
         #[serde(crate = "thalweg::__private::serde")]
         #[derive($crate::__private::rkyv::Archive, $crate::__private::rkyv::Serialize)]
         #[derive($crate::__private::rkyv::Deserialize)]
-        #[rkyv(crate = $crate::__private::rkyv)]
+        #[rkyv(crate = $crate::__private::rkyv, derive(Debug))]
         $vis struct $name { $($(#[$fmeta])* $fvis $field: $type),* }
 
         $crate::__record_archived!($name {
@@ -143,7 +143,7 @@ macro_rules! __record_as {
         #[serde(crate = "thalweg::__private::serde")]
         #[derive($crate::__private::rkyv::Archive, $crate::__private::rkyv::Serialize)]
         #[derive($crate::__private::rkyv::Deserialize)]
-        #[rkyv(crate = $crate::__private::rkyv)]
+        #[rkyv(crate = $crate::__private::rkyv, derive(Debug))]
         $vis enum $name { $($(#[$vmeta])* $variant $(($type))?),* }
 
         $crate::__record_archived!($name {

@@ -53,6 +53,10 @@ pub struct Report {
     pub executor: Executor,
     /// Time since the start.
     pub elapsed: Duration,
+    /// Whether it still runs: these are the numbers so far.
+    pub running: bool,
+    /// Whether it had come to its end before it was started: nothing was read.
+    pub had_ended: bool,
     /// Whether it was asked to stop: its sources may have had more, and windows that were open
     /// have given no result.
     pub stopped: bool,
@@ -85,11 +89,15 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { job, shards, executor, elapsed, stopped, restarts, failures, operators } =
-            self;
-        let ended = if *stopped { "stopped" } else { "ended" };
+        let Report { job, shards, executor, elapsed, restarts, failures, operators, .. } = self;
+        let so_far = match (self.running, self.stopped) {
+            _ if self.had_ended => "had ended before and read nothing now, after",
+            (true, _) => "running for",
+            (false, true) => "stopped after",
+            (false, false) => "ended after",
+        };
         let plural = if *shards == 1 { "" } else { "s" };
-        write!(f, "job {job}: {ended} after {elapsed:.1?}, {shards} shard{plural} on {executor}")?;
+        write!(f, "job {job}: {so_far} {elapsed:.1?}, {shards} shard{plural} on {executor}")?;
         if let Some(last) = failures.last() {
             write!(f, "\nrestarts: {restarts}, the last after: {last}")?;
         }
@@ -129,6 +137,8 @@ mod tests {
             shards: 2,
             executor: Executor::Threads,
             elapsed: Duration::from_millis(1_250),
+            running: false,
+            had_ended: false,
             stopped: true,
             restarts: 0,
             failures: Vec::new(),
@@ -143,5 +153,12 @@ mod tests {
             source lines *.txt     0  1000     0    0\n\
             größte              1000    12     7    0";
         assert_eq!(report.to_string(), expected);
+        let first = |report: Report| report.to_string().lines().next().unwrap_or("").to_owned();
+        let running = Report { running: true, stopped: false, ..report.clone() };
+        assert_eq!(first(running), "job counts: running for 1.2s, 2 shards on threads");
+        let again = Report { had_ended: true, stopped: false, ..report };
+        let said = "job counts: had ended before and read nothing now, after 1.2s, 2 shards on \
+                    threads";
+        assert_eq!(first(again), said);
     }
 }

@@ -22,6 +22,8 @@ pub struct Running {
     executor: Executor,
     shards: usize,
     started: Instant,
+    /// Whether the checkpoint that it was to go on from was the one at its end.
+    had_ended: bool,
 }
 
 impl Running {
@@ -33,6 +35,7 @@ impl Running {
         let started = Start::new(job, plan, config).begin();
         let (start, threads) = started.map_err(|error| error.within(format!("job {job}")))?;
         let (shared, shards, executor) = (start.shared(), start.shards(), start.executor());
+        let had_ended = threads.is_empty();
         let threads = start.supervised(threads);
         Ok(Running {
             job: job.to_owned(),
@@ -41,11 +44,13 @@ impl Running {
             executor,
             shards,
             started: Instant::now(),
+            had_ended,
         })
     }
 
     /// Asks the sources to end. What they have given flows out; windows that are still open give
-    /// no result. [`Running::join`] waits for it.
+    /// no result. [`Running::join`] waits for it: as a rule some tens of milliseconds, and as long
+    /// as closures take for the records that are under way.
     pub fn stop(&self) {
         self.shared.stop();
     }
@@ -138,7 +143,9 @@ impl Running {
             shards: self.shards,
             executor: if plain { Executor::Threads } else { self.executor },
             elapsed: self.started.elapsed(),
+            running: !self.is_finished(),
             stopped: self.shared.is_stopped(),
+            had_ended: self.had_ended,
             restarts,
             failures,
             operators: self.shared.counted(),

@@ -3,12 +3,13 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::checkpoint::Epochs;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{Node, Output, Progress, Scene, Seat};
 use crate::ring::{Bell, Idler, Rest};
+use crate::sys::clock;
 
 /// One pinned thread's part of a job.
 pub struct Shard {
@@ -26,6 +27,8 @@ pub struct Shard {
     begun: u64,
     delivered: u64,
     idler: Idler,
+    /// When the last turn began, if it had work.
+    busy: Option<Instant>,
     /// How long the next sleep may be.
     nap: Duration,
 }
@@ -80,6 +83,7 @@ impl Shard {
             begun,
             delivered: begun,
             idler,
+            busy: None,
             nap: NAP_MIN,
         }
     }
@@ -99,6 +103,10 @@ impl Shard {
     /// # Errors
     /// What an operator failed or panicked with, with its name.
     pub fn turn(&mut self) -> Result<Turn> {
+        let now = clock::now();
+        if let Some(begun) = self.busy.take() {
+            self.seat.pace.took(now.saturating_duration_since(begun));
+        }
         let progress = match catch_unwind(AssertUnwindSafe(|| self.work())) {
             Ok(progress) => progress,
             Err(panic) => Err(self.panicked(&*panic)),
@@ -109,6 +117,7 @@ impl Shard {
             Progress::Done => Turn::Done,
             Progress::Busy => {
                 self.idler.busy();
+                self.busy = Some(now);
                 self.nap = NAP_MIN;
                 Turn::Again
             }

@@ -12,7 +12,7 @@ use super::thread::Thread;
 use super::{Alive, Config, Executor, Shard, Shared, glommio, interrupt, threads};
 use crate::error::{Error, Kind, Result};
 use crate::limits::SHARDS;
-use crate::operator::{Node, Seat, Waiting};
+use crate::operator::{Node, Pace, Seat, Waiting};
 use crate::plan::Plan;
 use crate::ring::{Bells, Idler};
 use crate::state::{Backend, Scratch};
@@ -161,6 +161,7 @@ impl Start {
             idle_us: span(self.config.idle_after),
             resumes: checkpoints.map(Checkpoints::epoch),
             backend: backend.clone(),
+            pace: Pace::default(),
             began_on,
         };
         (0..self.shards).map(seat).collect()

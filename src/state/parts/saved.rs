@@ -203,8 +203,7 @@ impl Saved {
                 );
                 return Err(Error::new(Kind::Data, what).within(step));
             }
-            if let Some(owner) = of.filter(|owner| !head.is_as_asked(owner) && !frames.is_empty())
-            {
+            if let Some(owner) = of.filter(|owner| !head.is_as_asked(owner) && !frames.is_empty()) {
                 let (was, is) = (&head.asked, &owner.asked);
                 let what = format!(
                     "{part} was saved when it was asked for ({was}), and now for ({is}); ask for \
