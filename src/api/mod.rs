@@ -18,8 +18,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
-use crate::operator::{BAD_PORT, BadRecord, Chain, Fused, Fused2, Lane, Source, SourceNode, Stage};
+use crate::error::{Error, Kind, Result};
+use crate::operator::{
+    BAD_PORT, BadRecord, Chain, Fused, Fused2, Lane, OnBadRecord, Source, SourceNode, Stage,
+};
 use crate::plan::{
     Explanation, Flow, Input, Make, MakeSender, Origin, Plan, Sender, Site, Step, Times,
 };
@@ -186,18 +188,32 @@ impl Job {
     /// Begins a stream at a source. What is wrong with the source is said by
     /// [`start`](Job::start), not here.
     pub fn source<S: Source>(&self, source: S) -> Stream<S::Record> {
-        self.source_with_bad(source).0
+        self.source_of(source, false).0
     }
 
     /// Begins a stream at a source; the second stream is the records that it could not read, if
     /// it was told to send them there
     /// ([`OnBadRecord::SideStream`](crate::operator::OnBadRecord::SideStream)).
     pub fn source_with_bad<S: Source>(&self, source: S) -> (Stream<S::Record>, Stream<BadRecord>) {
+        self.source_of(source, true)
+    }
+
+    /// A source, of which somebody takes the bad records or nobody.
+    fn source_of<S: Source>(
+        &self,
+        source: S,
+        bad_taken: bool,
+    ) -> (Stream<S::Record>, Stream<BadRecord>) {
         let name = format!("source {}", source.name());
         let times = Times::Gives(source.has_event_times());
         let mut splits = None;
         let make: Make = Box::new(move |site: &Site<'_>| {
             let seat = site.seat;
+            if seat.shard == 0 && !bad_taken && source.on_bad_record() == OnBadRecord::SideStream {
+                let what = "nobody takes the side stream of its bad records; begin with \
+                            source_with_bad(…), or skip them";
+                return Err(Error::new(Kind::Plan, what));
+            }
             if seat.shard == 0 {
                 splits = Some(source.splits(seat.began_on)?.into_iter().map(Some).collect());
             }
@@ -234,7 +250,7 @@ impl Job {
     ///     job.explain().to_string(),
     ///     "job remainders, 2 shards\n\
     ///      #0 source counter to 10\n\
-    ///      #1 aggregate\n   \
+    ///      #1 aggregate (at the end: count)\n   \
     ///         #0 → filter → exchange (partial results, by the key's hash)\n\
     ///      #2 counts\n   \
     ///         #1 → map"

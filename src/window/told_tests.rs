@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{Again, Cumulating, Merging, Paned, Sliding, Tumbling, WindowJoin, WindowSpec};
+use crate::key;
 use crate::operator::{
     Aggregate, Aggregates, ByValue, Edge, FullOuter, KeyOf, Lifecycle, Node, Operator, Output,
     Scene, Stage, Stamp,
@@ -84,6 +85,18 @@ fn fill<S: Lifecycle>(
     stage.watermark(Timestamp::from_micros(told), out).unwrap();
 }
 
+/// Later events, with some of the keys: when a job goes on they come before the first watermark.
+fn fill_more<S: Lifecycle>(
+    stage: &mut S,
+    owns: impl Fn(u64) -> bool,
+    out: &mut Output<'_>,
+    event: impl Fn(&mut S, i64, u64, &mut Output<'_>),
+) {
+    for us in (105..150).step_by(10) {
+        (0..8).filter(|key| owns(*key)).for_each(|key| event(stage, us, key, out));
+    }
+}
+
 fn finish<S: Lifecycle>(stage: &mut S, out: &mut Output<'_>) {
     stage.watermark(Timestamp::from_micros(37), out).unwrap();
     stage.watermark(Timestamp::MAX, out).unwrap();
@@ -100,7 +113,7 @@ fn save<S: Lifecycle>(stage: &mut S, owner: &Owner) -> Vec<Saved> {
 }
 
 /// That two shards, told these watermarks, give the same whether they are cut there or not: then
-/// three go on, and are cut again before they were told anything.
+/// three go on, with more events, and are cut again before they were told anything.
 fn check<S: Lifecycle, R: Record>(
     what: &str,
     tolds: [i64; 2],
@@ -119,6 +132,7 @@ fn check<S: Lifecycle, R: Record>(
         let mut stage = make();
         act(&mut stage, to(&uncut), |stage, out| {
             fill(stage, with, out, &event);
+            fill_more(stage, |key| key % 2 == with.0, out, &event);
             finish(stage, out);
         });
         let mut stage = make();
@@ -130,8 +144,13 @@ fn check<S: Lifecycle, R: Record>(
         for shard in 0..shards {
             let mut stage = make();
             stage.load(&Loader::new(&before, shard, shards).entered(&owner)).unwrap();
+            let owns = |key: u64| key::owner(key::group(key::hash(&key)), shards) == shard;
             act(&mut stage, to(&cut), |stage, out| {
-                if last { finish(stage, out) } else { stage.settle(out).unwrap() }
+                if last {
+                    return finish(stage, out);
+                }
+                fill_more(stage, owns, out, &event);
+                stage.settle(out).unwrap();
             });
             saved.push(save(&mut stage, &owner));
         }

@@ -51,6 +51,8 @@ pub struct CheckpointView {
 /// A split of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SplitView {
+    /// The source.
+    pub source: String,
     /// Its number.
     pub number: u32,
     /// What it reads.
@@ -160,9 +162,10 @@ fn fill(view: &mut CheckpointView, saved: &[Vec<Saved>]) -> Result {
     for newest in saved.iter().filter_map(|files| files.last()) {
         newest.each_of::<(u32, String, u64, bool)>(
             SPLITS,
-            |_, (number, name, offset, ended)| {
+            |source, (number, name, offset, ended)| {
                 let (name, ended) = (String::own(name), bool::own(ended));
-                view.splits.push(SplitView { number, name, offset, ended });
+                let source = source.to_owned();
+                view.splits.push(SplitView { source, number, name, offset, ended });
             },
         )?;
         newest.each_of::<(String, String)>(PUBLISH, |_, (from, to)| {
@@ -185,7 +188,7 @@ fn fill(view: &mut CheckpointView, saved: &[Vec<Saved>]) -> Result {
             part.bytes = part.bytes.saturating_add(bytes);
         }
     }
-    view.splits.sort_by_key(|split| split.number);
+    view.splits.sort_by(|one, other| (&one.source, one.number).cmp(&(&other.source, other.number)));
     view.parts.extend(parts.into_values().filter(|part| part.records > 0));
     Ok(())
 }

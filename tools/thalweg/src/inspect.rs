@@ -65,10 +65,11 @@ fn words(directory: &StateDirectory) -> String {
 }
 
 fn details(checkpoint: &CheckpointView) -> String {
-    let mut splits = table(["split", "offset", "state", "reads"]);
+    let mut splits = table(["source", "split", "offset", "state", "reads"]);
     for split in &checkpoint.splits {
         let state = if split.ended { "ended" } else { "open" };
         splits.add_row([
+            Cell::new(&split.source),
             Cell::new(split.number),
             Cell::new(split.offset),
             Cell::new(state),

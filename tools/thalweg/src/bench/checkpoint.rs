@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use comfy_table::{CellAlignment, Table, presets};
+use nix::time::{ClockId, clock_gettime};
 use thalweg::key::mix;
 use thalweg::operator::{Feed, Progress, Source, Split};
 use thalweg::prelude::*;
@@ -32,12 +33,20 @@ struct Gauge {
     first: AtomicU64,
     /// The longest time between two looks at a split since this was reset, in nanoseconds.
     stop: AtomicU64,
+    /// Likewise, what of it the shard's thread was running.
+    work: AtomicU64,
 }
 
 impl Gauge {
     fn new() -> Arc<Gauge> {
         let zero = || AtomicU64::new(0);
-        Arc::new(Gauge { since: Instant::now(), given: zero(), first: zero(), stop: zero() })
+        Arc::new(Gauge {
+            since: Instant::now(),
+            given: zero(),
+            first: zero(),
+            stop: zero(),
+            work: zero(),
+        })
     }
 }
 
@@ -55,7 +64,8 @@ struct Share {
     number: u64,
     shares: u64,
     given: u64,
-    looked: Option<Instant>,
+    /// When it was looked at last, and how long the thread had run by then.
+    looked: Option<(Instant, Duration)>,
     gauge: Arc<Gauge>,
 }
 
@@ -83,9 +93,10 @@ impl Share {
 
 impl Split<u64> for Share {
     fn poll(&mut self, feed: &mut Feed<'_, u64>) -> Result<Progress> {
-        let now = Instant::now();
-        if let Some(before) = self.looked.replace(now) {
+        let (now, run) = (Instant::now(), thread_time());
+        if let Some((before, had_run)) = self.looked.replace((now, run)) {
             self.gauge.stop.fetch_max((now - before).as_nanos() as u64, Relaxed);
+            self.gauge.work.fetch_max(run.saturating_sub(had_run).as_nanos() as u64, Relaxed);
         } else {
             let first = (now - self.gauge.since).as_nanos() as u64;
             let _ = self.gauge.first.compare_exchange(0, first.max(1), Relaxed, Relaxed);
@@ -107,12 +118,18 @@ impl Split<u64> for Share {
     }
 }
 
+/// How long this thread has run.
+fn thread_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
 /// What a run gave.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     /// Million records a second.
     rate: f64,
     stop: Duration,
+    work: Duration,
     anonymous: u64,
 }
 
@@ -151,15 +168,17 @@ impl Bench<'_> {
             sleep(Duration::from_millis(10));
         }
         gauge.stop.store(0, Relaxed);
+        gauge.work.store(0, Relaxed);
         let (begin, before) = (Instant::now(), gauge.given.load(Relaxed));
         sleep(Duration::from_secs(u64::from(self.args.seconds.get())));
         let (took, given) = (begin.elapsed(), gauge.given.load(Relaxed) - before);
-        let stop = Duration::from_nanos(gauge.stop.load(Relaxed));
+        let longest = |of: &AtomicU64| Duration::from_nanos(of.load(Relaxed));
+        let (stop, work) = (longest(&gauge.stop), longest(&gauge.work));
         let anonymous = Procfs::here().field("proc/self/status", "RssAnon");
         let anonymous = anonymous.and_then(|text| kib(&text)).unwrap_or(0);
         running.stop();
         running.join()?;
-        Ok(Run { rate: given as f64 / took.as_secs_f64() / 1e6, stop, anonymous })
+        Ok(Run { rate: given as f64 / took.as_secs_f64() / 1e6, stop, work, anonymous })
     }
 
     /// How long the job takes to its first record when it goes on from its last checkpoint.
@@ -195,6 +214,7 @@ pub fn run(args: &args::Checkpoint) -> anyhow::Result<ExitCode> {
         "ratio",
         "stop without",
         "stop with",
+        "work with",
         "checkpoints",
         "kept",
         "RssAnon",
@@ -224,6 +244,7 @@ pub fn run(args: &args::Checkpoint) -> anyhow::Result<ExitCode> {
             format!("{:.2}", with.rate / without.rate),
             format!("{:.1} ms", without.stop.as_secs_f64() * 1e3),
             format!("{:.1} ms", with.stop.as_secs_f64() * 1e3),
+            format!("{:.1} ms", with.work.as_secs_f64() * 1e3),
             epoch.to_string(),
             readable_bytes(bytes),
             readable_bytes(with.anonymous),
@@ -243,8 +264,9 @@ fn print_what(args: &args::Checkpoint, shards: usize, ratios: &mut [f64]) {
     println!(
         "{} keys on {shards} shards, {} % of them updated at random, a checkpoint every {} ms, \
          {} s a run. Stop: the longest time between two looks of a shard at its source, whatever \
-         the cause. Kept: bytes of the last checkpoint. First record: after the start of a job \
-         that goes on from it.\nBest ratio {:.2}, median {:.2}.",
+         the cause; work: the longest such time in which its thread ran. Kept: bytes of the last \
+         checkpoint. First record: after the start of a job that goes on from it.\n\
+         Best ratio {:.2}, median {:.2}.",
         args.keys,
         args.hot,
         args.every,
