@@ -59,8 +59,7 @@ struct Around<K, O> {
     last: u64,
 }
 
-/// The life of a key: the event-time timer that was set last ([`Timestamp::MIN`] when that has
-/// fired), and its number.
+/// The life of a key: the event-time timer that was set last, and its number.
 type Life = (Timestamp, u64);
 
 impl<'a, K: Key, O: Record> Context<'a, K, O> {
@@ -118,8 +117,10 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
         // The least time stands for no timer.
         let after = self.fires.unwrap_or(Timestamp::MIN);
         let at = at.max(Timestamp::from_micros(after.micros().saturating_add(1)));
+        let watermark = self.around.watermark;
         let (set, life) = self.life();
-        if std::mem::replace(set, at) == at {
+        // One that the watermark has passed may have fired.
+        if std::mem::replace(set, at) == at && at > watermark {
             return;
         }
         let (life, hash, key) = (*life, self.hash, self.key.clone());
@@ -190,10 +191,10 @@ impl<K: Key, O: Record> Around<K, O> {
         }
     }
 
-    /// Whether the life that has set a timer is not over; the event-time timer set last.
-    fn lives(lives: &PagedTable<K, Life>, timer: &Timer<K>) -> Option<Timestamp> {
+    /// Whether the life that has set a timer is not over.
+    fn lives(lives: &PagedTable<K, Life>, timer: &Timer<K>) -> bool {
         let life = lives.get(timer.hash, |other| *other == timer.key);
-        life.filter(|(_, number)| *number == timer.life).map(|(set, _)| *set)
+        life.is_some_and(|(_, number)| *number == timer.life)
     }
 
     /// Sets the saved timers of lives that are not over.
@@ -202,7 +203,7 @@ impl<K: Key, O: Record> Around<K, O> {
         from.timers::<K>(part, |at, key, life| {
             let key = K::own(key);
             let timer = Timer { at, hash: key::hash(&key), life, key };
-            if Self::lives(&self.lives, &timer).is_some() {
+            if Self::lives(&self.lives, &timer) {
                 timers.set(timer);
             }
         })
@@ -253,13 +254,10 @@ where
         let Process { table, around, .. } = self;
         let Timer { hash, key, .. } = timer;
         let (is, hash) = (|other: &B::Key| other == key, *hash);
-        let Some(set) = Around::<_, O>::lives(&around.lives, timer) else { return };
-        let fires = (clock == Clock::Event).then_some(at);
-        if fires == Some(set)
-            && let Some((set, _)) = around.lives.get_mut(hash, is)
-        {
-            *set = Timestamp::MIN;
+        if !Around::<_, O>::lives(&around.lives, timer) {
+            return;
         }
+        let fires = (clock == Clock::Event).then_some(at);
         let Some(state) = table.get_mut(hash, is) else { return };
         // No later watermark has been handed on before all timers of event time up to it fire.
         let (mark, cleared) = (time, false);
@@ -274,8 +272,8 @@ where
     /// Hands results on and forgets timers of lives that are over.
     fn settle(&mut self, out: &mut Output<'_>) -> Result {
         let Around { lives, timers, alarms, .. } = &mut self.around;
-        timers.prune(|timer| Around::<_, O>::lives(lives, timer).is_some());
-        alarms.prune(|timer| Around::<_, O>::lives(lives, timer).is_some());
+        timers.prune(|timer| Around::<_, O>::lives(lives, timer));
+        alarms.prune(|timer| Around::<_, O>::lives(lives, timer));
         self.around.flush(out)
     }
 
