@@ -98,7 +98,9 @@ impl<R: Record> Block<R> {
     /// ([`Batch::marked`]). All records of a block have one, or none has.
     #[inline(always)]
     pub fn push_marked(&mut self, at: Timestamp, mark: Timestamp, view: R::View<'_>) -> bool {
-        if self.marks.is_empty() && (mark == self.mark || self.len == 0) {
+        if !self.marks.is_empty() {
+            self.marks.push(mark);
+        } else if mark == self.mark || self.len == 0 {
             self.mark = mark;
         } else {
             self.tell_marks_apart(mark);
@@ -106,13 +108,12 @@ impl<R: Record> Block<R> {
         self.push(at, view)
     }
 
-    /// Notes the mark of the record that comes next.
+    /// From the record on that comes next the marks are not all the same.
+    #[cold]
     #[inline(never)]
     fn tell_marks_apart(&mut self, mark: Timestamp) {
-        if self.marks.is_empty() {
-            self.marks.reserve(self.room);
-            self.marks.resize(self.len, self.mark);
-        }
+        self.marks.reserve(self.room);
+        self.marks.resize(self.len, self.mark);
         self.marks.push(mark);
     }
 
