@@ -35,7 +35,7 @@ fn same(what: &str, between: impl Fn(&Job, Stream<i64>) -> Stream<i64>) {
         let job = Job::new("late").shards(shards);
         let timed = job
             .source(Scheduled::new(times(), 3, cuts))
-            .event_time(|ms| Timestamp::from_millis(ms), 5.millis());
+            .event_time(Timestamp::from_millis, 5.millis());
         (job, timed)
     };
     let (job, at_once) = timed(1, Cuts::Single);
@@ -100,7 +100,7 @@ fn timers_are_in_time_for_windows_behind() {
         let job = Job::new("timers").shards(shards);
         let (sink, rows) = Collect::new();
         job.source(Scheduled::new(times(), 3, Cuts::Small(shards as u64)))
-            .event_time(|ms| Timestamp::from_millis(ms), 60.millis())
+            .event_time(Timestamp::from_millis, 60.millis())
             .key_by(|n| n)
             .process::<u64, i64>(
                 |_, _, ctx| ctx.timer_at(ctx.time()),

@@ -193,7 +193,7 @@ impl Job {
 
     /// Begins a stream at a source; the second stream is the records that it could not read, if
     /// it was told to send them there
-    /// ([`OnBadRecord::SideStream`](crate::operator::OnBadRecord::SideStream)).
+    /// ([`OnBadRecord::SideStream`]).
     pub fn source_with_bad<S: Source>(&self, source: S) -> (Stream<S::Record>, Stream<BadRecord>) {
         self.source_of(source, true)
     }

@@ -24,7 +24,7 @@ impl<'a> Loader<'a> {
         Loader { saved, only: None, owner: None, shard, shards }
     }
 
-    /// What is loaded is of this operator, as in [`Saver::enter`].
+    /// What is loaded is of this operator, as in [`Saver::enter`](super::Saver::enter).
     #[must_use]
     pub fn entered<'b>(&self, owner: &'b Owner) -> Loader<'b>
     where
@@ -39,7 +39,7 @@ impl<'a> Loader<'a> {
         Loader { only: Some(shard), ..*self }
     }
 
-    /// As [`Saver::input`].
+    /// As [`Saver::input`](super::Saver::input).
     pub fn input(&self, port: usize) -> usize {
         self.owner.map_or(0, |owner| owner.input) + port
     }

@@ -54,7 +54,7 @@ pub struct PartHead {
     pub part: String,
     /// The records' type in words.
     pub schema: String,
-    /// How they lie in memory ([`Record::STORED`]).
+    /// How they lie in memory ([`Record::STORED`](crate::record::Record::STORED)).
     pub layout: u64,
 }
 
