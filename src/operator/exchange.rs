@@ -348,6 +348,10 @@ impl Inbox {
             out.idle(false)?;
             self.wake();
         }
+        if std::mem::take(&mut self.waits) && low <= self.told {
+            self.peers.gives_up(self.shard, self.told);
+            self.ring_others();
+        }
         // A sender may have come back before another one said how far it is.
         let stirs = |arrival: &Arrival| arrival.idle && !arrival.ring.is_empty();
         self.waits = (low > self.told || idle && !self.idle) && self.from.iter().any(stirs);
@@ -373,6 +377,10 @@ impl Inbox {
     /// Lets the other inboxes know that this one is awake.
     fn wake(&self) {
         self.peers.wakes(self.shard);
+        self.ring_others();
+    }
+
+    fn ring_others(&self) {
         for shard in (0..self.from.len()).filter(|shard| *shard != self.shard) {
             self.bells[shard].ring();
         }
