@@ -60,7 +60,8 @@ impl Peers {
         self.others(shard).all(|peer| peer.asleep.load(SeqCst) >= at.micros())
     }
 
-    /// An inbox that waited has nothing more to tell: what it wanted was of a sender that has ended.
+    /// An inbox that waited has nothing more to tell: what it wanted was of a sender that has
+    /// ended.
     pub fn gives_up(&self, shard: usize, told: Watermark) {
         self.0[shard].wants.store(told.micros(), SeqCst);
     }
