@@ -51,6 +51,11 @@ pub const LAST_TIMERS: u64 = 1 << 24;
 /// such as a third of it to the microsecond, would make millions and look as if the job hung.
 pub const PANES: i64 = 1 << 17;
 
+/// Bytes of text and lists of a job's state that are in memory while the state is on disk, counted
+/// as they are encoded; they take some two or three times as much. More than the caches of a core
+/// hold, and little beside what state larger than memory takes.
+pub const STATE_MEMORY: usize = 128 << 20;
+
 /// Failures that a report of a restarted job tells of, the last ones.
 pub const FAILURES: usize = 100;
 

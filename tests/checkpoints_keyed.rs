@@ -100,7 +100,8 @@ fn a_chain_of_changes_is_the_job_that_was_never_stopped() {
     let (mut all, mut longest) = (vec![Vec::new(); expected.len()], 0);
     for shards in [2, 3, 3, 1, 4] {
         let begun = Job::new("keyed").shards(shards).checkpoints(&state, 1.days());
-        let begun = if shards == 3 { begun.state_in(directory.path()) } else { begun };
+        let begun =
+            if shards == 3 { begun.state_in(directory.path()).state_memory(0) } else { begun };
         let (cut, rows) = job(begun, if shards == 4 { 1e9 } else { 1e5 });
         let running = cut.start().unwrap();
         if shards < 4 {

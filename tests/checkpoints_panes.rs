@@ -59,7 +59,7 @@ fn runs(shards: [usize; 5], in_file: bool) {
     let state = directory.path().join("state");
     let begin = |shards| {
         let job = Job::new("cut").shards(shards).checkpoints(&state, 1.days());
-        if in_file { job.state_in(directory.path()) } else { job }
+        if in_file { job.state_in(directory.path()).state_memory(0) } else { job }
     };
     let (mut all, mut longest) = (Vec::new(), 0);
     let [cut @ .., last] = shards;

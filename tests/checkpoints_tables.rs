@@ -53,7 +53,9 @@ fn job(shards: usize, state: &Path, text: bool) -> (Job, Collected<Row>, Collect
     // What is written one way is taken up by runs that write the other way.
     let odd = !shards.is_multiple_of(2);
     let job = job.compress_checkpoints(if odd { Compression::Lz4 } else { Compression::None });
-    let job = if text { job } else { job.state_in(state.parent().unwrap()) };
+    let job = job.state_in(state.parent().unwrap());
+    // All text that is not in use goes to the disk in some runs.
+    let job = if text && odd { job.state_memory(0) } else { job };
     let (sink, rows) = Collect::new();
     let (last, totals) = Collect::new();
     let numbers = job.source(Counter::to(END).rate(2e5).splits(1));

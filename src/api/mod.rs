@@ -157,11 +157,27 @@ impl Job {
     /// Keeps the state of process functions, aggregates, windows and joins by time in a file in
     /// this directory, of which the system keeps in memory what is used: it may be larger than
     /// memory. The file has no name and goes with the job; what is kept is in
-    /// [`checkpoints`](Job::checkpoints). What keys and values allocate themselves (text, lists)
-    /// stays in memory, and so do timers and equi-joins. Without this all is in memory.
+    /// [`checkpoints`](Job::checkpoints). Text and lists go there when they have not been used for
+    /// a while and there is [much of them](Job::state_memory). Timers and equi-joins stay in
+    /// memory. Without this all is in memory.
     #[must_use]
     pub fn state_in(mut self, directory: impl Into<PathBuf>) -> Job {
         self.config.state_in = Some(directory.into());
+        self
+    }
+
+    /// How many bytes of text and lists may be in memory while state is kept
+    /// [in a file](Job::state_in), about and counted as they are encoded; 128 MiB unless said
+    /// otherwise. The operators of all shards share them.
+    ///
+    /// ```
+    /// use thalweg::prelude::*;
+    ///
+    /// let job = Job::new("sessions").state_in("state").state_memory(1 << 30);
+    /// ```
+    #[must_use]
+    pub fn state_memory(mut self, bytes: usize) -> Job {
+        self.config.state_memory = bytes;
         self
     }
 

@@ -92,6 +92,10 @@ impl<J: Joint> AsOfJoin<J> {
 }
 
 impl<J: Joint> Lifecycle for AsOfJoin<J> {
+    fn end(&mut self, _: &mut Output<'_>) -> Result {
+        self.table.tend();
+        Ok(())
+    }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         while let Some(timer) = self.waiting.pop_due(over(at)) {
             self.rows(timer, out)?;
@@ -111,13 +115,13 @@ impl<J: Joint> Lifecycle for AsOfJoin<J> {
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         load_kept(&mut self.table, from)?;
-        for (key, Sides { left, right }) in self.table.iter() {
+        self.table.for_each(|key, Sides { left, right }| {
             let hash = key::hash(key);
             for (at, _) in left.iter() {
                 self.waiting.set(Timer { at: *at, hash, life: 0, key: key.clone() });
             }
             self.sweep.added += right.len();
-        }
+        });
         Ok(())
     }
 }

@@ -126,6 +126,7 @@ impl<J: Joint> IntervalJoin<J> {
 
 impl<J: Joint> Lifecycle for IntervalJoin<J> {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.table.tend();
         self.out.flush(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
@@ -145,7 +146,7 @@ impl<J: Joint> Lifecycle for IntervalJoin<J> {
     fn load(&mut self, from: &Loader<'_>) -> Result {
         load_kept(&mut self.table, from)?;
         let IntervalJoin { near, table, waiting, sweep, .. } = self;
-        for (key, Sides { left, right }) in table.iter() {
+        table.for_each(|key, Sides { left, right }| {
             let hash = key::hash(key);
             let wake = |last, at| Timer { at: last, hash, life: 0, key: (key.clone(), at) };
             for (_, (at, _)) in left.iter().filter(|(met, _)| J::Pairing::LEFT && !met) {
@@ -155,7 +156,7 @@ impl<J: Joint> Lifecycle for IntervalJoin<J> {
                 waiting.right.set(wake(near.right.to(*at).1, *at));
             }
             sweep.added += left.len() + right.len();
-        }
+        });
         Ok(())
     }
 }

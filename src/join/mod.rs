@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::key;
 use crate::operator::{Emitter, KeyOf, Output, Sides};
 use crate::record::{Key, Record};
-use crate::state::{Loader, PagedTable, Saver};
+use crate::state::{Held, Loader, PagedTable, Saver};
 use crate::time::{Timestamp, Watermark};
 use fields::Fields;
 use timed::{At, Meeting, Rows};
@@ -85,8 +85,8 @@ fn save_kept<K: Key, A: Record, B: Record>(
 ) -> Result<bool> {
     to.table::<_, _, KeptRow<K, A, B>>(KEPT, table, |part, key, Sides { left, right }| {
         key.lend(|key| {
-            left.lend(|left| {
-                right.lend(|right| {
+            left.lend_as(|left| {
+                right.lend_as(|right| {
                     part.put((K::shorten(key), Vec::shorten(left), Vec::shorten(right)));
                 });
             });
@@ -97,7 +97,7 @@ fn save_kept<K: Key, A: Record, B: Record>(
 /// Takes up what was saved of a table.
 fn load_kept<K: Key, A: Record, B: Record>(table: &mut Kept<K, A, B>, from: &Loader<'_>) -> Result {
     from.table::<_, _, KeptRow<K, A, B>>(KEPT, table, |(key, left, right)| {
-        (K::own(key), Sides { left: Rows::own(left), right: Rows::own(right) })
+        (K::own(key), Sides { left: Rows::own_as(left), right: Rows::own_as(right) })
     })
 }
 
@@ -108,14 +108,14 @@ fn forget_old<K: Key, A: Record + At, B: Record + At>(
     old: impl Fn(&Sides<Rows<A>, Rows<B>>) -> (usize, usize),
 ) -> usize {
     let (mut stay, mut forget) = (0, Vec::new());
-    for (key, sides) in table.iter() {
+    table.for_each(|key, sides| {
         let (left, right) = old(sides);
         let stays = sides.left.len() + sides.right.len() - left - right;
         stay += stays;
         if left + right > 0 {
             forget.push((key.clone(), (left, right), stays == 0));
         }
-    }
+    });
     for (key, (left, right), all) in forget {
         let (hash, is) = (key::hash(&key), |other: &K| *other == key);
         if all {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::record::Record;
+use crate::state::Held;
 use crate::time::Timestamp;
 
 /// A side's records of a key, oldest first.
@@ -23,15 +24,13 @@ impl<T: Record> Clone for Rows<T> {
     }
 }
 
-impl<T: Record> Rows<T> {
-    /// What was saved.
-    pub fn own(view: <Vec<T> as Record>::View<'_>) -> Self {
-        Rows { rows: Vec::own(view).into() }
-    }
-
-    /// Shows all as one record.
-    pub fn lend<X>(&self, look: impl FnOnce(<Vec<T> as Record>::View<'_>) -> X) -> X {
+impl<T: Record> Held for Rows<T> {
+    type As = Vec<T>;
+    fn lend_as<X>(&self, look: impl FnOnce(<Vec<T> as Record>::View<'_>) -> X) -> X {
         Vec::from(self.clone().rows).lend(look)
+    }
+    fn own_as(view: <Vec<T> as Record>::View<'_>) -> Self {
+        Rows { rows: Vec::own(view).into() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::KeyOf;
 use crate::record::Record;
-use crate::state::{Few, Table};
+use crate::state::{Few, Held, Table};
 
 /// What a join makes of a pair, and of a record that has none to go with.
 pub trait Pairing<L: Record, R: Record>: Clone + Send + 'static {
@@ -166,6 +166,19 @@ pub struct Sides<A, B> {
     pub right: B,
 }
 
+impl<A: Held, B: Held> Held for Sides<A, B> {
+    type As = (A::As, B::As);
+    fn lend_as<T>(&self, look: impl FnOnce(<Self::As as Record>::View<'_>) -> T) -> T {
+        let Sides { left, right } = self;
+        left.lend_as(|left| {
+            right.lend_as(|right| look((A::As::shorten(left), B::As::shorten(right))))
+        })
+    }
+    fn own_as((left, right): <(A::As, B::As) as Record>::View<'_>) -> Self {
+        Sides { left: A::own_as(left), right: B::own_as(right) }
+    }
+}
+
 impl<A: Default, B: Default> Sides<A, B> {
     /// What is kept of a record's key; empty when the key is new.
     #[inline(always)]
@@ -181,7 +194,7 @@ impl<A: Default, B: Default> Sides<A, B> {
 }
 
 /// What is kept of a side's records.
-pub trait Keep<R: Record>: Clone + Default + Send + 'static {
+pub trait Keep<R: Record>: Held + Default + Send + 'static {
     /// What can be read again.
     type Kept: Record;
 
@@ -216,6 +229,16 @@ impl<R: Record> Keep<R> for Few<R> {
 /// Keeps only that there was a record.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen(bool);
+
+impl Held for Seen {
+    type As = bool;
+    fn lend_as<T>(&self, look: impl FnOnce(bool) -> T) -> T {
+        look(self.0)
+    }
+    fn own_as(seen: bool) -> Self {
+        Seen(seen)
+    }
+}
 
 impl<R: Record> Keep<R> for Seen {
     type Kept = ();

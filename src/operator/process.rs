@@ -332,6 +332,8 @@ where
     G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
 {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.table.tend();
+        self.around.lives.tend();
         self.settle(out)
     }
 
@@ -406,8 +408,8 @@ where
                 (B::Key::own(key), (set, number))
             })?;
         }
-        let numbers = around.lives.iter().map(|(_, (_, number))| *number);
-        around.number = numbers.max().unwrap_or(0);
+        let Around { lives, number, .. } = around;
+        lives.for_each(|_, (_, life)| *number = (*number).max(*life));
         around.set_again("timers", from)?;
         around.set_again("alarms", from)
     }

@@ -161,6 +161,10 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
+    fn end(&mut self, _: &mut Output<'_>) -> Result {
+        self.sums.tend();
+        Ok(())
+    }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         if at < Timestamp::MAX {
             return Ok(());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Compression, Restart};
 use crate::error::{Error, Kind, Result};
-use crate::limits::LEAD_US;
+use crate::limits::{LEAD_US, STATE_MEMORY};
 use crate::ring::Idle;
 
 /// What drives the shards.
@@ -77,6 +77,8 @@ pub struct Config {
     pub compression: Compression,
     /// The directory of the file that keyed state is kept in; in memory when none.
     pub state_in: Option<PathBuf>,
+    /// Bytes of text and lists in that file's tables that may be in memory.
+    pub state_memory: usize,
     /// Whether it is started again after a failure.
     pub restart: Restart,
 }
@@ -102,6 +104,7 @@ impl Default for Config {
             checkpoints: None,
             compression: Compression::None,
             state_in: None,
+            state_memory: STATE_MEMORY,
             restart: Restart::never(),
         }
     }

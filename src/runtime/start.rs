@@ -144,8 +144,8 @@ impl Start {
     fn backend(&self) -> Result<Backend> {
         let Some(directory) = &self.config.state_in else { return Ok(Backend::Memory) };
         let what = format_args!("making a file for state in {}", directory.display());
-        let scratch = Scratch::within(directory).map_err(|cause| Error::io(what, &cause))?;
-        Ok(Backend::Disk(Arc::new(scratch)))
+        let scratch = Scratch::within(directory, self.config.state_memory);
+        Ok(Backend::Disk(Arc::new(scratch.map_err(|cause| Error::io(what, &cause))?)))
     }
 
     fn seats(&self, checkpoints: Option<&Checkpoints>, backend: &Backend) -> Vec<Seat> {

@@ -1,5 +1,6 @@
 //! What is kept of a key that mostly has one record.
 
+use super::Held;
 use crate::record::Record;
 
 /// Values in the order in which they came; the first one lies in place, so that keeping one value
@@ -24,6 +25,18 @@ impl<T: Record> Clone for Few<T> {
     fn clone(&self) -> Self {
         let mut few = Few::default();
         self.iter().for_each(|value| few.push(value.lend(T::own)));
+        few
+    }
+}
+
+impl<T: Record> Held for Few<T> {
+    type As = Vec<T>;
+    fn lend_as<X>(&self, look: impl FnOnce(<Vec<T> as Record>::View<'_>) -> X) -> X {
+        self.iter().map(|value| value.lend(T::own)).collect::<Vec<T>>().lend(look)
+    }
+    fn own_as(view: <Vec<T> as Record>::View<'_>) -> Self {
+        let mut few = Few::default();
+        view.iter().for_each(|value| few.push(T::own(value)));
         few
     }
 }

@@ -11,7 +11,7 @@ mod timers;
 
 pub use few::Few;
 pub use lists::{List, Lists};
-pub use paged::{Backend, Change, PagedTable, Prefix, Scratch};
+pub use paged::{Backend, Change, Held, PagedTable, Prefix, Scratch};
 pub use parts::{Loader, OF, Owner, Part, PartHead, Saved, Saver, Sections, Window};
 pub use series::Series;
 pub use table::Table;

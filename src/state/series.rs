@@ -6,10 +6,11 @@
 //! goes before all else. A file without that part holds all that there is.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::PagedTable;
 use super::changes::{Cleared, PAGES, cleared};
-use super::paged::{Backend, Change, Prefix};
+use super::paged::{Backend, Change, Held, Prefix};
 use super::parts::{Loader, Part, Saver};
 use crate::error::Result;
 use crate::key;
@@ -26,10 +27,10 @@ use crate::time::Timestamp;
 /// use thalweg::state::{Backend, Series};
 /// use thalweg::time::Timestamp;
 ///
-/// let mut days: Series<u64, &str> = Series::of(Backend::Memory);
+/// let mut days: Series<u64, String> = Series::of(Backend::Memory);
 /// let (first, second) = (Timestamp::from_micros(0), Timestamp::from_micros(1));
-/// days.at(second).put(hash(&7), 7, "later");
-/// days.at(first).put(hash(&7), 7, "earlier");
+/// days.at(second).put(hash(&7), 7, "later".into());
+/// days.at(first).put(hash(&7), 7, "earlier".into());
 /// assert_eq!(days.oldest(), Some(first));
 /// days.remove(first);
 /// assert_eq!(days.oldest(), Some(second));
@@ -45,13 +46,16 @@ pub struct Series<K, V> {
     leaving: Vec<(Timestamp, PagedTable<K, V>)>,
     /// Tables from this time on have not been shown; none when no save has begun.
     next: Option<Timestamp>,
+    /// The table that was looked after last.
+    tended: Timestamp,
 }
 
 impl<K, V> Series<K, V> {
     /// No tables; what they hold will be where the backend says.
     pub fn of(backend: Backend) -> Self {
         let (tables, spare, gone, leaving) = Default::default();
-        Series { tables, spare, backend, gone, leaving, next: None }
+        let (next, tended) = (None, Timestamp::MIN);
+        Series { tables, spare, backend, gone, leaving, next, tended }
     }
 
     /// Whether there is no table.
@@ -74,7 +78,40 @@ impl<K, V> Series<K, V> {
         self.tables.get(&at)
     }
 
-    /// The entries of the table of a time; none where there is no table.
+    /// Shows the entries of the table of a time; none where there is no table.
+    ///
+    /// # Errors
+    /// What `show` fails with, which ends it.
+    pub fn try_for_each<E>(
+        &self,
+        at: Timestamp,
+        show: impl FnMut(&K, &V) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        self.get(at).map_or(Ok(()), |table| table.try_for_each(show))
+    }
+
+    /// As [`try_for_each`](Self::try_for_each), where nothing fails.
+    pub fn for_each(&self, at: Timestamp, show: impl FnMut(&K, &V)) {
+        if let Some(table) = self.get(at) {
+            table.for_each(show);
+        }
+    }
+
+    /// Looks after one table, and at another call after the next one; see [`PagedTable::tend`].
+    pub fn tend(&mut self) {
+        if let Backend::Memory = self.backend {
+            return;
+        }
+        let behind = (Bound::Excluded(self.tended), Bound::Unbounded);
+        let next = self.tables.range_mut(behind).next();
+        self.tended = next.map_or(Timestamp::MIN, |(at, table)| {
+            table.tend();
+            *at
+        });
+    }
+
+    /// The entries of the table of a time, which all come into memory; none where there is no
+    /// table.
     pub fn entries(&self, at: Timestamp) -> impl Iterator<Item = (&K, &V)> {
         self.tables.get(&at).into_iter().flat_map(PagedTable::iter)
     }
@@ -83,16 +120,16 @@ impl<K, V> Series<K, V> {
     pub fn get_mut(&mut self, at: Timestamp) -> Option<&mut PagedTable<K, V>> {
         self.tables.get_mut(&at)
     }
+}
 
+impl<K: Key, V: Held> Series<K, V> {
     /// The table of a time, opened if need be.
     pub fn at(&mut self, at: Timestamp) -> &mut PagedTable<K, V> {
         let Series { tables, spare, backend, .. } = self;
         let make = || spare.pop().unwrap_or_else(|| PagedTable::of(backend.clone()));
         tables.entry(at).or_insert_with(make)
     }
-}
 
-impl<K: Key, V: Clone> Series<K, V> {
     /// Removes the table of a time.
     pub fn remove(&mut self, at: Timestamp) {
         let Some(mut table) = self.tables.remove(&at) else { return };
@@ -161,7 +198,7 @@ impl<K: Key, V: Clone> Series<K, V> {
 }
 
 /// Shows some of a table; true when that was all of it. What it cost is taken from `pages`.
-fn save_some<K: Key, V: Clone>(
+fn save_some<K: Key, V: Held>(
     at: Timestamp,
     table: &mut PagedTable<K, V>,
     pages: &mut usize,
@@ -185,7 +222,7 @@ impl Saver {
     ///
     /// # Errors
     /// As [`part`](Saver::part).
-    pub fn begin_series<K: Key, V: Clone, R: Record>(
+    pub fn begin_series<K: Key, V: Held, R: Record>(
         &mut self,
         part: &str,
         series: &mut Series<K, V>,
@@ -206,7 +243,7 @@ impl Saver {
     ///
     /// # Errors
     /// As [`part`](Saver::part).
-    pub fn series<K: Key, V: Clone, R: Record>(
+    pub fn series<K: Key, V: Held, R: Record>(
         &mut self,
         part: &str,
         series: &mut Series<K, V>,
@@ -237,7 +274,7 @@ impl Loader<'_> {
     ///
     /// # Errors
     /// As [`part`](Loader::part).
-    pub fn series<K: Key, V: Clone, R: Record>(
+    pub fn series<K: Key, V: Held, R: Record>(
         &self,
         part: &str,
         series: &mut Series<K, V>,

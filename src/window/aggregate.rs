@@ -193,6 +193,7 @@ where
         self.to.open(seat)
     }
     fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.filling.panes.tend();
         self.filling.late.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
@@ -389,6 +390,10 @@ where
     K: Key,
     A: Aggregate<R>,
 {
+    fn end(&mut self, _: &mut Output<'_>) -> Result {
+        self.panes.tend();
+        Ok(())
+    }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         // A job that goes on is told again what it was told.
         self.told = self.told.max(at);
@@ -509,6 +514,7 @@ where
     A: Aggregate<R>,
 {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.filling.panes.tend();
         self.filling.late.end(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {

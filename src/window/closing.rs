@@ -164,9 +164,9 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
     ) -> Result {
         let bounds = (self.spec.start_of(end), end);
         if let Some(pane) = panes.close_before(end) {
-            for (key, acc) in panes.entries(pane) {
-                self.results.give(us(end, -1), bounds, key, acc, out)?;
-            }
+            panes.try_for_each(pane, |key, acc| {
+                self.results.give(us(end, -1), bounds, key, acc, out)
+            })?;
             panes.forget(pane);
         }
         Ok(())
@@ -212,7 +212,7 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
             results.aggregate.merge(&mut both, acc);
             results.give(us(end, -1), bounds, key, &both, out)
         })?;
-        table.iter().try_for_each(|(key, acc)| results.give(us(end, -1), bounds, key, acc, out))?;
+        table.try_for_each(|key, acc| results.give(us(end, -1), bounds, key, acc, out))?;
         tardy.remove(end);
         Ok(())
     }
@@ -239,7 +239,7 @@ fn merge_all<'e, R: Record, K: Key, A: Aggregate<R>>(
 }
 
 /// Puts entries into a table that has none of their keys.
-pub(super) fn put_all<'e, K: Key, T: Clone + 'e>(
+pub(super) fn put_all<'e, K: Key, T: Record + Clone + 'e>(
     to: &mut PagedTable<K, T>,
     entries: impl Iterator<Item = (&'e K, &'e T)>,
 ) {

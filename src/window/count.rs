@@ -129,6 +129,7 @@ where
     A: Aggregate<R>,
 {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.keys.tend();
         self.results.flush(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {

@@ -87,8 +87,10 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
             }
         })?;
         for end in windows.times() {
-            let changed = windows.entries(end).filter(|(_, (_, changed))| *changed);
-            all.insert(end, changed.map(|(key, _)| key.clone()).collect());
+            let of_window = all.entry(end).or_default();
+            windows.for_each(end, |key, (_, changed)| {
+                of_window.extend(changed.then(|| key.clone()));
+            });
         }
         self.tick = times("early", from)?.into_iter().min();
         Ok(())
@@ -155,9 +157,7 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
             // Early results hold what is older than their time and nothing else, so that they do
             // not depend on how far the watermark goes in one step.
             self.give_early(pane, out)?;
-            for (key, acc) in panes.entries(pane) {
-                self.merge(Timestamp::MIN, pane, key, acc);
-            }
+            panes.for_each(pane, |key, acc| self.merge(Timestamp::MIN, pane, key, acc));
             panes.forget(pane);
             if self.again.early > 0 {
                 self.will_tick(pane);
@@ -169,9 +169,7 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
     /// Gives what has changed in all windows, those of open panes included.
     pub fn give_open(&mut self, panes: &mut Panes<K, A::Acc>, out: &mut Output<'_>) -> Result {
         while let Some(pane) = panes.close_before(Timestamp::MAX) {
-            for (key, acc) in panes.entries(pane) {
-                self.merge(Timestamp::MIN, pane, key, acc);
-            }
+            panes.for_each(pane, |key, acc| self.merge(Timestamp::MIN, pane, key, acc));
             panes.forget(pane);
         }
         self.give_changed(out)
@@ -254,6 +252,10 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
+    fn end(&mut self, _: &mut Output<'_>) -> Result {
+        self.each.windows.tend();
+        Ok(())
+    }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.each.advance(at, out)?;
         // A job that goes on is told again what it was told.

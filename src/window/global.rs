@@ -159,16 +159,15 @@ impl<R: Record, K: Key, A: Aggregate<R>> Totals<R, K, A> {
             // Records that are older than the last trigger count from then on.
             self.last = self.last.max(us(pane, self.spec.pane));
             let bounds = (Timestamp::MIN, self.last);
-            for (key, acc) in panes.entries(pane) {
+            panes.try_for_each(pane, |key, acc| {
                 let hash = key::hash(key);
                 if let Some(total) = self.totals.get_mut(hash, |other| other == key) {
                     self.results.aggregate.merge(total, acc);
-                    self.results.give(us(self.last, -1), bounds, key, total, out)?;
-                } else {
-                    self.results.give(us(self.last, -1), bounds, key, acc, out)?;
-                    self.totals.insert_new(hash, key.clone(), acc.clone());
+                    return self.results.give(us(self.last, -1), bounds, key, total, out);
                 }
-            }
+                self.totals.insert_new(hash, key.clone(), acc.clone());
+                self.results.give(us(self.last, -1), bounds, key, acc, out)
+            })?;
             panes.forget(pane);
         }
         self.results.flush(out)
@@ -219,6 +218,7 @@ where
     A: Aggregate<R>,
 {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.totals.tend();
         self.results.flush(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {

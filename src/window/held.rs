@@ -21,7 +21,7 @@ pub(super) enum Held<K, T> {
     Stacked(Box<Stacked<K, T>>),
 }
 
-impl<K: Key, T: Clone> Held<K, T> {
+impl<K: Key, T: Record + Clone> Held<K, T> {
     pub fn new<R: Record, A: Aggregate<R, Acc = T>>(cumulating: bool, backend: &Backend) -> Self {
         if A::INVERTS || cumulating {
             let sum = PagedTable::of(backend.clone());
@@ -72,26 +72,20 @@ impl<K: Key, T: Clone> Held<K, T> {
         A: Aggregate<R, Acc = T>,
     {
         match self {
-            Held::Summed(held) => held.sum.iter().try_for_each(|(key, (acc, _))| show(key, acc)),
+            Held::Summed(held) => held.sum.try_for_each(|key, (acc, _)| show(key, acc)),
             Held::Stacked(held) => held.each(aggregate, show),
         }
     }
 
     /// Begins to save what there is besides the panes themselves.
-    pub fn save(&mut self, to: &mut Saver) -> Result
-    where
-        T: Record,
-    {
+    pub fn save(&mut self, to: &mut Saver) -> Result {
         match self {
             Held::Summed(_) => Ok(()),
             Held::Stacked(held) => held.save(to),
         }
     }
 
-    pub fn save_more(&mut self, to: &mut Saver) -> Result<bool>
-    where
-        T: Record,
-    {
+    pub fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         match self {
             Held::Summed(_) => Ok(true),
             Held::Stacked(held) => held.save_more(to),
@@ -110,7 +104,6 @@ impl<K: Key, T: Clone> Held<K, T> {
     where
         R: Record,
         A: Aggregate<R, Acc = T>,
-        T: Record,
     {
         while let Some(pane) = panes.close_before(before) {
             self.push(aggregate, pane, panes);
@@ -152,13 +145,13 @@ pub(super) struct Summed<K, T> {
     sum: PagedTable<K, (T, u64)>,
 }
 
-impl<K: Key, T: Clone> Summed<K, T> {
+impl<K: Key, T: Record + Clone> Summed<K, T> {
     fn push<R, A>(&mut self, aggregate: &A, pane: Timestamp, panes: &Panes<K, T>)
     where
         R: Record,
         A: Aggregate<R, Acc = T>,
     {
-        for (key, acc) in panes.entries(pane) {
+        panes.for_each(pane, |key, acc| {
             let hash = key::hash(key);
             match self.sum.get_mut(hash, |other| other == key) {
                 Some((sum, panes)) => {
@@ -167,7 +160,7 @@ impl<K: Key, T: Clone> Summed<K, T> {
                 }
                 None => self.sum.insert_new(hash, key.clone(), (acc.clone(), 1)),
             }
-        }
+        });
         self.panes.push_back(pane);
     }
 
@@ -184,7 +177,7 @@ impl<K: Key, T: Clone> Summed<K, T> {
             self.sum.reset();
             return panes.forget(pane);
         }
-        for (key, acc) in panes.entries(pane) {
+        panes.for_each(pane, |key, acc| {
             let hash = key::hash(key);
             if let Some((sum, panes)) = self.sum.get_mut(hash, |other| other == key) {
                 aggregate.subtract(sum, acc);
@@ -193,7 +186,7 @@ impl<K: Key, T: Clone> Summed<K, T> {
                     self.sum.remove(hash, |other| other == key);
                 }
             }
-        }
+        });
         panes.forget(pane);
     }
 
@@ -227,7 +220,7 @@ pub(super) struct Stacked<K, T> {
     backend: Backend,
 }
 
-impl<K: Key, T: Clone> Stacked<K, T> {
+impl<K: Key, T: Record + Clone> Stacked<K, T> {
     fn new(backend: &Backend) -> Self {
         Stacked {
             older: Series::of(backend.clone()),
@@ -243,13 +236,13 @@ impl<K: Key, T: Clone> Stacked<K, T> {
         R: Record,
         A: Aggregate<R, Acc = T>,
     {
-        for (key, acc) in panes.entries(pane) {
+        panes.for_each(pane, |key, acc| {
             let hash = key::hash(key);
             match self.newer_sum.get_mut(hash, |other| other == key) {
                 Some(sum) => aggregate.merge(sum, acc),
                 None => self.newer_sum.insert_new(hash, key.clone(), acc.clone()),
             }
-        }
+        });
         self.newer.push_back(pane);
     }
 
@@ -264,13 +257,13 @@ impl<K: Key, T: Clone> Stacked<K, T> {
         let Some(pane) = self.older.oldest() else {
             return;
         };
-        for (key, remains) in self.older.entries(pane) {
+        self.older.for_each(pane, |key, remains| {
             let hash = key::hash(key);
             match remains {
                 Some(acc) => self.older_sum.put(hash, key.clone(), acc.clone()),
                 None => drop(self.older_sum.remove(hash, |other| other == key)),
             }
-        }
+        });
         self.older.remove(pane);
     }
 
@@ -282,7 +275,7 @@ impl<K: Key, T: Clone> Stacked<K, T> {
     {
         while let Some(pane) = self.newer.pop_back() {
             let remaining = self.older.at(pane);
-            for (key, acc) in panes.entries(pane) {
+            panes.for_each(pane, |key, acc| {
                 let hash = key::hash(key);
                 let remains = match self.older_sum.get_mut(hash, |other| other == key) {
                     Some(sum) => {
@@ -296,7 +289,7 @@ impl<K: Key, T: Clone> Stacked<K, T> {
                     }
                 };
                 remaining.insert_new(hash, key.clone(), remains);
-            }
+            });
             panes.forget(pane);
         }
         self.newer_sum.reset();
@@ -329,20 +322,20 @@ impl<K: Key, T: Clone> Stacked<K, T> {
     {
         let Stacked { older, older_sum: sum, .. } = self;
         for pane in panes.times() {
-            for (key, remains) in panes.entries(pane) {
+            panes.for_each(pane, |key, remains| {
                 let hash = key::hash(key);
                 let newer = sum.get(hash, |other| other == key);
                 let remains = both(aggregate, remains.as_ref(), newer);
                 older.at(pane).insert_new(hash, key.clone(), remains);
-            }
+            });
         }
-        for (key, acc) in panes_sum.iter() {
+        panes_sum.for_each(|key, acc| {
             let hash = key::hash(key);
             let newer = sum.get(hash, |other| other == key);
             if let Some(all) = both(aggregate, Some(acc), newer) {
                 sum.put(hash, key.clone(), all);
             }
-        }
+        });
     }
 
     fn each<R, A, E>(
@@ -354,36 +347,30 @@ impl<K: Key, T: Clone> Stacked<K, T> {
         R: Record,
         A: Aggregate<R, Acc = T>,
     {
-        for (key, older) in self.older_sum.iter() {
+        self.older_sum.try_for_each(|key, older| {
             match self.newer_sum.get(key::hash(key), |other| other == key) {
                 Some(newer) => {
                     let mut both = older.clone();
                     aggregate.merge(&mut both, newer);
-                    show(key, &both)?;
+                    show(key, &both)
                 }
-                None => show(key, older)?,
+                None => show(key, older),
             }
-        }
-        for (key, newer) in self.newer_sum.iter() {
-            if self.older_sum.get(key::hash(key), |other| other == key).is_none() {
-                show(key, newer)?;
+        })?;
+        self.newer_sum.try_for_each(|key, newer| {
+            match self.older_sum.get(key::hash(key), |other| other == key) {
+                Some(_) => Ok(()),
+                None => show(key, newer),
             }
-        }
-        Ok(())
+        })
     }
 
-    fn save(&mut self, to: &mut Saver) -> Result
-    where
-        T: Record,
-    {
+    fn save(&mut self, to: &mut Saver) -> Result {
         saved::begin("held panes", &mut self.older, to)?;
         to.begin_table::<_, _, (K, T)>("held sum", &mut self.older_sum)
     }
 
-    fn save_more(&mut self, to: &mut Saver) -> Result<bool>
-    where
-        T: Record,
-    {
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         let panes = saved::more("held panes", &mut self.older, to)?;
         Ok(panes
             && to.table::<_, _, (K, T)>("held sum", &mut self.older_sum, |part, key, acc| {
@@ -397,7 +384,6 @@ impl<K: Key, T: Clone> Stacked<K, T> {
     where
         R: Record,
         A: Aggregate<R, Acc = T>,
-        T: Record,
     {
         self.turn_over(aggregate, panes);
         let mut older: Series<K, Option<T>> = Series::of(self.backend.clone());

@@ -102,6 +102,10 @@ where
     S: Keep<R>,
     P: Pairing<L, S::Kept>,
 {
+    fn end(&mut self, _: &mut Output<'_>) -> Result {
+        self.windows.tend();
+        Ok(())
+    }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         self.settle(out)?;
         self.windows.close::<R>(at, out)?;

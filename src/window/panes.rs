@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::saved;
 use crate::error::Result;
 use crate::record::{Key, Record};
-use crate::state::{Backend, Loader, PagedTable, Saver, Series};
+use crate::state::{Backend, Held, Loader, PagedTable, Saver, Series};
 use crate::time::Timestamp;
 
 /// The panes that windows to come still need; few at any time. A pane is open, then closed, then
@@ -26,7 +26,7 @@ pub struct Panes<K, V> {
     table: PagedTable<K, V>,
 }
 
-impl<K: Key, V: Clone> Panes<K, V> {
+impl<K: Key, V: Held> Panes<K, V> {
     /// Panes of so many microseconds, aligned to `offset`; their tables are where `backend` says.
     pub fn new(length: i64, offset: i64, backend: &Backend) -> Self {
         let (all, open) = (Series::of(backend.clone()), VecDeque::new());
@@ -84,7 +84,27 @@ impl<K: Key, V: Clone> Panes<K, V> {
         Some(pane)
     }
 
-    /// What a closed pane holds.
+    /// Shows what a closed pane holds.
+    pub fn for_each(&self, pane: Timestamp, show: impl FnMut(&K, &V)) {
+        self.all.for_each(pane, show);
+    }
+
+    /// Shows what a closed pane holds, until `show` fails.
+    ///
+    /// # Errors
+    /// What `show` fails with.
+    pub fn try_for_each(&self, pane: Timestamp, show: impl FnMut(&K, &V) -> Result) -> Result {
+        self.all.try_for_each(pane, show)
+    }
+
+    /// Looks after the table of the current pane and one of the others, see
+    /// [`PagedTable::tend`].
+    pub fn tend(&mut self) {
+        self.table.tend();
+        self.all.tend();
+    }
+
+    /// What a closed pane holds, all in memory.
     pub fn entries(&self, pane: Timestamp) -> impl Iterator<Item = (&K, &V)> {
         self.all.entries(pane)
     }

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Backend, Loader, PagedTable, Saver};
+use crate::state::{Backend, Held, Loader, PagedTable, Saver};
 use crate::time::{Timestamp, Watermark, in_words, span};
 
 /// Windows that last while a key's records are less than a gap apart. Such a window starts at its
@@ -83,6 +83,27 @@ struct Open<T> {
 
 /// How a session is saved: first, last; whether it has changed; accumulator.
 type Saved<T> = ((Timestamp, Timestamp), bool, T);
+
+impl<T: Record + Clone> Held for Vec<Open<T>> {
+    /// Each with when it is due.
+    type As = Vec<(Timestamp, Saved<T>)>;
+    fn lend_as<X>(&self, look: impl FnOnce(<Self::As as Record>::View<'_>) -> X) -> X {
+        let each = |Open { first, last, due, changed, acc }: &Open<T>| {
+            (*due, ((*first, *last), *changed, acc.clone()))
+        };
+        self.iter().map(each).collect::<Self::As>().lend(look)
+    }
+    fn own_as(view: <Vec<(Timestamp, Saved<T>)> as Record>::View<'_>) -> Self {
+        let each = |(due, ((first, last), changed, acc))| Open {
+            first,
+            last,
+            due,
+            changed,
+            acc: T::own(acc),
+        };
+        view.iter().map(each).collect()
+    }
+}
 
 /// The sessions of the keys that this shard owns.
 pub struct Sessions<R, B, A>
@@ -165,6 +186,10 @@ where
     B: KeyOf<R>,
     A: Aggregate<R>,
 {
+    fn end(&mut self, _: &mut Output<'_>) -> Result {
+        self.open.tend();
+        Ok(())
+    }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
         while let Some(entry) = self.due.first_entry().filter(|entry| *entry.key() <= at) {
             let (due, keys) = entry.remove_entry();
@@ -204,11 +229,11 @@ where
         from.table::<_, _, (B::Key, Vec<Saved<A::Acc>>)>("sessions", open, |(key, sessions)| {
             (B::Key::own(key), sessions.iter().map(own).collect())
         })?;
-        for (key, sessions) in open.iter() {
+        open.for_each(|key, sessions| {
             sessions.iter().for_each(|session| {
                 due.entry(session.due).or_default().push(key.clone());
             });
-        }
+        });
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/state/paged/directory.rs",
     "src/state/paged/group.rs",
     "src/state/paged/memory.rs",
+    "src/state/paged/packed.rs",
     "src/state/paged/page.rs",
     "src/sys/",
 ];

@@ -50,9 +50,13 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             for (((hash, page), guess), number) in
                 chunk.iter().zip(&pages).zip(&guesses).zip(first..)
             {
-                // A page may have been split meanwhile: then the key is not where it was.
+                // A page may have been split meanwhile: then the key is not where it was. Or packed.
                 let found = page.and_then(|at| {
-                    self.pages.page(at).confirm(*guess, *hash, |key| is(number, key))
+                    let mut page = self.pages.page(at);
+                    if page.is_packed() {
+                        return None;
+                    }
+                    page.confirm(*guess, *hash, |key| is(number, key))
                 });
                 match found {
                     Some((_, value)) => act(number, value),

@@ -3,13 +3,16 @@
 //!
 //! Each entry of the directory holds a page's address and, in the lowest bits, what a table goes
 //! by: a *mark*, which is the directory's own one if the page has been saved since the last
-//! barrier, and whether the page has *rested*, which is unchanged, since it was saved.
+//! barrier; whether the page has *rested*, which is unchanged, since it was saved; and whether it
+//! is *aside*: packed, or not used since it was looked at.
 #![allow(unsafe_code)]
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::memory::{Backend, Memory};
+use super::packed::{Codec, Packing};
 use super::page::{Page, Slot};
 use crate::key;
 
@@ -20,6 +23,8 @@ const SKIP: u32 = 24;
 const BITS_MAX: u32 = 28;
 /// A directory may have so many entries for each page: more only where keys were made to collide.
 const ENTRIES_PER_PAGE: usize = 64;
+/// So many pages are looked at when one is wanted: each call packs what two calls unpack.
+const LOOKS: usize = 4;
 
 /// Where the pages of the hashes are.
 pub struct Directory<K, V> {
@@ -32,25 +37,29 @@ pub struct Directory<K, V> {
     bits_max: u32,
     pages: usize,
     memory: Memory,
+    /// Of tables whose pages are packed. Who only reads unpacks what is packed, too.
+    packing: Option<Box<RefCell<Packing<K, V>>>>,
     owns: PhantomData<(K, V)>,
 }
 
 const MARK: usize = 1;
 const RESTED: usize = 2;
+const ASIDE: usize = 4;
+const ALL: usize = MARK | RESTED | ASIDE;
 
 /// A page of a directory.
 #[derive(Clone, Copy)]
 pub struct At {
-    /// The address; with `MARK` if it has not been saved since the last barrier, and `RESTED`.
+    /// The address; with `MARK` if it has not been saved since the last barrier, `RESTED`, `ASIDE`.
     page: *mut u8,
 }
 
 impl At {
-    /// Whether it may be changed: it has been saved since the last barrier, and is known to have
-    /// changed since then.
+    /// Whether it may be changed: it has been saved since the last barrier, is known to have changed
+    /// since then, and is not aside.
     #[inline(always)]
     pub fn is_open(self) -> bool {
-        self.page.addr() & (MARK | RESTED) == 0
+        self.page.addr() & ALL == 0
     }
 
     /// Whether it has been saved since the last barrier.
@@ -64,7 +73,7 @@ impl At {
     }
 }
 
-// SAFETY: the pages are the directory's own, and hold keys and values that may be sent.
+// SAFETY: pages and blocks are the directory's own, and hold keys and values that may be sent.
 unsafe impl<K: Send, V: Send> Send for Directory<K, V> {}
 
 /// Hashes that begin alike.
@@ -110,11 +119,23 @@ impl Prefix {
 }
 
 impl<K, V> Directory<K, V> {
-    /// Without a page.
-    pub fn new(backend: Backend) -> Self {
-        let memory = Memory::of(backend);
-        let (entries, bits_max) = (Vec::new(), BITS_MAX);
-        Directory { entries, mark: 0, shift: 63, bits_max, pages: 0, memory, owns: PhantomData }
+    /// Without a page. With a codec, pages on disk that hold text or lists are packed.
+    pub fn new(backend: Backend, codec: Option<Codec<K, V>>) -> Self {
+        let packing = match (&backend, codec) {
+            (Backend::Disk(scratch), Some(codec))
+                if std::mem::needs_drop::<(K, V)>() && align_of::<(K, V)>() >= 8 =>
+            {
+                Some(Packing::new(codec, scratch.clone()))
+            }
+            _ => None,
+        };
+        Self::empty(Memory::of(backend), packing)
+    }
+
+    fn empty(memory: Memory, packing: Option<Packing<K, V>>) -> Self {
+        let (entries, bits_max, owns) = (Vec::new(), BITS_MAX, PhantomData);
+        let packing = packing.map(|packing| Box::new(RefCell::new(packing)));
+        Directory { entries, mark: 0, shift: 63, bits_max, pages: 0, memory, packing, owns }
     }
 
     /// How many pages there are.
@@ -139,7 +160,7 @@ impl<K, V> Directory<K, V> {
 
     #[inline(always)]
     fn open<'a>(entry: *mut u8) -> Page<'a, K, V> {
-        let at = entry.map_addr(|address| address & !(MARK | RESTED));
+        let at = entry.map_addr(|address| address & !ALL);
         // SAFETY: 1. `add` takes the memory of every page from `memory`, which gives as much,
         // aligned, zero and never twice. 2. what this is called for borrows the directory, shared
         // for those that only read and alone for all others.
@@ -163,7 +184,8 @@ impl<K, V> Directory<K, V> {
     /// The key and value that have this hash and for which `is` holds.
     #[inline(always)]
     pub fn get(&self, hash: u64, is: impl FnMut(&K) -> bool) -> Option<&(K, V)> {
-        let page = Self::open(*self.entries.get(self.place(hash))?);
+        let entry = *self.entries.get(self.place(hash))?;
+        let page = if entry.addr() & ASIDE == 0 { Self::open(entry) } else { self.unpacked(entry) };
         page.find(hash, is).map(|slot| page.get(slot))
     }
 
@@ -210,12 +232,21 @@ impl<K, V> Directory<K, V> {
         self.mark ^= MARK;
     }
 
-    /// The page of a hash has been saved; it rests from now on, or is about to change.
-    pub fn saved(&mut self, hash: u64, rests: bool) {
-        let (range, marks) =
-            (self.range(self.prefix(hash)), self.mark | (usize::from(rests) * RESTED));
+    /// The page of a hash has been saved, and rests from now on.
+    pub fn rests(&mut self, hash: u64) {
+        self.set_marks(hash, ASIDE, self.mark | RESTED);
+    }
+
+    /// The page of a hash, which is not packed, has been saved and is about to change.
+    pub fn opens(&mut self, hash: u64) {
+        self.set_marks(hash, 0, self.mark);
+    }
+
+    /// Of the marks of a page, keeps some and sets some.
+    fn set_marks(&mut self, hash: u64, keep: usize, set: usize) {
+        let range = self.range(self.prefix(hash));
         for entry in &mut self.entries[range] {
-            *entry = entry.map_addr(|address| (address & !(MARK | RESTED)) | marks);
+            *entry = entry.map_addr(|address| (address & (!ALL | keep)) | set);
         }
     }
 
@@ -225,36 +256,124 @@ impl<K, V> Directory<K, V> {
         first..first + (1 << (self.bits() - prefix.bits))
     }
 
-    /// All keys and values.
+    /// All keys and values; no page is packed then.
     pub fn iter(&self) -> impl Iterator<Item = &(K, V)> {
         self.distinct().flat_map(|entry| {
-            let page = Self::open(entry);
+            let page = self.unpacked(entry);
             page.slots().map(move |slot| page.get(slot))
+        })
+    }
+
+    /// Shows all keys and values; pages that are packed stay so.
+    pub fn try_for_each<E>(&self, mut show: impl FnMut(&(K, V)) -> Result<(), E>) -> Result<(), E> {
+        self.distinct().try_for_each(|entry| {
+            let page = Self::open(entry);
+            match &self.packing {
+                Some(packing) if page.is_packed() => {
+                    // SAFETY: as for `unpacked`.
+                    let copies = unsafe { packing.borrow().take(page.area(), page.len()) };
+                    copies.iter().try_for_each(&mut show)
+                }
+                _ => page.slots().try_for_each(|slot| show(page.get(slot))),
+            }
         })
     }
 
     /// Takes all keys and values out; no page is left.
     pub fn drain(&mut self, backend: Backend) -> impl Iterator<Item = (K, V)> + use<K, V> {
-        let gone = std::mem::replace(self, Directory::new(backend));
+        let packing = self.packing.as_ref().map(|packing| packing.borrow().again());
+        let gone = std::mem::replace(self, Directory::empty(Memory::of(backend), packing));
         let entries: Vec<*mut u8> = gone.distinct().collect();
         entries.into_iter().flat_map(move |entry| {
             // What the pages lie in goes with the closure.
-            let Directory { .. } = &gone;
-            Self::open(entry).empty().into_iter().map(|(entry, _)| entry)
+            gone.unpacked(entry).empty().into_iter().map(|(entry, _)| entry)
         })
     }
 
     /// Drops all keys and values and keeps the pages.
     pub fn reset(&mut self) {
         let pages: Vec<*mut u8> = self.distinct().collect();
-        pages.into_iter().for_each(|page| Self::open(page).reset());
+        for entry in pages {
+            let mut page = Self::open(entry);
+            if let Some(packing) = self.packing.as_mut().filter(|_| page.is_packed()) {
+                // SAFETY: as for `unpacked`.
+                unsafe { packing.get_mut().free(page.area()) };
+                packing.get_mut().is_loose(page.address());
+            }
+            page.reset();
+        }
+    }
+
+    /// The page of an entry, which is unpacked if it is packed.
+    fn unpacked(&self, entry: *mut u8) -> Page<'_, K, V> {
+        let mut page = Self::open(entry);
+        if page.is_packed()
+            && let Some(packing) = &self.packing
+        {
+            let mut packing = packing.borrow_mut();
+            // SAFETY: what is packed was put there by `relieve`.
+            let entries = unsafe { packing.take(page.area(), page.len()) };
+            // SAFETY: likewise.
+            unsafe { packing.free(page.area()) };
+            page.unpack(entries);
+            packing.is_loose(page.address());
+        }
+        page
+    }
+
+    /// Unpacks the page of a hash, if it is packed.
+    pub fn unpack(&mut self, hash: u64) {
+        if let Some(entry) = self.entries.get(self.place(hash)) {
+            self.unpacked(*entry);
+        }
+    }
+
+    /// Packs pages that were not used for a while, if those that are not packed hold too much.
+    pub fn relieve(&mut self) {
+        for _ in 0..LOOKS {
+            let Some(packing) = &mut self.packing else { return };
+            let packing = packing.get_mut();
+            let Some(address) = packing.next() else { return };
+            let mut page = Self::open(address.as_ptr());
+            let place = (page.hash() << SKIP >> self.shift) as usize;
+            if self.entries[place].addr() & ASIDE == 0 {
+                packing.is_loose(address);
+                self.set_marks(page.hash(), ALL, ASIDE);
+                continue;
+            }
+            let words = packing.encode(page.slots().map(|slot| page.get(slot)));
+            if packing.reserve(&words, page.area().len(), &mut self.memory).is_err() {
+                // The next page that the table needs will say so.
+                packing.is_loose(address);
+                return;
+            }
+            page.pack();
+            // SAFETY: 1. the slots are of at least 32 entries with something allocated, aligned to
+            // 8; they hold nothing. 2. the page and the blocks are of `self.memory`.
+            unsafe { packing.put(&words, page.area()) };
+        }
+    }
+
+    /// How many pages are not packed.
+    #[cfg(test)]
+    pub fn loose(&self) -> usize {
+        self.packing.as_ref().map_or(self.pages, |packing| packing.borrow().loose())
+    }
+
+    /// Looks at one page, so that values which grow are known.
+    pub fn weigh(&mut self) {
+        let Some(packing) = &mut self.packing else { return };
+        packing.get_mut().weigh(|address| {
+            let page = Self::open(address.as_ptr());
+            page.slots().map(move |slot| page.get(slot))
+        });
     }
 
     /// The entry of each page.
     fn distinct(&self) -> impl Iterator<Item = *mut u8> {
         let mut last = 0;
         self.entries.iter().copied().filter(move |entry| {
-            let address = entry.addr() & !(MARK | RESTED);
+            let address = entry.addr() & !ALL;
             std::mem::replace(&mut last, address) != address
         })
     }
@@ -267,8 +386,10 @@ impl<K, V> Directory<K, V> {
         debug_assert!(self.entries.is_empty());
         let bits = bits.min(self.bits_max);
         let pages = (0..1_usize << bits).map(|_| self.add()).collect::<Result<Vec<_>, _>>()?;
-        for page in &pages {
-            Self::open(*page).set_depth(bits);
+        for (first, page) in (0_u64..).zip(&pages) {
+            let mut page = Self::open(*page);
+            page.set_depth(bits);
+            page.set_hash(Prefix::hash_at(first.checked_shl(u64::BITS - bits).unwrap_or(0)));
         }
         // At least one bit is looked at.
         let each = if bits == 0 { 2 } else { 1 };
@@ -281,6 +402,9 @@ impl<K, V> Directory<K, V> {
     fn add(&mut self) -> std::io::Result<*mut u8> {
         let page = self.memory.take(Page::<K, V>::BYTES)?;
         self.pages += 1;
+        if let Some(packing) = &mut self.packing {
+            packing.get_mut().is_loose(page);
+        }
         Ok(page.as_ptr().map_addr(|address| address | self.mark))
     }
 
@@ -311,8 +435,10 @@ impl<K: crate::record::Key, V> Directory<K, V> {
         let other = self.add()?;
         let half = Prefix::of(hash, bits + 1).first | 1 << (63 - bits);
         let range = self.range(Prefix { first: half, bits: bits + 1 });
+        Self::open(other).set_hash(Prefix::hash_at(half));
         self.deal(at, Some((other, bits)));
         self.entries[range].fill(other);
+        self.weigh();
         Ok(())
     }
 
@@ -344,7 +470,11 @@ impl<K, V> Drop for Directory<K, V> {
     fn drop(&mut self) {
         if std::mem::needs_drop::<(K, V)>() {
             let pages: Vec<*mut u8> = self.distinct().collect();
-            pages.into_iter().for_each(|page| drop(Self::open(page).empty()));
+            pages.into_iter().map(Self::open).filter(|page| !page.is_packed()).for_each(
+                |mut page| {
+                    drop(page.empty());
+                },
+            );
         }
     }
 }

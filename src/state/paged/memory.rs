@@ -3,8 +3,11 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
@@ -26,25 +29,39 @@ pub enum Backend {
 pub struct Scratch {
     file: File,
     /// Its length.
-    len: std::sync::Mutex<u64>,
+    len: Mutex<u64>,
+    /// What text and lists of all tables may take in memory, and what they take, about.
+    loose_max: usize,
+    loose: AtomicUsize,
 }
 
 impl Scratch {
-    /// A file in a directory, which loses its name at once.
+    /// A file in a directory, which loses its name at once. Of the text and lists that tables hold
+    /// about `loose_max` bytes are in memory, counted as they are encoded.
     ///
     /// # Errors
     /// When there can be none.
-    pub fn within(directory: &std::path::Path) -> io::Result<Scratch> {
+    pub fn within(directory: &Path, loose_max: usize) -> io::Result<Scratch> {
         use rustix::fs::{Mode, OFlags};
         let (flags, mode) = (OFlags::TMPFILE | OFlags::RDWR, Mode::RUSR | Mode::WUSR);
         let file = File::from(rustix::fs::open(directory, flags, mode)?);
-        Ok(Scratch { file, len: std::sync::Mutex::new(0) })
+        Ok(Scratch { file, len: Mutex::new(0), loose_max, loose: AtomicUsize::new(0) })
+    }
+
+    /// Text and lists of a table take so much in memory, no longer so much.
+    pub(super) fn takes(&self, now: usize, before: usize) {
+        self.loose.fetch_add(now.wrapping_sub(before), Relaxed);
+    }
+
+    /// Whether text and lists of all tables take more in memory than they may.
+    pub(super) fn is_over(&self) -> bool {
+        self.loose.load(Relaxed) > self.loose_max
     }
 
     /// Maps so many bytes more. The room on the disk is taken now: where it is missing, a store
     /// would end the process.
     fn grow(&self, bytes: usize) -> io::Result<MmapMut> {
-        let mut len = self.len.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut len = self.len.lock().unwrap_or_else(PoisonError::into_inner);
         let from = *len;
         rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), from, bytes as u64)?;
         *len += bytes as u64;

@@ -4,6 +4,7 @@ mod ahead;
 mod directory;
 mod group;
 mod memory;
+mod packed;
 mod page;
 mod save;
 #[cfg(test)]
@@ -11,12 +12,15 @@ mod tests;
 
 pub use directory::Prefix;
 pub use memory::{Backend, Scratch};
+pub use packed::Held;
 pub use save::Change;
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 
 use directory::{At, Directory};
 use hashbrown::HashTable;
+use packed::Codec;
 use page::Page;
 use save::{Copied, Save};
 
@@ -74,15 +78,22 @@ pub struct PagedTable<K, V> {
 
 impl<K, V> Default for PagedTable<K, V> {
     fn default() -> Self {
-        PagedTable::of(Backend::Memory)
+        PagedTable::with(Backend::Memory, None)
+    }
+}
+
+impl<K: Key, V: Held> PagedTable<K, V> {
+    /// An empty table; takes no memory until the first entry. On disk, text and lists that are not
+    /// in use are there, too.
+    pub fn of(backend: Backend) -> Self {
+        PagedTable::with(backend, Some(Codec::OWN))
     }
 }
 
 impl<K, V> PagedTable<K, V> {
-    /// An empty table; takes no memory until the first entry.
-    pub fn of(backend: Backend) -> Self {
+    fn with(backend: Backend, codec: Option<Codec<K, V>>) -> Self {
         PagedTable {
-            pages: Directory::new(backend.clone()),
+            pages: Directory::new(backend.clone(), codec),
             crowd: HashTable::new(),
             single: None,
             len: 0,
@@ -110,10 +121,36 @@ impl<K, V> PagedTable<K, V> {
         self.pages.pages() * Page::<K, V>::BYTES
     }
 
-    /// All keys and values, in no particular order.
+    /// All keys and values, in no particular order. Text and lists that are on disk come into
+    /// memory, all of them: to look at one entry after the other, see [`for_each`](Self::for_each).
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let all = self.pages.iter().chain(&self.crowd).chain(&self.single);
         all.map(|(key, value)| (key, value))
+    }
+
+    /// Shows all keys and values, in no particular order; text and lists that are on disk stay
+    /// there.
+    ///
+    /// # Errors
+    /// What `show` fails with, which ends it.
+    pub fn try_for_each<E>(&self, mut show: impl FnMut(&K, &V) -> Result<(), E>) -> Result<(), E> {
+        self.pages.try_for_each(|(key, value)| show(key, value))?;
+        self.crowd.iter().chain(&self.single).try_for_each(|(key, value)| show(key, value))
+    }
+
+    /// As [`try_for_each`](Self::try_for_each), where nothing fails.
+    pub fn for_each(&self, mut show: impl FnMut(&K, &V)) {
+        let Ok(()) = self.try_for_each(|key, value| {
+            show(key, value);
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    /// Looks after text and lists whose table is on disk: those that have grown too much and are
+    /// not used go there. To be called now and then, as at a watermark; most calls do it anyway.
+    pub fn tend(&mut self) {
+        self.pages.weigh();
+        self.pages.relieve();
     }
 }
 
@@ -214,6 +251,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
 
     /// Sees to it that the page of a hash may be changed and has room; false where it can't have.
     fn make_room(&mut self, hash: u64) -> bool {
+        self.pages.relieve();
         let made = loop {
             let Some(at) = self.open(hash) else {
                 if let Err(cause) = self.pages.begin(0) {

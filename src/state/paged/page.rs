@@ -1,7 +1,7 @@
 //! One page of a table: entries, and what is known of each slot.
 //!
 //! ```text
-//! | entries: 2 | used: 2 | depth: 1 | removed: 1 | 0: 10 | tags: a byte a slot |
+//! | entries: 2 | used: 2 | depth: 1 | removed: 1 | packed: 1 | 0: 1 | hash: 8 | tags: a byte a slot |
 //! | slots of key and value |
 //! ```
 //!
@@ -26,6 +26,10 @@ struct Head {
     depth: u8,
     /// Whether an entry was taken out since the page was saved.
     removed: bool,
+    /// Whether there are tags, and no entries in the slots.
+    packed: bool,
+    /// A hash whose entry is here if there is one.
+    hash: u64,
 }
 
 const HEAD: usize = size_of::<Head>();
@@ -142,6 +146,21 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
         self.head_mut().depth = depth as u8;
     }
 
+    /// Where it is.
+    pub fn address(&self) -> NonNull<u8> {
+        self.at
+    }
+
+    /// A hash whose entry is here if there is one.
+    pub fn hash(&self) -> u64 {
+        self.head().hash
+    }
+
+    /// Sets that hash.
+    pub fn set_hash(&mut self, hash: u64) {
+        self.head_mut().hash = hash;
+    }
+
     /// Whether an entry was taken out since the page was saved.
     pub fn has_lost(&self) -> bool {
         self.head().removed
@@ -150,6 +169,41 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
     /// Sets whether an entry was taken out.
     pub fn set_lost(&mut self, lost: bool) {
         self.head_mut().removed = lost;
+    }
+
+    /// Whether its entries are elsewhere: nothing may be done then but to ask for the tags and to
+    /// [unpack](Self::unpack) it.
+    #[inline(always)]
+    pub fn is_packed(&self) -> bool {
+        self.head().packed
+    }
+
+    /// Where the slots are, which hold anything while the page is packed.
+    pub fn area(&self) -> NonNull<[u8]> {
+        // SAFETY: the slots are within the page.
+        let first = unsafe { self.at.add(Self::SLOTS_AT) };
+        NonNull::slice_from_raw_parts(first, Self::SLOTS * Self::SLOT)
+    }
+
+    /// Takes all entries away that another place has got; tags stay as they are.
+    pub fn pack(&mut self) {
+        debug_assert!(!self.is_packed());
+        for Slot(slot) in self.slots() {
+            // SAFETY: 1. the slot is taken. 2. nothing reads it from here on.
+            unsafe { self.pointer(slot).drop_in_place() };
+        }
+        self.head_mut().packed = true;
+    }
+
+    /// Puts the entries back, in the order of their slots.
+    pub fn unpack(&mut self, entries: Vec<(K, V)>) {
+        debug_assert!(self.is_packed());
+        assert_eq!(entries.len(), self.len(), "a page gets back what it had");
+        for (Slot(slot), entry) in self.slots().zip(entries) {
+            // SAFETY: the slot is within the page and holds no entry that would have to be dropped.
+            unsafe { self.pointer(slot).write(entry) };
+        }
+        self.head_mut().packed = false;
     }
 
     /// The first slot of the group where a search begins.
@@ -196,7 +250,7 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
     /// A key and its value.
     #[inline(always)]
     pub fn get(&self, Slot(slot): Slot) -> &'a (K, V) {
-        debug_assert!(is_taken(self.tag_at(slot)));
+        debug_assert!(is_taken(self.tag_at(slot)) && !self.is_packed());
         // SAFETY: 1. a `Slot` is made for slots that are taken, and those are written. 2. the page
         // is borrowed for 'a.
         unsafe { self.pointer(slot).as_ref() }
@@ -323,13 +377,13 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
 
     /// Drops all entries, and nothing is known of what was here.
     pub fn reset(&mut self) {
-        if std::mem::needs_drop::<(K, V)>() {
+        if std::mem::needs_drop::<(K, V)>() && !self.is_packed() {
             drop(self.empty());
         }
         // SAFETY: the tags are within the page.
         unsafe { self.at.add(HEAD).write_bytes(FREE, Self::SLOTS) };
         let head = self.head_mut();
-        (head.entries, head.used, head.removed) = (0, 0, false);
+        (head.entries, head.used, head.removed, head.packed) = (0, 0, false, false);
     }
 
     /// Brings the tags where the search for a hash begins into the cache.

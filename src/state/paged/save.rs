@@ -111,23 +111,27 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
                 let at = self.pages.at(hash)?;
                 if !at.is_saved() {
                     if full || !at.has_rested() {
+                        self.pages.unpack(hash);
                         show(&mut self.pages.page(at), prefix, full, &mut to);
                     }
-                    self.pages.saved(hash, true);
+                    self.pages.rests(hash);
                 }
                 prefix.next()
             });
         }
+        self.pages.relieve();
         if next.is_some() {
             self.save = Some(Save { full, next });
         }
         next.is_none() && self.copied.is_empty()
     }
 
-    /// Sees to it that a page may be changed: copies what is still to be saved of it.
+    /// Sees to it that a page may be changed: unpacks it, copies what is still to be saved of it.
     #[cold]
     #[inline(never)]
     pub(super) fn make_open(&mut self, at: At, hash: u64) -> At {
+        self.pages.relieve();
+        self.pages.unpack(hash);
         let full = self.save.as_ref().is_some_and(|save| save.full);
         if !at.is_saved() && (full || !at.has_rested()) {
             let (mut cleared, mut put) = (None, self.spare.pop().unwrap_or_default());
@@ -142,7 +146,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
                 self.spare.push(put);
             }
         }
-        self.pages.saved(hash, false);
+        self.pages.opens(hash);
         self.changed = true;
         self.pages.at(hash).unwrap_or(at)
     }
@@ -185,6 +189,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         while let Some(hash) = next.map(Prefix::hash_at).filter(|hash| prefix.holds(*hash)) {
             next = self.pages.prefix(hash).next();
             let Some(at) = self.pages.at(hash) else { return };
+            self.pages.unpack(hash);
             let mut page = self.pages.page(at);
             let slots: Vec<Slot> = page.slots().filter(|slot| goes(&page.get(*slot).0)).collect();
             self.len -= slots.len();

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -16,7 +17,7 @@ struct Twin<V> {
     saving: Option<(HashMap<u64, V>, Vec<Prefix>, Vec<(u64, V)>)>,
 }
 
-impl<V: Clone + PartialEq + std::fmt::Debug> Twin<V> {
+impl<V: Held + PartialEq + std::fmt::Debug> Twin<V> {
     fn put(&mut self, key: u64, value: V) {
         let is = |other: &u64| *other == key;
         *self.table.entry(hash(&key), is, || (key, value.clone())) = value.clone();
@@ -81,11 +82,17 @@ impl<V: Clone + PartialEq + std::fmt::Debug> Twin<V> {
 
     fn check(&self) {
         assert_eq!(self.table.len(), self.map.len());
-        let all: HashMap<u64, V> = self.table.iter().map(|(k, v)| (*k, v.clone())).collect();
-        assert_eq!(all, self.map);
-        for (key, value) in &self.map {
+        let mut all: HashMap<u64, V> = HashMap::new();
+        let shown = self.table.try_for_each(|key, value| match all.insert(*key, value.clone()) {
+            None => Ok(()),
+            Some(_) => Err(*key),
+        });
+        assert_eq!((shown, &all), (Ok(()), &self.map));
+        for (key, value) in self.map.iter().filter(|(key, _)| *key % 2 == 0) {
             assert_eq!(self.table.get(hash(key), |other| other == key), Some(value));
         }
+        let all: HashMap<u64, V> = self.table.iter().map(|(k, v)| (*k, v.clone())).collect();
+        assert_eq!(all, self.map);
     }
 }
 
@@ -99,6 +106,7 @@ enum Act {
     Begin(bool),
     Save(usize),
     Drain,
+    Tend,
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -111,16 +119,32 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => any::<bool>().prop_map(Act::Begin),
         4 => (0..6_usize).prop_map(Act::Save),
         1 => Just(Act::Drain),
+        2 => Just(Act::Tend),
     ];
     proptest::collection::vec(act, 1..60)
 }
 
-fn run<V: Clone + PartialEq + std::fmt::Debug + Default>(
+fn run<V: Held + PartialEq + std::fmt::Debug + Default>(
     acts: &[Act],
     bits: u32,
     of: impl Fn(u32) -> V,
 ) {
-    let mut twin: Twin<V> = Twin::default();
+    run_on(Backend::Memory, acts, bits, of);
+}
+
+/// A file in which all that has not been used just now is packed.
+fn packing() -> Backend {
+    let directory = tempfile::tempdir().unwrap();
+    Backend::Disk(Arc::new(Scratch::within(directory.path(), 0).unwrap()))
+}
+
+fn run_on<V: Held + PartialEq + std::fmt::Debug + Default>(
+    backend: Backend,
+    acts: &[Act],
+    bits: u32,
+    of: impl Fn(u32) -> V,
+) {
+    let mut twin: Twin<V> = Twin { table: PagedTable::of(backend), ..Twin::default() };
     twin.table.pages.limit(bits);
     // Some begin with room.
     twin.table.reserve(acts.len() * 100);
@@ -134,6 +158,7 @@ fn run<V: Clone + PartialEq + std::fmt::Debug + Default>(
             Act::Begin(full) => twin.begin(*full),
             Act::Save(pages) => twin.save(*pages),
             Act::Drain => twin.drain(),
+            Act::Tend => twin.table.tend(),
         }
         assert_eq!(twin.table.len(), twin.map.len());
     }
@@ -157,8 +182,64 @@ proptest! {
     }
 
     #[test]
+    fn text_and_lists_that_are_packed(acts in acts()) {
+        run_on(packing(), &acts, 28, |value| vec![value.to_string(); value as usize % 3]);
+    }
+
+    #[test]
+    fn lists_that_take_many_blocks(acts in acts()) {
+        run_on(packing(), &acts[..acts.len().min(12)], 28, |value| {
+            vec![u64::from(value); value as usize % 300]
+        });
+    }
+
+    #[test]
     fn what_finds_no_room_is_kept_beside_the_pages(acts in acts()) {
         run(&acts, 2, u64::from);
+    }
+}
+
+#[test]
+fn little_of_a_large_table_is_in_memory() {
+    let mut table: PagedTable<String, Vec<String>> = PagedTable::of(packing());
+    let word = |n: u64| (n.to_string(), hash(n.to_string().as_str()));
+    for n in (0..20_000).chain(0..20_000) {
+        let (key, hash) = word(n);
+        let value = table.entry(hash, |other| *other == key, || (key.clone(), Vec::new()));
+        value.push("x".repeat(n as usize % 100));
+    }
+    let blocks = table.page_bytes();
+    assert!(table.pages.loose() < 10, "{} of {} pages", table.pages.loose(), table.pages.pages());
+    for n in (0..20_000).rev() {
+        let (key, hash) = word(n);
+        let text = "x".repeat(n as usize % 100);
+        assert_eq!(
+            table.remove(hash, |other| *other == key),
+            Some((key, vec![text.clone(), text]))
+        );
+    }
+    assert!(table.is_empty() && table.page_bytes() == blocks);
+}
+
+#[test]
+fn a_table_that_grows_in_place_is_packed_when_it_is_tended() {
+    let directory = tempfile::tempdir().unwrap();
+    let scratch = Arc::new(Scratch::within(directory.path(), 100_000).unwrap());
+    let mut table: PagedTable<u64, Vec<u64>> = PagedTable::of(Backend::Disk(scratch));
+    (0..2_000).for_each(|key| table.put(hash(&key), key, Vec::new()));
+    let all = table.pages.loose();
+    assert_eq!(all, table.pages.pages());
+    for round in 0..100 {
+        for key in 0..2_000 {
+            let value = table.get_mut(hash(&key), |other| *other == key).unwrap();
+            value.push(round);
+        }
+    }
+    assert_eq!(table.pages.loose(), all, "nobody has looked");
+    (0..200).for_each(|_| table.tend());
+    assert!(table.pages.loose() < all / 2, "{} of {all}", table.pages.loose());
+    for key in 0..2_000 {
+        assert!(table.get(hash(&key), |other| *other == key).unwrap().iter().copied().eq(0..100));
     }
 }
 

@@ -207,7 +207,8 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
         let mut job = job.checkpoints(STATE, 1.days()).idle_after(silence);
         let on_disk = self.dice.gen_ratio(1, 4);
         if let Some(directory) = self.trial.state_in.filter(|_| on_disk) {
-            job = job.state_in(directory);
+            // What is not in use has no place in memory.
+            job = job.state_in(directory).state_memory(0);
         }
         (self.build)(&job, cuts, acts);
         job.simulated()

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::key;
 use crate::operator::{Emitter, Keep, Output, Pairing};
 use crate::record::{Key, Record};
-use crate::state::{Backend, Loader, PagedTable, Saver};
+use crate::state::{Backend, Held, Loader, PagedTable, Saver};
 use crate::time::{Timestamp, Watermark};
 use crate::window::spec::us;
 use crate::window::{Panes, WindowSpec};
@@ -35,7 +35,7 @@ pub(super) struct Closing<K, L, S, P, O> {
     out: Emitter<O>,
 }
 
-impl<K: Key, L: Record, S: Clone + Default + 'static, P, O: Record> Closing<K, L, S, P, O> {
+impl<K: Key, L: Record, S: Held + Default + 'static, P, O: Record> Closing<K, L, S, P, O> {
     pub fn new(spec: WindowSpec, lateness: i64, pairing: P, backend: &Backend) -> Self {
         let panes = || Panes::new(spec.pane, spec.offset, backend);
         let (told, next, over) = (Timestamp::MIN, Timestamp::MIN, Timestamp::MIN);
@@ -83,6 +83,11 @@ impl<K: Key, L: Record, S: Clone + Default + 'static, P, O: Record> Closing<K, L
     #[inline(never)]
     fn enter(&mut self, at: Timestamp) -> &mut PagedTable<K, PaneSides<L, S>> {
         if self.spec.pane_of(at) < self.ended() { self.late.at(at) } else { self.panes.at(at) }
+    }
+
+    /// Looks after the current pane, see [`Panes::tend`].
+    pub fn tend(&mut self) {
+        self.panes.tend();
     }
 
     /// A window has ended of those panes that start before this.

@@ -168,6 +168,10 @@ pub struct Checkpoint {
     #[arg(long)]
     pub on_disk: bool,
 
+    /// Keys are text of some 32 letters, not numbers
+    #[arg(long)]
+    pub text: bool,
+
     /// Where the checkpoints go; the folder of temporary files when left out
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,

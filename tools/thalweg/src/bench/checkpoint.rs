@@ -153,10 +153,18 @@ impl Bench<'_> {
         if self.args.on_disk {
             job = job.state_in(self.directory);
         }
-        job.source(Keys { keys, hot, gauge: gauge.clone() })
-            .key_by(|key| key)
-            .process::<u64, u64>(|count, _, _| *count += 1, |_, _, _| ())
-            .sink(Discard);
+        let source = job.source(Keys { keys, hot, gauge: gauge.clone() });
+        if self.args.text {
+            source
+                .key_by(|key| format!("a customer's number: {key:012}"))
+                .process::<u64, u64>(|count, _, _| *count += 1, |_, _, _| ())
+                .sink(Discard);
+        } else {
+            source
+                .key_by(|key| key)
+                .process::<u64, u64>(|count, _, _| *count += 1, |_, _, _| ())
+                .sink(Discard);
+        }
         Ok((job.start()?, gauge))
     }
 
@@ -262,12 +270,13 @@ pub fn run(args: &args::Checkpoint) -> anyhow::Result<ExitCode> {
 fn print_what(args: &args::Checkpoint, shards: usize, ratios: &mut [f64]) {
     ratios.sort_by(f64::total_cmp);
     println!(
-        "{} keys on {shards} shards, {} % of them updated at random, a checkpoint every {} ms, \
+        "{} keys{} on {shards} shards, {} % of them updated at random, a checkpoint every {} ms, \
          {} s a run. Stop: the longest time between two looks of a shard at its source, whatever \
          the cause; work: the longest such time in which its thread ran. Kept: bytes of the last \
          checkpoint. First record: after the start of a job that goes on from it.\n\
          Best ratio {:.2}, median {:.2}.",
         args.keys,
+        if args.text { " of text" } else { "" },
         args.hot,
         args.every,
         args.seconds,

@@ -50,7 +50,7 @@ struct Bench {
 impl Bench {
     /// All hold the same keys, with a count of 1.
     fn of(keys: usize, directory: &Path) -> anyhow::Result<Bench> {
-        let scratch = Scratch::within(directory)
+        let scratch = Scratch::within(directory, 0)
             .with_context(|| format!("making a file in {}", directory.display()))?;
         let mut bench = Bench {
             map: HashMap::default(),

@@ -1,0 +1,288 @@
+//! Packed pages: what their entries have allocated lies where the pages lie.
+//!
+//! Of a table on disk that holds text or lists, pages that have not been used for a while are
+//! *packed* as soon as the others hold too much: the entries' encodings, as records, take the room
+//! of the slots and as many *blocks* as they need besides; tags stay. A page that is used again is
+//! *unpacked*. Nothing is told apart on the way to a page that is in use: a packed one is not open.
+//!
+//! ```text
+//! page:  | head | tags | bytes: 8 | block: 8 | encodings in the order of the slots … |
+//! block:                          | block: 8 | more of them … |
+//! ```
+//!
+//! Which page is packed next is decided by the second chance that it had, as the clock algorithm
+//! does (Corbató, "A paging experiment with the Multics system", 1968): those that are unpacked
+//! stand in a queue, and the first one is packed if nobody has used it since it was there before.
+#![allow(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::io;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::memory::{Memory, Scratch};
+use crate::record::{Key, Record};
+
+/// What a table holds for a key: any record, or what is packed as one.
+pub trait Held: Clone {
+    /// The record.
+    type As: Record;
+    /// Looks at it as the record's view.
+    fn lend_as<T>(&self, look: impl FnOnce(<Self::As as Record>::View<'_>) -> T) -> T;
+    /// Makes it of a view.
+    fn own_as(view: <Self::As as Record>::View<'_>) -> Self;
+}
+
+impl<R: Record + Clone> Held for R {
+    type As = R;
+    #[inline]
+    fn lend_as<T>(&self, look: impl FnOnce(R::View<'_>) -> T) -> T {
+        self.lend(look)
+    }
+    #[inline]
+    fn own_as(view: R::View<'_>) -> Self {
+        R::own(view)
+    }
+}
+
+/// How entries are encoded: [`Held`] for tables that do not know that theirs are.
+pub struct Codec<K, V> {
+    /// Bytes of an entry.
+    size: fn(&K, &V) -> usize,
+    /// Appends an entry.
+    put: fn(&K, &V, &mut Vec<u64>),
+    /// Takes some entries.
+    take: unsafe fn(&[u64], usize) -> Vec<(K, V)>,
+}
+
+impl<K, V> Clone for Codec<K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Codec<K, V> {}
+
+impl<K: Key, V: Held> Codec<K, V> {
+    /// That of these types.
+    pub const OWN: Self = Codec { size: size::<K, V>, put: put::<K, V>, take: take::<K, V> };
+}
+
+type Row<K, V> = (K, <V as Held>::As);
+
+fn size<K: Key, V: Held>(key: &K, value: &V) -> usize {
+    key.lend(|key| {
+        value.lend_as(|value| Row::<K, V>::size((K::shorten(key), V::As::shorten(value))))
+    })
+}
+
+fn put<K: Key, V: Held>(key: &K, value: &V, to: &mut Vec<u64>) {
+    key.lend(|key| {
+        value.lend_as(|value| {
+            let (view, from) = ((K::shorten(key), V::As::shorten(value)), to.len());
+            to.resize(from + Row::<K, V>::size(view) / 8, 0);
+            // SAFETY: 1. words are aligned to 8. 2. there are as many as the record takes.
+            unsafe { Row::<K, V>::write(view, to[from..].as_mut_ptr().cast()) };
+        });
+    });
+}
+
+/// # Safety
+/// The words are what `put` of these types appended for so many entries.
+unsafe fn take<K: Key, V: Held>(words: &[u64], entries: usize) -> Vec<(K, V)> {
+    let mut at = words.as_ptr().cast::<u8>();
+    let own = |_| {
+        // SAFETY: 1. words are aligned to 8, and sizes are multiples of it. 2. by the caller.
+        // 3. the words are borrowed until the entry has been made.
+        let ((key, value), size) = unsafe { Row::<K, V>::read(at) };
+        at = at.wrapping_add(size);
+        (K::own(key), V::own_as(value))
+    };
+    (0..entries).map(own).collect()
+}
+
+/// What a table that packs its pages goes by.
+pub struct Packing<K, V> {
+    codec: Codec<K, V>,
+    scratch: Arc<Scratch>,
+    /// The pages that are not packed, in the order in which they are looked at.
+    loose: VecDeque<NonNull<u8>>,
+    /// What the entries of a page take, encoded, as the last pages had it.
+    mean: usize,
+    /// What the scratch file knows that all of them take.
+    told: usize,
+    /// Blocks that hold nothing.
+    free: Vec<NonNull<u8>>,
+}
+
+/// The address of the next block.
+const LINK: usize = size_of::<*mut u8>();
+/// What is before the bytes on a page.
+const HEAD: usize = size_of::<u64>() + LINK;
+/// A block, with its link.
+const BLOCK: usize = 1 << 10;
+/// The mean goes by so many pages.
+const PAGES: usize = 16;
+
+impl<K, V> Packing<K, V> {
+    pub fn new(codec: Codec<K, V>, scratch: Arc<Scratch>) -> Self {
+        Packing { codec, scratch, loose: VecDeque::new(), mean: 0, told: 0, free: Vec::new() }
+    }
+
+    /// The same for another table.
+    pub fn again(&self) -> Self {
+        Packing::new(self.codec, self.scratch.clone())
+    }
+
+    /// A page is not packed.
+    pub fn is_loose(&mut self, page: NonNull<u8>) {
+        self.loose.push_back(page);
+    }
+
+    /// The page that is to be looked at, if those that are not packed hold more than they shall,
+    /// here and in other tables.
+    pub fn next(&mut self) -> Option<NonNull<u8>> {
+        self.tell(self.loose.len() * self.mean);
+        if self.scratch.is_over() { self.loose.pop_front() } else { None }
+    }
+
+    fn tell(&mut self, bytes: usize) {
+        self.scratch.takes(bytes, std::mem::replace(&mut self.told, bytes));
+    }
+
+    /// How many pages are not packed.
+    #[cfg(test)]
+    pub fn loose(&self) -> usize {
+        self.loose.len()
+    }
+
+    /// Takes note of what the entries of one page take.
+    pub fn weigh<'e, E: Iterator<Item = &'e (K, V)>>(
+        &mut self,
+        entries: impl FnOnce(NonNull<u8>) -> E,
+    ) where
+        (K, V): 'e,
+    {
+        let Some(page) = self.loose.pop_front() else { return };
+        self.loose.push_back(page);
+        self.weighed(entries(page).map(|(key, value)| (self.codec.size)(key, value)).sum());
+    }
+
+    fn weighed(&mut self, bytes: usize) {
+        let before = if self.mean == 0 { bytes } else { self.mean };
+        self.mean = before - before / PAGES + bytes / PAGES;
+    }
+
+    /// The encodings of entries.
+    pub fn encode<'e>(&mut self, entries: impl Iterator<Item = &'e (K, V)>) -> Vec<u64>
+    where
+        (K, V): 'e,
+    {
+        let mut words = Vec::with_capacity(self.mean / 8);
+        entries.for_each(|(key, value)| (self.codec.put)(key, value, &mut words));
+        self.weighed(words.len() * 8);
+        words
+    }
+
+    /// Sees to it that there are blocks for what has no room in an area of so many bytes.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn reserve(&mut self, words: &[u64], area: usize, memory: &mut Memory) -> io::Result<()> {
+        let blocks = (words.len() * 8).saturating_sub(area - HEAD).div_ceil(BLOCK - LINK);
+        while self.free.len() < blocks {
+            self.free.push(memory.take(BLOCK)?);
+        }
+        Ok(())
+    }
+
+    /// Puts encodings into an area and blocks that were [reserved](Self::reserve).
+    ///
+    /// # Safety
+    /// 1. The area is of more than 16 bytes, aligned to 8, and nobody else uses it. 2. It and the
+    ///    memory of the blocks stay until nothing is [taken](Self::take) out any more.
+    pub unsafe fn put(&mut self, words: &[u64], area: NonNull<[u8]>) {
+        let (mut from, mut left) = (words.as_ptr().cast::<u8>(), words.len() * 8);
+        // SAFETY: the area begins with this number.
+        let mut to = unsafe {
+            area.cast::<u64>().write(left as u64);
+            area.cast::<u8>().add(size_of::<u64>())
+        };
+        let mut room = area.len() - HEAD;
+        loop {
+            let bytes = left.min(room);
+            left -= bytes;
+            let block = if left > 0 { self.free.pop() } else { None };
+            debug_assert_eq!(block.is_some(), left > 0, "blocks are reserved");
+            // SAFETY: 1. so many bytes are left of the words. 2. behind the link there is so much
+            // room, in the area or in a block, and nobody else uses either.
+            unsafe {
+                to.cast::<Option<NonNull<u8>>>().write(block);
+                from.copy_to_nonoverlapping(to.add(LINK).as_ptr(), bytes);
+                from = from.add(bytes);
+            }
+            let Some(block) = block else { return };
+            (to, room) = (block, BLOCK - LINK);
+        }
+    }
+
+    /// Makes the entries anew that were put into an area.
+    ///
+    /// # Safety
+    /// Encodings of just so many were [put](Self::put) there, and were not [freed](Self::free).
+    pub unsafe fn take(&self, area: NonNull<[u8]>, entries: usize) -> Vec<(K, V)> {
+        // SAFETY: `put` wrote this number first.
+        let mut words = vec![0_u64; unsafe { area.cast::<u64>().read() } as usize / 8];
+        let mut to = words.as_mut_ptr().cast::<u8>();
+        // SAFETY: by the caller; all parts together are as long as the number says.
+        unsafe {
+            Self::walk(area, |from, bytes| {
+                from.as_ptr().copy_to_nonoverlapping(to, bytes);
+                to = to.add(bytes);
+            });
+        }
+        // SAFETY: these are the words that `put` made of so many entries.
+        unsafe { (self.codec.take)(&words, entries) }
+    }
+
+    /// Frees the blocks of an area.
+    ///
+    /// # Safety
+    /// As for [`take`](Self::take).
+    pub unsafe fn free(&mut self, area: NonNull<[u8]>) {
+        let mut blocks = Vec::new();
+        // SAFETY: by the caller.
+        unsafe { Self::walk(area, |part, _| blocks.push(part)) };
+        // The first part is the area's.
+        let block = |part: &NonNull<u8>| part.as_ptr().wrapping_sub(LINK);
+        self.free.extend(blocks.iter().skip(1).map(block).filter_map(NonNull::new));
+    }
+
+    /// Shows where the parts of what was put into an area are, and how long they are.
+    ///
+    /// # Safety
+    /// As for [`take`](Self::take).
+    unsafe fn walk(area: NonNull<[u8]>, mut show: impl FnMut(NonNull<u8>, usize)) {
+        // SAFETY: `put` wrote this number first; behind it is the link.
+        let (mut left, mut from) = unsafe {
+            (area.cast::<u64>().read() as usize, area.cast::<u8>().add(size_of::<u64>()))
+        };
+        let mut room = area.len() - HEAD;
+        loop {
+            let bytes = left.min(room);
+            left -= bytes;
+            // SAFETY: `put` wrote the link and so many bytes behind it.
+            let (block, part) =
+                unsafe { (from.cast::<Option<NonNull<u8>>>().read(), from.add(LINK)) };
+            show(part, bytes);
+            let Some(block) = block else { return };
+            (from, room) = (block, BLOCK - LINK);
+        }
+    }
+}
+
+impl<K, V> Drop for Packing<K, V> {
+    fn drop(&mut self) {
+        self.tell(0);
+    }
+}
