@@ -50,7 +50,8 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             for (((hash, page), guess), number) in
                 chunk.iter().zip(&pages).zip(&guesses).zip(first..)
             {
-                // A page may have been split meanwhile: then the key is not where it was. Or packed.
+                // A page may have been split meanwhile: then the key is not where it was. Or it was
+                // packed.
                 let found = page.and_then(|at| {
                     let mut page = self.pages.page(at);
                     if page.is_packed() {

@@ -55,8 +55,8 @@ pub struct At {
 }
 
 impl At {
-    /// Whether it may be changed: it has been saved since the last barrier, is known to have changed
-    /// since then, and is not aside.
+    /// Whether it may be changed: it has been saved since the last barrier, is known to have
+    /// changed since then, and is not aside.
     #[inline(always)]
     pub fn is_open(self) -> bool {
         self.page.addr() & ALL == 0

@@ -1,7 +1,8 @@
 //! One page of a table: entries, and what is known of each slot.
 //!
 //! ```text
-//! | entries: 2 | used: 2 | depth: 1 | removed: 1 | packed: 1 | 0: 1 | hash: 8 | tags: a byte a slot |
+//! | entries: 2 | used: 2 | depth: 1 | removed: 1 | packed: 1 | 0: 1 | hash: 8 |
+//! | tags: a byte a slot |
 //! | slots of key and value |
 //! ```
 //!
