@@ -7,7 +7,7 @@ use thalweg::connector::Collected;
 use thalweg::join::{AsOfJoin, IntervalJoin, Of};
 use thalweg::operator::{
     Aggregates, ByValue, Inner, KeyOf, Lifecycle, Node, Operator, Output, Process, Scene, Stage,
-    Stamp,
+    Stamp, Timed,
 };
 use thalweg::prelude::*;
 use thalweg::record::Batch;
@@ -243,8 +243,8 @@ fn joins_are_saved_in_slices() {
 
 #[test]
 fn timers_are_saved_in_slices() {
-    for part in ["keys", "lives", "timers"] {
-        let process = Process::<Event, _, u64, Event, _, _>::new(
+    for part in ["keys", "timers"] {
+        let process = Process::<Event, _, Timed<u64>, Event, _, _>::new(
             by(),
             |count: &mut u64, _: Event, ctx: &mut Context<'_, u64, Event>| {
                 *count += 1;

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use thalweg::connector::Collected;
-use thalweg::operator::Context;
 use thalweg::prelude::*;
 use thalweg::record::Key;
 use thalweg::runtime::Compression;
@@ -62,14 +61,23 @@ fn job(shards: usize, state: &Path, text: bool) -> (Job, Collected<Row>, Collect
     numbers.clone().key_by(|n| n % 5).aggregate_final(|ns| ns.count()).sink(last);
     if text {
         let keyed = numbers.key_by(|n| format!("a key of some length: {}", key_of(n)));
-        keyed.process(add, |_, _, _| ()).sink(sink);
+        keyed.process_each(add).sink(sink);
     } else {
-        numbers.key_by(key_of).process(add, |_, _, _| ()).sink(sink);
+        let keyed = numbers.key_by(key_of);
+        if odd {
+            keyed.process_each(add).sink(sink);
+        } else {
+            // As if it had timers: what one function keeps the other takes up.
+            let each = |sum: &mut (u64, u64), n, ctx: &mut Context<'_, u64, Row>| {
+                add(sum, n, &mut Moment::of(ctx));
+            };
+            keyed.process(each, |_, _, _| ()).sink(sink);
+        }
     }
     (job, rows, totals)
 }
 
-fn add<K: Key>((sum, count): &mut (u64, u64), n: u64, context: &mut Context<'_, K, Row>) {
+fn add<K: Key>((sum, count): &mut (u64, u64), n: u64, context: &mut Moment<'_, '_, K, Row>) {
     (*sum, *count) = (*sum + n, *count + 1);
     context.emit((key_of(n), *sum, *count));
     if forgets(n) {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::keyed::{TO_OWNER, ToOwner};
 use super::{Keyed, Stream, local, refusing, sending};
 use crate::operator::{
-    Chain, Context, Exchange, Identity, KeyOf, Late, Moment, Process, Punctual, not_behind,
+    Chain, Context, Exchange, Identity, KeyOf, Late, Moment, Process, Punctual, Row, Timed,
+    Timeless, not_behind,
 };
 use crate::plan::{Flow, Site, Times};
 use crate::record::Record;
@@ -60,27 +61,65 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         S: Record + Clone + Default,
         O: Record,
     {
-        self.processed(("process", String::new()), each, due)
+        self.processed::<Timed<S>, _, _, _>(("process", String::new()), each, due)
     }
 
-    /// A process function, as an operator of this kind, with what was asked of it.
-    pub(super) fn processed<S, O, F, G>(
+    /// As [`process`](Keyed::process), without timers: a key costs what its state does, and nothing
+    /// more.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// // Each key's numbers that are greater than all before.
+    /// job.source(Memory::of([(1_u64, 5_u64), (2, 7), (1, 4), (1, 6)]).splits(1))
+    ///     .key_by(|(key, _)| key)
+    ///     .process_each::<u64, (u64, u64)>(|greatest, (key, n), ctx| {
+    ///         if n > *greatest {
+    ///             *greatest = n;
+    ///             ctx.emit((key, n));
+    ///         }
+    ///     })
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [(1, 5), (1, 6), (2, 7)]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn process_each<S, O>(
+        self,
+        mut each: impl FnMut(&mut S, R::View<'_>, &mut Moment<'_, '_, B::Key, O>)
+        + Clone
+        + Send
+        + 'static,
+    ) -> Stream<O>
+    where
+        S: Record + Clone + Default,
+        O: Record,
+    {
+        let each = move |state: &mut S, record: R::View<'_>, ctx: &mut Context<'_, B::Key, O>| {
+            each(state, record, &mut Moment::of(ctx));
+        };
+        self.processed::<Timeless<S>, _, _, _>(("process", String::new()), each, |_, _, _| ())
+    }
+
+    /// A process function with rows `W`, as an operator of this kind, with what was asked of it.
+    pub(super) fn processed<W, O, F, G>(
         self,
         (kind, asked): (&str, String),
         each: F,
         due: G,
     ) -> Stream<O>
     where
-        S: Record + Clone + Default,
+        W: Row,
         O: Record,
-        F: FnMut(&mut S, R::View<'_>, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
-        G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
+        F: FnMut(&mut W::State, R::View<'_>, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
+        G: FnMut(&mut W::State, Timestamp, &mut Context<'_, B::Key, O>) + Clone + Send + 'static,
     {
         let Keyed { stream, by } = self;
         let owner = ToOwner::<R, B>::new(by.clone());
         let stage = move |site: &Site<'_>| {
             let (by, each, due) = (by.clone(), each.clone(), due.clone());
-            Ok(Process::<R, B, S, O, F, G>::new(by, each, due, &site.seat.backend))
+            Ok(Process::<R, B, W, O, F, G>::new(by, each, due, &site.seat.backend))
         };
         let behind = stage.clone();
         let send = sending(stream.chain.clone(), TO_OWNER, move |lanes, bells| {
@@ -171,7 +210,8 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         let owner = ToOwner::<R, B>::new(by.clone());
         let stage = move |site: &Site<'_>| {
             let (by, each, due) = (by.clone(), each.clone(), due.clone());
-            let process = Process::<R, B, S, O, F, G>::new(by, each, due, &site.seat.backend);
+            let backend = &site.seat.backend;
+            let process = Process::<R, B, Timed<S>, O, F, G>::new(by, each, due, backend);
             Ok(Punctual::new(process, not_behind, Late::<R>::new(None)))
         };
         let behind = stage.clone();

@@ -6,7 +6,8 @@ use super::keyed::{PARTIAL, TO_OWNER, ToOwner};
 use super::{Keyed, Stream, local, sending};
 use crate::key;
 use crate::operator::{
-    Aggregate, Aggregates, ByKey, Chain, Context, Exchange, Identity, KeyOf, PartTotals, Totals,
+    Aggregate, Aggregates, ByKey, Chain, Context, Exchange, Identity, KeyOf, PartTotals, Timeless,
+    Totals,
 };
 use crate::plan::{Flow, Times};
 use crate::record::Record;
@@ -49,7 +50,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                     ctx.give(sum);
                 }
             };
-        self.processed(("reduce", String::new()), each, |_, _, _| ())
+        self.processed::<Timeless<_>, _, _, _>(("reduce", String::new()), each, |_, _, _| ())
     }
 
     /// An aggregate over all records of a key so far, emitted with the key for every record, with
@@ -88,7 +89,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 });
             }
         };
-        self.processed(("aggregate", asked), each, |_, _, _| ())
+        self.processed::<Timeless<_>, _, _, _>(("aggregate", asked), each, |_, _, _| ())
     }
 
     /// An aggregate over all records of a key, emitted with the key once: at the end of the input,
@@ -170,7 +171,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 ctx.emit(record);
             }
         };
-        self.processed(("first", String::new()), each, |_, _, _| ())
+        self.processed::<Timeless<_>, _, _, _>(("first", String::new()), each, |_, _, _| ())
     }
 
     /// As [`first`](Keyed::first), but a key is forgotten `ttl` of event time after the record

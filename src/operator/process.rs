@@ -1,13 +1,14 @@
 //! The process function: a user's own state and timers for each key.
 //!
-//! The states of keys lie in a [`PagedTable`]. Another one holds the *lives* of keys that have set
-//! timers: each has a number, and ends when the key is cleared or its timers are cancelled. A timer
-//! names the life that set it, so cancelling all of a key's timers is to end its life, and timers
-//! of a life that is over do nothing when they are due. Who sets no timers pays nothing for them.
+//! The states of keys lie in a [`PagedTable`]. Where there are timers, each with the *life* of its
+//! key: it has a number, begins with the first timer, and ends when the key is cleared or its
+//! timers are cancelled. A timer names the life that set it, so cancelling all of a key's timers is
+//! to end its life, and timers of a life that is over do nothing when they are due.
 
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
+use super::row::{Life, Row};
 use super::{KeyOf, Lifecycle, Output, Progress, Stage, Stamp};
 use crate::error::{Error, Kind, Result};
 use crate::key;
@@ -37,6 +38,7 @@ pub struct Context<'a, K, O: Record> {
     /// The event time of the timer that fires.
     fires: Option<Timestamp>,
     cleared: bool,
+    life: &'a mut Life,
     around: &'a mut Around<K, O>,
 }
 
@@ -52,15 +54,11 @@ struct Around<K, O> {
     rung: Timestamp,
     /// The machine's clock when the operator was made, and since when.
     begun: (Timestamp, Instant),
-    lives: PagedTable<K, Life>,
     /// The number of the last life that began.
     number: u64,
     /// Timers that were set by timers since the watermark reached its end.
     last: u64,
 }
-
-/// The life of a key: the event-time timer that was set last, and its number.
-type Life = (Timestamp, u64);
 
 impl<'a, K: Key, O: Record> Context<'a, K, O> {
     /// The key.
@@ -117,13 +115,11 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
         // The least time stands for no timer.
         let after = self.fires.unwrap_or(Timestamp::MIN);
         let at = at.max(Timestamp::from_micros(after.micros().saturating_add(1)));
-        let watermark = self.around.watermark;
-        let (set, life) = self.life();
         // One that the watermark has passed may have fired.
-        if std::mem::replace(set, at) == at && at > watermark {
+        if std::mem::replace(&mut self.life.0, at) == at && at > self.around.watermark {
             return;
         }
-        let (life, hash, key) = (*life, self.hash, self.key.clone());
+        let (hash, life, key) = (self.hash, self.number(), self.key.clone());
         if self.fires.is_some() && self.around.watermark == Timestamp::MAX {
             self.around.last += 1;
         }
@@ -134,23 +130,22 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
     /// some 40 ms; at the end of the input at once. A job that is stopped does not call it.
     pub fn timer_after(&mut self, delay: Duration) {
         let at = self.around.now() + delay;
-        let (hash, life, key) = (self.hash, self.life().1, self.key.clone());
+        let (hash, life, key) = (self.hash, self.number(), self.key.clone());
         self.around.alarms.set(Timer { at, hash, life, key });
     }
 
-    /// The key's life, which begins if it has none.
-    fn life(&mut self) -> &mut Life {
-        let (key, Around { lives, number, .. }) = (self.key, &mut *self.around);
-        let begins = || {
-            *number += 1;
-            (key.clone(), (Timestamp::MIN, *number))
-        };
-        lives.entry(self.hash, |other| other == key, begins)
+    /// The number of the key's life, which begins if it has none.
+    fn number(&mut self) -> u64 {
+        if self.life.1 == 0 {
+            self.around.number += 1;
+            self.life.1 = self.around.number;
+        }
+        self.life.1
     }
 
     /// Cancels all timers of this key that were set so far; O(1).
     pub fn cancel_timers(&mut self) {
-        self.around.end_life(self.hash, |other| other == self.key);
+        *self.life = Life::default();
     }
 
     /// Forgets this key when the closure returns: its state and all its timers. Its next record
@@ -161,7 +156,7 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
 }
 
 impl<K: Key, O: Record> Around<K, O> {
-    fn new(backend: &Backend) -> Self {
+    fn new() -> Self {
         let (timers, alarms) = (Timers::new(), Timers::new());
         let (watermark, results) = (Timestamp::MIN, Block::new());
         Around {
@@ -172,7 +167,6 @@ impl<K: Key, O: Record> Around<K, O> {
             alarms,
             rung: Timestamp::MIN,
             begun: (Timestamp::now(), clock::now()),
-            lives: PagedTable::of(backend.clone()),
             number: 0,
             last: 0,
         }
@@ -181,32 +175,6 @@ impl<K: Key, O: Record> Around<K, O> {
     /// The machine's clock, without what it was set back or forth meanwhile.
     fn now(&self) -> Timestamp {
         self.begun.0 + clock::since(self.begun.1)
-    }
-
-    /// Nothing comes of the timers that the key has set.
-    #[inline(always)]
-    fn end_life(&mut self, hash: u64, is: impl FnMut(&K) -> bool) {
-        if !self.lives.is_empty() {
-            self.lives.remove(hash, is);
-        }
-    }
-
-    /// Whether the life that has set a timer is not over.
-    fn lives(lives: &PagedTable<K, Life>, timer: &Timer<K>) -> bool {
-        let life = lives.get(timer.hash, |other| *other == timer.key);
-        life.is_some_and(|(_, number)| *number == timer.life)
-    }
-
-    /// Sets the saved timers of lives that are not over.
-    fn set_again(&mut self, part: &str, from: &Loader<'_>) -> Result {
-        let timers = if part == "timers" { &mut self.timers } else { &mut self.alarms };
-        from.timers::<K>(part, |at, key, life| {
-            let key = K::own(key);
-            let timer = Timer { at, hash: key::hash(&key), life, key };
-            if Self::lives(&self.lives, &timer) {
-                timers.set(timer);
-            }
-        })
     }
 
     fn flush(&mut self, out: &mut Output<'_>) -> Result {
@@ -220,8 +188,30 @@ impl<K: Key, O: Record> Around<K, O> {
     }
 }
 
+/// Whether the life that has set a timer is not over.
+fn lives<K: Key, W: Row>(table: &PagedTable<K, W>, timer: &Timer<K>) -> bool {
+    let row = table.get(timer.hash, |other| *other == timer.key);
+    row.is_some_and(|row| row.life() == timer.life)
+}
+
+/// Sets the saved timers of lives that are not over.
+fn set_again<K: Key, W: Row>(
+    timers: &mut Timers<K>,
+    part: &str,
+    table: &PagedTable<K, W>,
+    from: &Loader<'_>,
+) -> Result {
+    from.timers::<K>(part, |at, key, life| {
+        let key = K::own(key);
+        let timer = Timer { at, hash: key::hash(&key), life, key };
+        if lives(table, &timer) {
+            timers.set(timer);
+        }
+    })
+}
+
 /// The stage that runs a process function.
-pub struct Process<R, B, S, O, F, G>
+pub struct Process<R, B, W, O, F, G>
 where
     R: Record,
     B: KeyOf<R>,
@@ -229,23 +219,23 @@ where
     by: B,
     on_record: F,
     on_timer: G,
-    table: PagedTable<B::Key, S>,
+    table: PagedTable<B::Key, W>,
     around: Around<B::Key, O>,
     ended: bool,
     record: PhantomData<fn() -> R>,
 }
 
-impl<R, B, S, O, F, G> Process<R, B, S, O, F, G>
+impl<R, B, W, O, F, G> Process<R, B, W, O, F, G>
 where
     R: Record,
     B: KeyOf<R>,
-    S: Record + Clone + Default,
+    W: Row,
     O: Record,
-    G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
+    G: FnMut(&mut W::State, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
 {
     /// Runs these closures on state for each key, kept where `backend` says.
     pub fn new(by: B, on_record: F, on_timer: G, backend: &Backend) -> Self {
-        let (table, around) = (PagedTable::of(backend.clone()), Around::new(backend));
+        let (table, around) = (PagedTable::of(backend.clone()), Around::new());
         Process { by, on_record, on_timer, table, around, ended: false, record: PhantomData }
     }
 
@@ -254,27 +244,29 @@ where
         let Process { table, around, .. } = self;
         let Timer { hash, key, .. } = timer;
         let (is, hash) = (|other: &B::Key| other == key, *hash);
-        if !Around::<_, O>::lives(&around.lives, timer) {
+        let mut none = Life::default();
+        let Some((state, life)) = table.get_mut(hash, is).map(|row| row.parts(&mut none)) else {
+            return;
+        };
+        if life.1 != timer.life {
             return;
         }
         let fires = (clock == Clock::Event).then_some(at);
-        let Some(state) = table.get_mut(hash, is) else { return };
         // No later watermark has been handed on before all timers of event time up to it fire.
         let (mark, cleared) = (time, false);
-        let mut context = Context { key, hash, time, mark, clock, fires, cleared, around };
+        let mut context = Context { key, hash, time, mark, clock, fires, cleared, life, around };
         (self.on_timer)(state, at, &mut context);
         if context.cleared {
-            around.end_life(hash, is);
             table.remove(hash, is);
         }
     }
 
     /// Hands results on and forgets timers of lives that are over.
     fn settle(&mut self, out: &mut Output<'_>) -> Result {
-        let Around { lives, timers, alarms, .. } = &mut self.around;
-        timers.prune(|timer| Around::<_, O>::lives(lives, timer));
-        alarms.prune(|timer| Around::<_, O>::lives(lives, timer));
-        self.around.flush(out)
+        let Process { table, around, .. } = self;
+        around.timers.prune(|timer| lives(table, timer));
+        around.alarms.prune(|timer| lives(table, timer));
+        around.flush(out)
     }
 
     /// Fires the event-time timers that are due.
@@ -322,18 +314,17 @@ where
     }
 }
 
-impl<R, B, S, O, F, G> Lifecycle for Process<R, B, S, O, F, G>
+impl<R, B, W, O, F, G> Lifecycle for Process<R, B, W, O, F, G>
 where
     R: Record,
     B: KeyOf<R>,
-    S: Record + Clone + Default,
+    W: Row,
     O: Record,
     F: Send + 'static,
-    G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
+    G: FnMut(&mut W::State, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
 {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
         self.table.tend();
-        self.around.lives.tend();
         self.settle(out)
     }
 
@@ -366,8 +357,7 @@ where
     fn save(&mut self, to: &mut Saver) -> Result {
         let Process { table, around, .. } = self;
         to.part::<Timestamp>("process watermark", |part| part.put(around.watermark))?;
-        to.begin_table::<_, _, (B::Key, S)>("keys", table)?;
-        to.begin_table::<_, _, KeptLife<B::Key>>("lives", &mut around.lives)?;
+        W::save(table, to)?;
         to.begin_timers("timers", &mut around.timers, around.watermark)?;
         // What is left at the input's end is never due.
         let mut none = Timers::new();
@@ -378,16 +368,7 @@ where
 
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         let Process { table, around, .. } = self;
-        let keys = to.table::<_, _, (B::Key, S)>("keys", table, |part, key, state| {
-            key.lend(|key| {
-                state.lend(|state| part.put((B::Key::shorten(key), S::shorten(state))));
-            });
-        })?;
-        let lives = &mut around.lives;
-        Ok(keys
-            && to.table::<_, _, KeptLife<B::Key>>("lives", lives, |part, key, (set, number)| {
-                key.lend(|key| part.put((B::Key::shorten(key), *set, *number)));
-            })?
+        Ok(W::save_more(table, to)?
             && to.timers("timers", &mut around.timers)?
             && to.timers("alarms", &mut around.alarms)?)
     }
@@ -397,56 +378,21 @@ where
         from.part::<Timestamp>("process watermark", |_, _, at| {
             around.watermark = around.watermark.max(at);
         })?;
-        if from.is::<KeptTogether<B::Key, S>>("keys") {
-            load_together(table, &mut around.lives, from)?;
-        } else {
-            from.table::<_, _, (B::Key, S)>("keys", table, |(key, state)| {
-                (B::Key::own(key), S::own(state))
-            })?;
-            let lives = &mut around.lives;
-            from.table::<_, _, KeptLife<B::Key>>("lives", lives, |(key, set, number)| {
-                (B::Key::own(key), (set, number))
-            })?;
-        }
-        let Around { lives, number, .. } = around;
-        lives.for_each(|_, (_, life)| *number = (*number).max(*life));
-        around.set_again("timers", from)?;
-        around.set_again("alarms", from)
+        W::load(table, from)?;
+        table.for_each(|_, row| around.number = around.number.max(row.life()));
+        set_again(&mut around.timers, "timers", table, from)?;
+        set_again(&mut around.alarms, "alarms", table, from)
     }
 }
 
-/// How lives are kept: key, the event-time timer that was set last, number.
-type KeptLife<K> = (K, Timestamp, u64);
-
-/// How states were kept before they were kept apart from lives.
-type KeptTogether<K, S> = (K, S, Timestamp, u64);
-
-/// Takes up what was kept together.
-fn load_together<K: Key, S: Record + Clone>(
-    table: &mut PagedTable<K, S>,
-    lives: &mut PagedTable<K, Life>,
-    from: &Loader<'_>,
-) -> Result {
-    let mut both = PagedTable::default();
-    from.table::<_, _, KeptTogether<K, S>>("keys", &mut both, |(key, state, set, number)| {
-        (K::own(key), (S::own(state), (set, number)))
-    })?;
-    for (key, (state, life)) in both.drain() {
-        let hash = key::hash(&key);
-        lives.insert_new(hash, key.clone(), life);
-        table.insert_new(hash, key, state);
-    }
-    Ok(())
-}
-
-impl<R, B, S, O, F, G> Stage<R> for Process<R, B, S, O, F, G>
+impl<R, B, W, O, F, G> Stage<R> for Process<R, B, W, O, F, G>
 where
     R: Record,
     B: KeyOf<R>,
-    S: Record + Clone + Default,
+    W: Row,
     O: Record,
-    F: FnMut(&mut S, R::View<'_>, &mut Context<'_, B::Key, O>) + Send + 'static,
-    G: FnMut(&mut S, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
+    F: FnMut(&mut W::State, R::View<'_>, &mut Context<'_, B::Key, O>) + Send + 'static,
+    G: FnMut(&mut W::State, Timestamp, &mut Context<'_, B::Key, O>) + Send + 'static,
 {
     #[inline(always)]
     fn record(&mut self, stamp: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
@@ -454,14 +400,15 @@ where
         let part = by.part(record);
         let hash = B::hash(&part);
         let is = |key: &B::Key| B::is(&part, key);
-        let make = || (B::own(by.part(record)), S::default());
-        let (key, state) = table.entry_pair(hash, is, make);
+        let make = || (B::own(by.part(record)), W::default());
+        let (key, row) = table.entry_pair(hash, is, make);
+        let mut none = Life::default();
+        let (state, life) = row.parts(&mut none);
         let (Stamp { at: time, mark }, clock, fires) = (stamp, Clock::Event, None);
         let cleared = false;
-        let mut context = Context { key, hash, time, mark, clock, fires, cleared, around };
+        let mut context = Context { key, hash, time, mark, clock, fires, cleared, life, around };
         on_record(state, record, &mut context);
         if context.cleared {
-            around.end_life(hash, is);
             table.remove(hash, is);
         }
         if around.full {

@@ -302,6 +302,9 @@ impl<K, V> Directory<K, V> {
             }
             page.reset();
         }
+        if let Some(packing) = &mut self.packing {
+            packing.get_mut().holds_nothing();
+        }
     }
 
     /// The page of an entry, which is unpacked if it is packed.
@@ -330,6 +333,9 @@ impl<K, V> Directory<K, V> {
 
     /// Packs pages that were not used for a while, if those that are not packed hold too much.
     pub fn relieve(&mut self) {
+        if self.packing.as_mut().is_some_and(|packing| packing.get_mut().is_due()) {
+            self.weigh();
+        }
         for _ in 0..LOOKS {
             let Some(packing) = &mut self.packing else { return };
             let packing = packing.get_mut();
@@ -438,7 +444,6 @@ impl<K: crate::record::Key, V> Directory<K, V> {
         Self::open(other).set_hash(Prefix::hash_at(half));
         self.deal(at, Some((other, bits)));
         self.entries[range].fill(other);
-        self.weigh();
         Ok(())
     }
 

@@ -111,6 +111,8 @@ pub struct Packing<K, V> {
     mean: usize,
     /// What the scratch file knows that all of them take.
     told: usize,
+    /// How often somebody has asked whether it is time to look at a page.
+    asked: usize,
     /// Blocks that hold nothing.
     free: Vec<NonNull<u8>>,
 }
@@ -123,10 +125,20 @@ const HEAD: usize = size_of::<u64>() + LINK;
 const BLOCK: usize = 1 << 10;
 /// The mean goes by so many pages.
 const PAGES: usize = 16;
+/// Once in so many times that it might be looked at, a page is.
+const ASKED: usize = 64;
 
 impl<K, V> Packing<K, V> {
     pub fn new(codec: Codec<K, V>, scratch: Arc<Scratch>) -> Self {
-        Packing { codec, scratch, loose: VecDeque::new(), mean: 0, told: 0, free: Vec::new() }
+        Packing {
+            codec,
+            scratch,
+            loose: VecDeque::new(),
+            mean: 0,
+            told: 0,
+            asked: 0,
+            free: Vec::new(),
+        }
     }
 
     /// The same for another table.
@@ -144,6 +156,18 @@ impl<K, V> Packing<K, V> {
     pub fn next(&mut self) -> Option<NonNull<u8>> {
         self.tell(self.loose.len() * self.mean);
         if self.scratch.is_over() { self.loose.pop_front() } else { None }
+    }
+
+    /// Whether it is time to [weigh](Self::weigh) a page: once in a while.
+    pub fn is_due(&mut self) -> bool {
+        self.asked += 1;
+        self.asked.is_multiple_of(ASKED)
+    }
+
+    /// All pages are empty.
+    pub fn holds_nothing(&mut self) {
+        self.mean = 0;
+        self.tell(0);
     }
 
     fn tell(&mut self, bytes: usize) {

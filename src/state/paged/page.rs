@@ -92,7 +92,9 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
         let slots = (BYTES - HEAD) / (Self::SLOT + 1);
         let slots = if slots.is_power_of_two() { slots } else { slots.next_power_of_two() / 2 };
         assert!(align_of::<(K, V)>() <= ALIGN);
-        if slots > SLOTS_MIN { slots } else { SLOTS_MIN }
+        // Few where a page is packed and unpacked as a whole.
+        let few = std::mem::needs_drop::<(K, V)>() || slots < SLOTS_MIN;
+        if few { SLOTS_MIN } else { slots }
     };
     /// Slots that may be used before searches get long.
     pub const FULL: usize = Self::SLOTS - Self::SLOTS / 8;

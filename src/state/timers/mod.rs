@@ -1,11 +1,15 @@
 //! Timers of keys: wake-ups in the order of time.
 
+mod radix;
 mod save;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use crate::time::Timestamp;
+use radix::Radix;
 
 /// A wake-up of a key.
 #[derive(Clone, Debug)]
@@ -24,8 +28,8 @@ pub struct Timer<K> {
 /// so that the order in which keys came makes no difference. Equal timers of one life come out one
 /// after the other.
 ///
-/// Most timers are due soon after they were set, a batch of records later. Those never see the
-/// heap: they are sorted together, which costs less than sifting each of them in and out.
+/// Those that are due together are sorted together, which costs less than sifting each of them in
+/// and out of a heap; before, they have no order.
 ///
 /// A timer is not taken out when its key is forgotten: whoever takes it out when it is due sees
 /// that the key's life is over, and [`prune`](Timers::prune) forgets those that no one waits for.
@@ -49,10 +53,12 @@ pub struct Timers<K> {
     fresh: Vec<Timer<K>>,
     /// Due at the last look, the last one first.
     due: Vec<Timer<K>>,
+    /// Due as well, but set while others were.
+    soon: BinaryHeap<Queued<K>>,
     /// Set since the save before.
-    later: BinaryHeap<Queued<K>>,
-    /// Set before the save before.
-    saved: BinaryHeap<Queued<K>>,
+    later: Radix<K>,
+    /// Set before the save before; it has reached the same time.
+    saved: Radix<K>,
     /// What a save that has begun still has to show.
     leaving: Vec<Timer<K>>,
     /// How many are looked through for those that no one waits for.
@@ -71,14 +77,15 @@ impl<K> Default for Timers<K> {
 impl<K> Timers<K> {
     /// No timers.
     pub fn new() -> Self {
-        let (later, saved) = (BinaryHeap::new(), BinaryHeap::new());
+        let (later, saved) = (Radix::new(), Radix::new());
         let (fresh, due, leaving) = (Vec::new(), Vec::new(), Vec::new());
-        Timers { fresh, due, later, saved, leaving, crowd: FEW }
+        Timers { fresh, due, soon: BinaryHeap::new(), later, saved, leaving, crowd: FEW }
     }
 
     /// How many wait, those of forgotten keys included.
     pub fn len(&self) -> usize {
-        self.fresh.len() + self.due.len() + self.later.len() + self.saved.len()
+        let due = self.due.len() + self.soon.len();
+        self.fresh.len() + due + self.later.len() + self.saved.len()
     }
 
     /// Whether none waits.
@@ -99,47 +106,47 @@ impl<K> Timers<K> {
         }
         self.fresh.retain(&lives);
         self.due.retain(&lives);
-        self.later.retain(|queued| lives(&queued.0));
-        self.saved.retain(|queued| lives(&queued.0));
+        self.soon.retain(|queued| lives(&queued.0));
+        self.later.retain(&lives);
+        self.saved.retain(&lives);
         self.crowd = FEW.max(2 * self.len());
     }
 
-    /// Takes out the first one if it is due at `now`; O(log n) each.
+    /// Takes out the first one if it is due at `now`, which only grows; O(log n) each.
+    #[inline]
     pub fn pop_due(&mut self, now: Timestamp) -> Option<Timer<K>> {
-        if !self.fresh.is_empty() {
-            self.sort(now);
+        if !self.fresh.is_empty() || now > self.later.reached() {
+            self.look(now);
         }
-        let later = match (self.later.peek(), self.saved.peek()) {
-            (later, Some(saved)) if later.is_none_or(|later| later < saved) => &mut self.saved,
-            _ => &mut self.later,
-        };
-        let sooner = match (self.due.last(), later.peek()) {
-            (Some(due), Some(Queued(later))) => due.order() <= later.order(),
+        let sooner = match (self.due.last(), self.soon.peek()) {
+            (Some(due), Some(Queued(soon))) => due.order() <= soon.order(),
             (due, _) => due.is_some(),
         };
         if sooner {
             return if self.due.last()?.at <= now { self.due.pop() } else { None };
         }
-        if later.peek()?.0.at > now {
+        if self.soon.peek()?.0.at > now {
             return None;
         }
-        later.pop().map(|queued| queued.0)
+        self.soon.pop().map(|queued| queued.0)
     }
 
-    /// Puts the fresh timers where they belong.
-    fn sort(&mut self, now: Timestamp) {
+    /// Puts the fresh timers where they belong, and finds those that are due.
+    #[inline(never)]
+    fn look(&mut self, now: Timestamp) {
+        let Timers { fresh, due, soon, later, saved, .. } = self;
         // While some that are due wait, a timer that was set by one of them may have to go between
         // them: the heap takes it.
-        let first = self.due.is_empty();
-        for timer in self.fresh.drain(..) {
-            if first && timer.at <= now {
-                self.due.push(timer);
-            } else {
-                self.later.push(Queued(timer));
-            }
+        let first = due.is_empty() && soon.is_empty();
+        let mut put = |timer| if first { due.push(timer) } else { soon.push(Queued(timer)) };
+        let now = now.max(later.reached());
+        later.reach(now, &mut put);
+        saved.reach(now, &mut put);
+        for timer in fresh.drain(..) {
+            if timer.at > now { later.set(timer) } else { put(timer) }
         }
         if first {
-            self.due.sort_unstable_by_key(|timer| Reverse(timer.order()));
+            due.sort_unstable_by_key(|timer| Reverse(timer.order()));
         }
     }
 }

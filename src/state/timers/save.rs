@@ -7,7 +7,7 @@
 //! fires next, and stands in every file until then. Timers of lives that are over are found dead by
 //! whoever loads them.
 
-use super::{Queued, Timer, Timers};
+use super::{Timer, Timers};
 use crate::error::Result;
 use crate::record::Key;
 use crate::state::{Loader, Saver};
@@ -26,11 +26,13 @@ impl<K: Clone> Timers<K> {
     /// was reached. The save before must have come to its end.
     pub fn begin_save(&mut self, full: bool, fired: Timestamp) {
         debug_assert!(!self.is_saving(), "one save at a time");
+        let fired = fired.max(self.later.reached());
         let later = self.fresh.extract_if(.., |timer| timer.at > fired);
-        self.later.extend(later.map(Queued));
+        later.for_each(|timer| self.later.set(timer));
+        let soon = self.soon.iter().map(|queued| &queued.0);
         let saved = self.saved.iter().filter(|_| full);
-        let later = self.later.iter().chain(saved).map(|Queued(timer)| timer);
-        self.leaving = self.fresh.iter().chain(&self.due).chain(later).cloned().collect();
+        let waits = self.fresh.iter().chain(&self.due).chain(soon);
+        self.leaving = waits.chain(self.later.iter()).chain(saved).cloned().collect();
         self.saved.append(&mut self.later);
     }
 

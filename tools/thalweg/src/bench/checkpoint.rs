@@ -157,12 +157,12 @@ impl Bench<'_> {
         if self.args.text {
             source
                 .key_by(|key| format!("a customer's number: {key:012}"))
-                .process::<u64, u64>(|count, _, _| *count += 1, |_, _, _| ())
+                .process_each::<u64, u64>(|count, _, _| *count += 1)
                 .sink(Discard);
         } else {
             source
                 .key_by(|key| key)
-                .process::<u64, u64>(|count, _, _| *count += 1, |_, _, _| ())
+                .process_each::<u64, u64>(|count, _, _| *count += 1)
                 .sink(Discard);
         }
         Ok((job.start()?, gauge))

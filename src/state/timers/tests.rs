@@ -1,0 +1,71 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn timer(at: i64, key: u64) -> Timer<u64> {
+    Timer { at: Timestamp::from_micros(at), hash: crate::key::hash(&key), life: key / 8, key }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Set(i64, u64),
+    /// Time goes on by so much, and so many of those that are due are taken out.
+    Go(u64, usize),
+    Save(bool),
+    Prune(u64),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let near = (-50..5_000_i64, 0..64_u64).prop_map(|(at, key)| Act::Set(at, key));
+    let far = (any::<i64>(), 0..64_u64).prop_map(|(at, key)| Act::Set(at, key));
+    let step = prop_oneof![0..9_u64, 0..900_u64, 0..u64::MAX];
+    let go = (step, 0..30_usize).prop_map(|(by, timers)| Act::Go(by, timers));
+    let act = prop_oneof![
+        8 => near,
+        2 => far,
+        4 => go,
+        1 => any::<bool>().prop_map(Act::Save),
+        1 => (0..64_u64).prop_map(Act::Prune),
+    ];
+    proptest::collection::vec(act, 1..300)
+}
+
+proptest! {
+    #[test]
+    fn timers_come_out_in_the_order_of_time(acts in acts()) {
+        let (mut timers, mut naive) = (Timers::new(), Vec::new());
+        let mut now = 0_i64;
+        for act in acts {
+            match act {
+                Act::Set(at, key) => {
+                    let at = now.saturating_add(at);
+                    timers.set(timer(at, key));
+                    naive.push(timer(at, key));
+                }
+                Act::Go(by, taken) => {
+                    now = now.saturating_add_unsigned(by);
+                    for _ in 0..taken {
+                        let due = naive.iter().enumerate().filter(|(_, timer)| timer.at.micros() <= now);
+                        let first = due.min_by_key(|(_, timer)| timer.order()).map(|(place, _)| place);
+                        let expected = first.map(|place| naive.remove(place));
+                        let popped = timers.pop_due(Timestamp::from_micros(now));
+                        let seen = |timer: Option<Timer<u64>>| timer.map(|timer| (timer.at, timer.key));
+                        prop_assert_eq!(seen(popped), seen(expected));
+                    }
+                }
+                Act::Save(full) => {
+                    timers.begin_save(full, Timestamp::from_micros(now));
+                    while !timers.save_some(7, |_| ()) {}
+                }
+                Act::Prune(key) => {
+                    let before = timers.len();
+                    timers.crowd = 0;
+                    timers.prune(|timer| timer.key != key);
+                    naive.retain(|timer| timer.key != key);
+                    prop_assert!(timers.len() <= before);
+                }
+            }
+            prop_assert_eq!(timers.len(), naive.len());
+        }
+    }
+}
