@@ -1,10 +1,10 @@
 //! The incremental join of two unbounded streams.
 
-use super::{Joint, give_each, owns};
+use super::{Joint, owns};
 use crate::error::Result;
 use crate::operator::{Emitter, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{List, Lists, Loader, Saver, Table};
+use crate::state::{Backend, List, Lists, Loader, PagedTable, Saver};
 use crate::time::{Timestamp, Watermark};
 
 /// Joins every record with all of the other side's that have its key, whenever they came: a row
@@ -17,19 +17,20 @@ pub struct EquiJoin<J: Joint> {
     by: (J::LeftBy, J::RightBy),
     pairing: J::Pairing,
     /// Where the records of a key so far are.
-    table: Table<J::Key, Sides<List, List>>,
+    table: PagedTable<J::Key, Sides<List, List>>,
     /// All left records, with their event times.
-    lefts: Lists<(Timestamp, J::Left)>,
+    lefts: Lists<J::Left>,
     /// All right records, with their event times.
-    rights: Lists<(Timestamp, J::Right)>,
+    rights: Lists<J::Right>,
     out: Emitter<J::Out>,
 }
 
 impl<J: Joint> EquiJoin<J> {
-    /// Joins by these keys.
-    pub fn new(by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self {
-        let (lefts, rights) = (Lists::new(), Lists::new());
-        EquiJoin { by, pairing, table: Table::new(), lefts, rights, out: Emitter::new(0) }
+    /// Joins by these keys; records are kept where `backend` says.
+    pub fn new(by: (J::LeftBy, J::RightBy), pairing: J::Pairing, backend: &Backend) -> Self {
+        let (lefts, rights) = (Lists::of(backend.clone()), Lists::of(backend.clone()));
+        let (table, out) = (PagedTable::of(backend.clone()), Emitter::new(0));
+        EquiJoin { by, pairing, table, lefts, rights, out }
     }
 
     /// How many keys are remembered.
@@ -41,13 +42,13 @@ impl<J: Joint> EquiJoin<J> {
     fn close(&mut self, out: &mut Output<'_>) -> Result {
         let EquiJoin { pairing, table, lefts, rights, out: emitter, .. } = self;
         for (_, Sides { left, right }) in table.drain() {
-            if J::Pairing::LEFT && right.is_empty() {
-                let alone = lefts.iter(left);
-                give_each(alone, Timestamp::MIN, |left| pairing.left(left), emitter, out)?;
+            let lefts = lefts.iter(left).filter(|_| J::Pairing::LEFT && right.is_empty());
+            for (at, record) in lefts {
+                pairing.left(record).map_or(Ok(()), |row| emitter.give(at, &row, out))?;
             }
-            if J::Pairing::RIGHT && left.is_empty() {
-                let alone = rights.iter(right);
-                give_each(alone, Timestamp::MIN, |right| pairing.right(right), emitter, out)?;
+            let rights = rights.iter(right).filter(|_| J::Pairing::RIGHT && left.is_empty());
+            for (at, record) in rights {
+                pairing.right(record).map_or(Ok(()), |row| emitter.give(at, &row, out))?;
             }
         }
         lefts.clear();
@@ -58,6 +59,7 @@ impl<J: Joint> EquiJoin<J> {
 
 impl<J: Joint> Lifecycle for EquiJoin<J> {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.table.tend();
         self.out.flush(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
@@ -80,13 +82,13 @@ impl<J: Joint> Lifecycle for EquiJoin<J> {
         from.lists::<J::Left>("left", |at, record| {
             if owns(from, &by.0, record) {
                 let list = &mut Sides::of(&by.0, table, record).left;
-                lefts.push(list, (at, J::Left::own(record)));
+                lefts.push(list, at, record);
             }
         })?;
         from.lists::<J::Right>("right", |at, record| {
             if owns(from, &by.1, record) {
                 let list = &mut Sides::of(&by.1, table, record).right;
-                rights.push(list, (at, J::Right::own(record)));
+                rights.push(list, at, record);
             }
         })
     }
@@ -102,9 +104,10 @@ impl<J: Joint> Stage<J::Left, 0> for EquiJoin<J> {
     ) -> Result {
         let EquiJoin { by: (by, _), pairing, table, lefts, rights, out: emitter } = self;
         let sides = Sides::of(by, table, record);
-        let others = rights.iter(sides.right);
-        give_each(others, at, |right| Some(pairing.pair(record, right)), emitter, out)?;
-        lefts.push(&mut sides.left, (at, J::Left::own(record)));
+        for (other, right) in rights.iter(sides.right) {
+            emitter.give(at.max(other), &pairing.pair(record, right), out)?;
+        }
+        lefts.push(&mut sides.left, at, record);
         Ok(())
     }
 }
@@ -119,9 +122,10 @@ impl<J: Joint> Stage<J::Right, 1> for EquiJoin<J> {
     ) -> Result {
         let EquiJoin { by: (_, by), pairing, table, lefts, rights, out: emitter } = self;
         let sides = Sides::of(by, table, record);
-        let others = lefts.iter(sides.left);
-        give_each(others, at, |left| Some(pairing.pair(left, record)), emitter, out)?;
-        rights.push(&mut sides.right, (at, J::Right::own(record)));
+        for (other, left) in lefts.iter(sides.left) {
+            emitter.give(at.max(other), &pairing.pair(left, record), out)?;
+        }
+        rights.push(&mut sides.right, at, record);
         Ok(())
     }
 }

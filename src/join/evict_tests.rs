@@ -77,7 +77,7 @@ fn versions_are_forgotten() {
 
 #[test]
 fn everything_is_forgotten_at_the_end() {
-    let join = EquiJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), pairs());
+    let join = EquiJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), pairs(), &Backend::Memory);
     let (most, last) = most(join, |join| join.keys());
     assert_eq!((most, last), (40_000, 0));
 }

@@ -76,11 +76,7 @@ impl Saver {
     ///
     /// # Errors
     /// As [`part`](Saver::part).
-    pub fn begin_lists<R: Record>(
-        &mut self,
-        part: &str,
-        lists: &mut Lists<(Timestamp, R)>,
-    ) -> Result {
+    pub fn begin_lists<R: Record>(&mut self, part: &str, lists: &mut Lists<R>) -> Result {
         self.part::<R>(part, |_| ())?;
         if self.epoch() > 0 && lists.begin_save(self.is_full()) {
             let Prefix { first, bits } = Prefix::ALL;
@@ -93,19 +89,13 @@ impl Saver {
     ///
     /// # Errors
     /// As [`part`](Saver::part).
-    pub fn lists<R: Record>(
-        &mut self,
-        part: &str,
-        lists: &mut Lists<(Timestamp, R)>,
-    ) -> Result<bool> {
+    pub fn lists<R: Record>(&mut self, part: &str, lists: &mut Lists<R>) -> Result<bool> {
         let mut done = true;
         if !lists.is_saving() {
             return Ok(done);
         }
         self.part::<R>(part, |to| {
-            done = lists.save_some(VALUES, |(at, record)| {
-                record.lend(|record| to.put_at(*at, record));
-            });
+            done = lists.save_some(VALUES, |at, record| to.put_at(at, record));
         })?;
         Ok(done)
     }

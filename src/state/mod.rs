@@ -3,6 +3,7 @@
 mod changes;
 mod few;
 mod lists;
+mod memory;
 mod paged;
 mod parts;
 mod series;
@@ -11,8 +12,13 @@ mod timers;
 
 pub use few::Few;
 pub use lists::{List, Lists};
-pub use paged::{Backend, Change, Held, PagedTable, Prefix, Scratch};
+pub use memory::{Backend, Scratch};
+pub use paged::{Change, Held, PagedTable, Prefix};
 pub use parts::{Loader, OF, Owner, Part, PartHead, Saved, Saver, Sections, Window};
 pub use series::Series;
 pub use table::Table;
 pub use timers::{Timer, Timers};
+
+fn no_memory(cause: &std::io::Error) -> ! {
+    panic!("there is no memory left for state: {cause}")
+}

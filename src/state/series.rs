@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::PagedTable;
 use super::changes::{Cleared, PAGES, cleared};
-use super::paged::{Backend, Change, Held, Prefix};
+use super::paged::{Change, Held, Prefix};
 use super::parts::{Loader, Part, Saver};
+use super::{Backend, PagedTable};
 use crate::error::Result;
 use crate::key;
 use crate::record::{Key, Record};

@@ -70,8 +70,13 @@ impl<J: Joint> How<J> for Ever {
         // what follows on some shards and on time on others.
         |Stamp { at, mark }: Stamp| Fate::Counts(at.max(mark))
     }
-    fn stage(&self, by: (J::LeftBy, J::RightBy), pairing: J::Pairing, _: &Backend) -> Self::Stage {
-        EquiJoin::new(by, pairing)
+    fn stage(
+        &self,
+        by: (J::LeftBy, J::RightBy),
+        pairing: J::Pairing,
+        backend: &Backend,
+    ) -> Self::Stage {
+        EquiJoin::new(by, pairing, backend)
     }
 }
 

@@ -3,7 +3,6 @@
 mod ahead;
 mod directory;
 mod group;
-mod memory;
 mod packed;
 mod page;
 mod save;
@@ -11,7 +10,6 @@ mod save;
 mod tests;
 
 pub use directory::Prefix;
-pub use memory::{Backend, Scratch};
 pub use packed::Held;
 pub use save::Change;
 
@@ -24,6 +22,7 @@ use packed::Codec;
 use page::Page;
 use save::{Copied, Save};
 
+use super::{Backend, no_memory};
 use crate::key;
 use crate::record::Key;
 
@@ -332,8 +331,4 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         }
         Some(taken)
     }
-}
-
-fn no_memory(cause: &std::io::Error) -> ! {
-    panic!("there is no memory left for state: {cause}")
 }

@@ -20,8 +20,8 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::memory::{Memory, Scratch};
 use crate::record::{Key, Record};
+use crate::state::memory::{Memory, Scratch};
 
 /// What a table holds for a key: any record, or what is packed as one.
 pub trait Held: Clone {

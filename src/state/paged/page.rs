@@ -15,6 +15,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::group::{CHANGED, FREE, GROUP, Group, REMOVED, is_taken, settled, tag};
+use crate::state::memory::ALIGN;
 
 /// What begins a page.
 #[repr(C, align(16))]
@@ -34,8 +35,6 @@ struct Head {
 }
 
 const HEAD: usize = size_of::<Head>();
-/// Pages begin at a multiple of this: a line of the cache.
-pub const ALIGN: usize = 64;
 /// Pages have at most so many bytes, unless their entries are larger than some 140.
 const BYTES: usize = 4608;
 /// So many slots every page has, however large they are.

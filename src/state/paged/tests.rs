@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::key::hash;
+use crate::state::Scratch;
 
 /// What a table must be equal to, and what its saves must give.
 #[derive(Default)]

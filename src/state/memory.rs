@@ -1,4 +1,4 @@
-//! Memory for pages: taken in chunks that grow, never moved, given back all at once.
+//! Memory for state: taken in chunks that grow, never moved, given back all at once.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
-use super::page::ALIGN;
+/// What is taken begins at a multiple of this: a line of the cache.
+pub(super) const ALIGN: usize = 64;
 
-/// Where the pages of tables lie.
+/// Where the pages of tables lie, and lists that only grow.
 #[derive(Clone, Debug, Default)]
 pub enum Backend {
     /// In memory.
@@ -70,9 +71,9 @@ impl Scratch {
     }
 }
 
-/// The chunks of one table.
+/// The chunks of one table, or of lists.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub(super) struct Memory {
     backend: Backend,
     /// Raw: pages that were taken are in use while others are.
     chunks: Vec<MmapRaw>,
