@@ -60,12 +60,6 @@ impl Peers {
         self.others(shard).all(|peer| peer.asleep.load(SeqCst) >= at.micros())
     }
 
-    /// An inbox that waited has nothing more to tell: what it wanted was of a sender that has
-    /// ended.
-    pub fn gives_up(&self, shard: usize, told: Watermark) {
-        self.0[shard].wants.store(told.micros(), SeqCst);
-    }
-
     /// An inbox has told a watermark.
     pub fn told(&self, shard: usize, at: Watermark) {
         self.0[shard].told.store(at.micros(), Relaxed);
@@ -104,9 +98,5 @@ mod tests {
         assert!(peers.may_tell(0, at(6)));
         assert!(peers.falls_asleep(0, at(6)), "who is awake may fall asleep");
         assert_eq!(peers.reached(), at(5));
-        // The first one wants 9, and then no more than it has told.
-        assert!(peers.may_tell(0, at(9)) && !peers.falls_asleep(1, at(6)));
-        peers.gives_up(0, at(6));
-        assert!(peers.falls_asleep(1, at(6)));
     }
 }
