@@ -55,6 +55,32 @@ impl Timestamp {
         Timestamp(ms.saturating_mul(1_000))
     }
 
+    /// From seconds since the epoch; saturates at the ends.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// let unix: u32 = 978_307_380;
+    /// assert_eq!(Timestamp::from_seconds(unix.into()).to_string(), "2001-01-01T00:03:00Z");
+    /// ```
+    #[inline]
+    pub const fn from_seconds(s: i64) -> Timestamp {
+        Timestamp(s.saturating_mul(1_000_000))
+    }
+
+    /// From seconds since the epoch with a fraction, rounded to the nearest microsecond; saturates
+    /// at the ends. What is no number (NaN) is the epoch: filter it before event times are taken
+    /// if such records shall not be late.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// assert_eq!(Timestamp::from_seconds_f64(1.5), Timestamp::from_millis(1_500));
+    /// ```
+    #[inline]
+    pub fn from_seconds_f64(s: f64) -> Timestamp {
+        // A cast saturates, and makes 0 of what is no number.
+        Timestamp((s * 1e6).round() as i64)
+    }
+
     /// Microseconds since the epoch.
     #[inline]
     pub const fn micros(self) -> i64 {
@@ -204,11 +230,15 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// `5.seconds()`, `10.minutes()`: durations as they are said.
+/// `5.seconds()`, `1.5.minutes()`: durations as they are said.
+///
+/// A fraction is rounded to the nanosecond. One that is too long is the longest duration; what is
+/// negative or no number is none.
 ///
 /// ```
 /// use thalweg::prelude::*;
 /// assert_eq!(2.minutes(), 120.seconds());
+/// assert_eq!(1.5.seconds(), 1_500.millis());
 /// ```
 pub trait Units {
     /// This many microseconds.
@@ -243,6 +273,29 @@ impl Units for u64 {
     }
     fn days(self) -> Duration {
         Duration::from_secs(self.saturating_mul(86_400))
+    }
+}
+
+// No other whole number than `u64`: of `5.seconds()` the compiler would no longer know which it is.
+impl Units for f64 {
+    fn micros(self) -> Duration {
+        (self / 1e6).seconds()
+    }
+    fn millis(self) -> Duration {
+        (self / 1e3).seconds()
+    }
+    fn seconds(self) -> Duration {
+        let longest_or_none = if self > 0.0 { Duration::MAX } else { Duration::ZERO };
+        Duration::try_from_secs_f64(self).unwrap_or(longest_or_none)
+    }
+    fn minutes(self) -> Duration {
+        (self * 60.0).seconds()
+    }
+    fn hours(self) -> Duration {
+        (self * 3_600.0).seconds()
+    }
+    fn days(self) -> Duration {
+        (self * 86_400.0).seconds()
     }
 }
 
@@ -281,5 +334,36 @@ mod tests {
         let ten = Timestamp::from_micros(-1).align_down(10, 0);
         assert_eq!(ten, Timestamp::from_micros(-10));
         assert_eq!(Timestamp::from_micros(13).align_down(10, 4), Timestamp::from_micros(4));
+    }
+
+    #[test]
+    fn seconds_saturate_and_fractions_are_rounded() {
+        let whole = [0, -1, u32::MAX.into(), i64::MAX, i64::MIN];
+        let micros = [0, -1_000_000, 4_294_967_295_000_000, i64::MAX, i64::MIN];
+        assert_eq!(whole.map(Timestamp::from_seconds).map(Timestamp::micros), micros);
+
+        let rounded = [(4e-7, 0), (6e-7, 1), (-4e-7, 0), (-6e-7, -1), (-1.5, -1_500_000)];
+        let exact = [(u32::MAX.into(), micros[2]), (1_600_000_000.123_456, 1_600_000_000_123_456)];
+        let far = [(f64::INFINITY, i64::MAX), (f64::NEG_INFINITY, i64::MIN), (1e300, i64::MAX)];
+        let none = [(f64::NAN, 0), (-0.0, 0), (f64::MIN_POSITIVE, 0), (f64::MIN, i64::MIN)];
+        for (seconds, micros) in [&rounded[..], &exact, &far, &none].concat() {
+            assert_eq!(Timestamp::from_seconds_f64(seconds).micros(), micros, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn durations_with_fractions_are_rounded_and_never_panic() {
+        let units = [f64::micros, f64::millis, f64::seconds, f64::minutes, f64::hours, f64::days];
+        let nanos = [1_500, 1_500_000, 1_500_000_000, 90_000_000_000];
+        assert_eq!(units.map(|unit| unit(1.5).as_nanos())[..4], nanos);
+        assert_eq!((1.5.hours(), 0.5.days()), (90.minutes(), 12.hours()));
+        assert_eq!([0.0004, 0.0006].map(|us| us.micros().as_nanos()), [0, 1]);
+        for unit in units {
+            for none in [f64::NAN, -1.0, f64::NEG_INFINITY, f64::MIN, -0.0, f64::MIN_POSITIVE] {
+                assert_eq!(unit(none), Duration::ZERO, "{none}");
+            }
+            assert_eq!([f64::INFINITY, f64::MAX].map(unit), [Duration::MAX; 2]);
+        }
+        assert_eq!([u64::MAX.days(), u64::MAX.minutes()], [u64::MAX.seconds(); 2]);
     }
 }

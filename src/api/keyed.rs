@@ -23,7 +23,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Clone for Keyed<R, C, B> {
 }
 
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
-    /// Names the next operator in messages and metrics.
+    /// Names the operator that comes next, as [`Stream::named`] does.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.stream = self.stream.named(name);
         self

@@ -83,8 +83,30 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         Stream { plan: self.plan, from: self.from, chain: link(self.chain), name: self.name }
     }
 
-    /// Names the next operator in messages and metrics: the next one that is no closure of the
-    /// chain, so `.named("hot").filter(…).window(…).aggregate(…)` names the window.
+    /// Names the operator that comes **next**, in messages, reports and checkpoints. A sink can be
+    /// named thus, too, which nothing comes after. A closure (`map`, `filter`, …) is no operator
+    /// but part of the next one: the name goes on to that.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// let job = Job::new("names").shards(1);
+    /// job.source(Counter::to(10))
+    ///     .named("remainders") // neither the source nor the filter
+    ///     .filter(|n| n > 3)
+    ///     .key_by(|n| n % 3)
+    ///     .aggregate_final(|ns| ns.count())
+    ///     .named("results") // not the aggregate
+    ///     .sink(Discard);
+    /// assert_eq!(
+    ///     job.explain().to_string(),
+    ///     "job names, 1 shard\n\
+    ///      #0 source counter to 10\n\
+    ///      #1 remainders (at the end: count)\n   \
+    ///         #0 → filter\n\
+    ///      #2 results\n   \
+    ///         #1"
+    /// );
+    /// ```
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self

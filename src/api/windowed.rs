@@ -42,6 +42,30 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> Windowed<R, C, B, W>
     }
 }
 
+/// What windows are not: without an aggregate they have no results.
+#[diagnostic::on_unimplemented(
+    message = "windows have no results until they have an aggregate",
+    label = "needs an aggregate before it",
+    note = "an aggregate makes a stream of windows: `.window(…).aggregate(|bids| bids.count())`"
+)]
+pub trait Aggregated {}
+
+impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Windows> Windowed<R, C, B, W> {
+    /// Never compiles: [`aggregate`](Windowed::aggregate) comes first, and the compiler says so.
+    ///
+    /// ```compile_fail,E0277
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// job.source(Counter::to(9)).window(CountWindow::of(3)).sink(Discard);
+    /// ```
+    #[doc(hidden)]
+    pub fn sink<S>(self, _: S)
+    where
+        Self: Aggregated,
+    {
+    }
+}
+
 impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
     /// Gives results of windows that are still open, at every multiple of a span of event time, for
     /// the keys that have changed: what is older than that time. The result at the window's end

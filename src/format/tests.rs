@@ -6,9 +6,20 @@ use crate::record::Record;
 use crate::time::Timestamp;
 
 record! {
-    /// A variant that holds nothing, a value, an option.
+    /// A variant that holds nothing, a value, an option, fields, no fields.
     #[derive(Eq)]
-    enum Colour { Red, Grey(u8), Named(String), Maybe(Option<u8>) }
+    enum Colour {
+        Red,
+        Grey(u8),
+        Named(String),
+        Maybe(Option<u8>),
+        Mixed { r#in: Option<u8>, parts: Vec<String> },
+        Clear {},
+    }
+}
+
+record! {
+    fixed enum Shape { Circle { radius: f64 }, Rect { width: f64, height: f64 }, Empty }
 }
 
 record! {
@@ -43,6 +54,9 @@ fn colour() -> impl Strategy<Value = Colour> {
         any::<u8>().prop_map(Colour::Grey),
         ".{0,3}".prop_map(Colour::Named),
         any::<Option<u8>>().prop_map(Colour::Maybe),
+        (any::<Option<u8>>(), prop::collection::vec(text(), 0..3))
+            .prop_map(|(r#in, parts)| Colour::Mixed { r#in, parts }),
+        Just(Colour::Clear {}),
     ]
 }
 
@@ -241,6 +255,27 @@ fn tuples_units_and_lone_values_have_cells_of_their_own() {
     json.push(&((), 1_u8, vec![(2_u8, "x".to_owned())]));
     json.push(&((), 1_u8, Vec::new()));
     assert_eq!(json.text(), b"[null,1,[[2,\"x\"]]]\n[null,1,[]]\n");
+}
+
+#[test]
+fn a_variant_with_named_fields_is_an_object_of_its_own() {
+    let shape = "enum Shape { Circle: struct Circle { radius: f64 }, \
+                 Rect: struct Rect { width: f64, height: f64 }, Empty: () }";
+    assert_eq!(Shape::data_type().to_string(), shape);
+    let shapes =
+        [Shape::Circle { radius: 1.5 }, Shape::Rect { width: 2.0, height: 0.5 }, Shape::Empty];
+    let (mut json, mut csv) = (JsonText::new(), CsvText::new(b';'));
+    for shape in &shapes {
+        json.push(shape);
+        csv.push(shape);
+    }
+    let text = std::str::from_utf8(json.text()).unwrap();
+    let rect = "{\"Rect\":{\"width\":2.0,\"height\":0.5}}";
+    assert_eq!(text, format!("{{\"Circle\":{{\"radius\":1.5}}}}\n{rect}\n\"Empty\"\n"));
+    assert_eq!(text.lines().map(read_json).collect::<Result<Vec<Shape>, _>>(), Ok(shapes.into()));
+    assert_eq!(oracle(csv.text())[2], ["Empty"]);
+    let error = read_json::<Shape>("{\"Rect\":{\"width\":2.0}}").unwrap_err();
+    assert!(error.starts_with("field Rect: missing field height"), "{error}");
 }
 
 #[test]

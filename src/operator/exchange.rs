@@ -52,6 +52,8 @@ pub struct Arrival {
     ring: Consumer<Packet>,
     home: Producer<Box<dyn Payload>>,
     watermark: Watermark,
+    /// The same, but for the one of its end.
+    last: Watermark,
     idle: bool,
     finished: bool,
     /// The last epoch whose barrier came.
@@ -74,6 +76,7 @@ pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
                 ring: arriving,
                 home: empties,
                 watermark: Timestamp::MIN,
+                last: Timestamp::MIN,
                 idle: false,
                 finished: false,
                 epoch: 0,
@@ -184,11 +187,14 @@ impl<R: Record, P: Partition<R>, const MARKED: bool> Lifecycle for Exchange<R, P
     }
 
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        self.watermark = at;
-        if at == Timestamp::MAX {
-            return self.flush(out);
+        if at < Timestamp::MAX {
+            self.watermark = at;
+            return Ok(());
         }
-        Ok(())
+        // All inboxes hear the last one before the end.
+        self.flush(out)?;
+        self.watermark = at;
+        self.flush(out)
     }
 
     fn idle(&mut self, idle: bool, out: &mut Output<'_>) -> Result {
@@ -302,6 +308,15 @@ pub struct Inbox {
     epoch: u64,
 }
 
+impl Arrival {
+    fn come_to(&mut self, at: Watermark) {
+        self.watermark = at;
+        if at < Timestamp::MAX {
+            self.last = at;
+        }
+    }
+}
+
 impl Inbox {
     fn take(&mut self, sender: usize, out: &mut Output<'_>) -> Result<bool> {
         let arrival = &mut self.from[sender];
@@ -326,11 +341,11 @@ impl Inbox {
             Packet::Frame(Frame { watermark, mut payload }) => {
                 out.dispatch(0, &payload.batch().from_split(sender as u32))?;
                 payload.clear();
-                arrival.watermark = watermark;
+                arrival.come_to(watermark);
                 // A frame that finds no room on the way home is freed.
                 let _ = arrival.home.push(payload);
             }
-            Packet::Watermark(at) => arrival.watermark = at,
+            Packet::Watermark(at) => arrival.come_to(at),
             Packet::Finish => arrival.finished = true,
         }
         // Room in the ring: the sender may wait for it.
@@ -340,17 +355,17 @@ impl Inbox {
 
     fn advance(&mut self, out: &mut Output<'_>) -> Result {
         let from = || self.from.iter().map(|arrival| (arrival.watermark, arrival.idle));
-        let (low, idle) = (least(from()), all_idle(from()));
+        let idle = all_idle(from());
+        // Of a sender that has ended, too: else an inbox that heard less of it by then could never
+        // fall asleep, since another one has told more.
+        let last = self.from.iter().map(|arrival| arrival.last).max().filter(|_| idle);
+        let low = last.unwrap_or_else(|| least(from()));
         // That it is idle no longer comes first: of inputs that are all idle the newest watermark
         // counts, and one that has just ended would close what the other still has records for.
         if self.idle && !idle {
             self.idle = false;
             out.idle(false)?;
             self.wake();
-        }
-        if std::mem::take(&mut self.waits) && low <= self.told {
-            self.peers.gives_up(self.shard, self.told);
-            self.ring_others();
         }
         // A sender may have come back before another one said how far it is.
         let stirs = |arrival: &Arrival| arrival.idle && !arrival.ring.is_empty();
@@ -377,10 +392,6 @@ impl Inbox {
     /// Lets the other inboxes know that this one is awake.
     fn wake(&self) {
         self.peers.wakes(self.shard);
-        self.ring_others();
-    }
-
-    fn ring_others(&self) {
         for shard in (0..self.from.len()).filter(|shard| *shard != self.shard) {
             self.bells[shard].ring();
         }
@@ -437,3 +448,7 @@ impl Operator for Inbox {
         Ok(progress)
     }
 }
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;

@@ -4,8 +4,9 @@
 ///
 /// A struct whose fields all have a fixed size becomes a plain `Copy` type that closures read
 /// natively. A struct with a `String`, `Vec`, `Option` or `Box` becomes an archived type, read
-/// through rkyv's view of it. An enum is archived. Where the macro can't see it (a field's type is
-/// itself a record), say `fixed struct`, `archived struct`, `fixed enum` or `archived enum`.
+/// through rkyv's view of it. An enum is archived; each of its variants holds nothing, one value or
+/// named fields. Where the macro can't see it (a field's type is itself a record), say
+/// `fixed struct`, `archived struct`, `fixed enum` or `archived enum`.
 ///
 /// Every record is `Clone`, `Debug`, `PartialEq` and (de)serialises with serde; derive more
 /// (`Eq`, `Hash` for keys) as usual.
@@ -22,6 +23,30 @@
 /// assert_eq!(<Bid as Record>::SIZE, Some(24));
 /// let person = Person { id: 1, name: "Ada".into() };
 /// assert!(person.lend(|person| person.name.as_str() == "Ada" && person.id == 1));
+/// ```
+///
+/// What holds one of several kinds of event, and how a closure tells them apart. As JSON a variant
+/// is what serde makes of it, `{"Paid":{"order":7,"by":"card"}}`; that is its cell of CSV, too.
+///
+/// ```
+/// use thalweg::prelude::*;
+///
+/// record! {
+///     enum Event { Opened, Viewed(u64), Paid { order: u64, by: String } }
+/// }
+///
+/// # let job = Job::new("doc");
+/// # let (sink, results) = Collect::new();
+/// let paid = Event::Paid { order: 7, by: "card".into() };
+/// job.source(Memory::of([Event::Opened, Event::Viewed(3), paid]))
+///     .filter_map(|event| match &**event {
+///         ArchivedEvent::Paid { order, by } => Some((order.to_native(), by.as_str().to_owned())),
+///         ArchivedEvent::Viewed(_) | ArchivedEvent::Opened => None,
+///     })
+///     .sink(sink);
+/// # job.run()?;
+/// assert_eq!(results.take(), [(7, "card".to_owned())]);
+/// # Ok::<(), Error>(())
 /// ```
 #[macro_export]
 macro_rules! record {
@@ -84,7 +109,7 @@ macro_rules! __record_as {
         $vis struct $name { $($(#[$fmeta])* $fvis $field: $type),* }
 
         impl $crate::record::Plain for $name {
-            $crate::__record_struct!(Plain $name { $($field: $type),* });
+            $crate::__record_struct!($name { $($field: $type),* });
             const LAYOUT: $crate::record::stored::Layout = $crate::record::stored::fields(
                 size_of::<$name>(),
                 &[$((
@@ -115,12 +140,10 @@ macro_rules! __record_as {
         $vis struct $name { $($(#[$fmeta])* $fvis $field: $type),* }
 
         $crate::__record_archived!($name {
-            $crate::__record_struct!(Record $name { $($field: $type),* });
+            $crate::__record_struct!($name { $($field: $type),* });
         });
     };
-    (fixed $(#[$meta:meta])* $vis:vis enum $name:ident {
-        $($(#[$vmeta:meta])* $variant:ident $(($type:ty))?),* $(,)?
-    }) => {
+    (fixed $(#[$meta:meta])* $vis:vis enum $name:ident { $($variants:tt)* }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq)]
         #[derive($crate::__private::serde::Serialize, $crate::__private::serde::Deserialize)]
@@ -128,15 +151,13 @@ macro_rules! __record_as {
         #[derive($crate::__private::rkyv::Archive, $crate::__private::rkyv::Serialize)]
         #[derive($crate::__private::rkyv::Deserialize)]
         #[rkyv(crate = $crate::__private::rkyv)]
-        $vis enum $name { $($(#[$vmeta])* $variant $(($type))?),* }
+        $vis enum $name { $($variants)* }
 
         impl $crate::record::Plain for $name {
-            $crate::__record_enum!(Plain $name { $($variant $(($type))?),* });
+            $crate::__record_enum!($name { $($variants)* });
         }
     };
-    (archived $(#[$meta:meta])* $vis:vis enum $name:ident {
-        $($(#[$vmeta:meta])* $variant:ident $(($type:ty))?),* $(,)?
-    }) => {
+    (archived $(#[$meta:meta])* $vis:vis enum $name:ident { $($variants:tt)* }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         #[derive($crate::__private::serde::Serialize, $crate::__private::serde::Deserialize)]
@@ -144,10 +165,10 @@ macro_rules! __record_as {
         #[derive($crate::__private::rkyv::Archive, $crate::__private::rkyv::Serialize)]
         #[derive($crate::__private::rkyv::Deserialize)]
         #[rkyv(crate = $crate::__private::rkyv, derive(Debug))]
-        $vis enum $name { $($(#[$vmeta])* $variant $(($type))?),* }
+        $vis enum $name { $($variants)* }
 
         $crate::__record_archived!($name {
-            $crate::__record_enum!(Record $name { $($variant $(($type))?),* });
+            $crate::__record_enum!($name { $($variants)* });
         });
     };
 }
@@ -156,12 +177,9 @@ macro_rules! __record_as {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __record_struct {
-    ($of:ident $name:ident { $($field:ident : $type:ty),* }) => {
+    ($name:ident { $($field:ident : $type:ty),* }) => {
         fn data_type() -> $crate::record::Type {
-            $crate::record::Type::Struct($crate::record::Schema::new(
-                stringify!($name),
-                [$((stringify!($field), <$type as $crate::record::Record>::data_type())),*],
-            ))
+            $crate::__record_shape!($name { $($field: $type),* })
         }
         fn visit(&self, to: &mut dyn $crate::record::Visitor) {
             to.fields();
@@ -178,21 +196,42 @@ macro_rules! __record_struct {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __record_enum {
-    ($of:ident $name:ident { $($variant:ident $(($type:ty))?),* }) => {
-        #[allow(unused_parens)]
+    ($name:ident { $(
+        $(#[$vmeta:meta])* $variant:ident $(($type:ty))? $({
+            $($(#[$fmeta:meta])* $field:ident : $ftype:ty),* $(,)?
+        })?
+    ),* $(,)? }) => {
         fn data_type() -> $crate::record::Type {
             $crate::record::Type::Enum($crate::record::Schema::new(
                 stringify!($name),
                 [$((
                     stringify!($variant),
-                    <($($type)?) as $crate::record::Record>::data_type(),
+                    $crate::__record_shape!($variant $(($type))? $({ $($field: $ftype),* })?),
                 )),*],
             ))
         }
         #[allow(irrefutable_let_patterns)]
         fn visit(&self, to: &mut dyn $crate::record::Visitor) {
-            $($crate::__record_variant!(self to $name $variant $($type)?);)*
+            $($crate::__record_variant!(self to $name $variant $(($type))? $({ $($field),* })?);)*
         }
+    };
+}
+
+/// The shape of a struct, or of what a variant of an enum holds.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __record_shape {
+    ($name:ident) => {
+        $crate::record::Type::Unit
+    };
+    ($name:ident ($type:ty)) => {
+        <$type as $crate::record::Record>::data_type()
+    };
+    ($name:ident { $($field:ident : $type:ty),* }) => {
+        $crate::record::Type::Struct($crate::record::Schema::new(
+            stringify!($name),
+            [$((stringify!($field), <$type as $crate::record::Record>::data_type())),*],
+        ))
     };
 }
 
@@ -206,10 +245,21 @@ macro_rules! __record_variant {
             $to.null();
         }
     };
-    ($self:ident $to:ident $name:ident $variant:ident $type:ty) => {
+    ($self:ident $to:ident $name:ident $variant:ident ($type:ty)) => {
         if let $name::$variant(inner) = $self {
             $to.variant(stringify!($variant));
             $crate::record::Record::visit(inner, $to);
+        }
+    };
+    ($self:ident $to:ident $name:ident $variant:ident { $($field:ident),* }) => {
+        if let $name::$variant { $($field),* } = $self {
+            $to.variant(stringify!($variant));
+            $to.fields();
+            $(
+                $to.field(stringify!($field));
+                $crate::record::Record::visit($field, $to);
+            )*
+            $to.end();
         }
     };
 }

@@ -46,11 +46,20 @@ pub(crate) const fn pad(bytes: usize) -> usize {
     label = "not a record",
     note = "numbers, `String`, `Timestamp`, `Option`, `Vec` and tuples of records are records; \
             declare one of your own with `record! {{ struct Bid {{ price: u64 }} }}`",
+    note = "`usize` and `isize` are as wide as the machine: say `u64` or `i64`",
     note = "a field of an archived record is rkyv's own (`u64_le`, `ArchivedString`): \
             `.to_native()` makes a number of it, `.as_str().to_owned()` text"
 )]
 /// A type that streams can be made of. Implemented by [`record!`](crate::record!) and, for
 /// fixed-size types of your own, through [`Plain`].
+///
+/// A record is the same on every machine, so `usize` is none:
+///
+/// ```compile_fail,E0277
+/// # use thalweg::prelude::*;
+/// # let job = Job::new("doc");
+/// let lengths = job.source(Files::lines("*.txt")).map(|line| line.len()); // `as u64` is missing
+/// ```
 ///
 /// # Safety
 /// 1. [`write`](Record::write) touches no more than [`size`](Record::size) bytes and initialises
@@ -133,6 +142,7 @@ pub unsafe trait Record: Sized + Send + 'static {
     label = "not a key",
     note = "a key is a record with `Eq` and `Hash`: `record! {{ #[derive(Eq, Hash)] struct \
             Route {{ … }} }}`; key by a borrowed part of a record with `key_by_ref`",
+    note = "`usize` and `isize` are as wide as the machine: say `u64` or `i64`",
     note = "a field of an archived record is rkyv's own (`u64_le`, `ArchivedString`): \
             `.to_native()` makes a number of it, `.as_str().to_owned()` text"
 )]

@@ -25,6 +25,7 @@ use crate::time::Timestamp;
     message = "`{Self}` is no record",
     label = "not a record",
     note = "declare one with `record! {{ struct Bid {{ price: u64 }} }}`",
+    note = "`usize` and `isize` are as wide as the machine: say `u64` or `i64`",
     note = "a field of an archived record is rkyv's own (`u64_le`, `ArchivedString`): \
             `.to_native()` makes a number of it, `.as_str().to_owned()` text"
 )]
