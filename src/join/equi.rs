@@ -4,7 +4,7 @@ use super::{Joint, owns};
 use crate::error::Result;
 use crate::operator::{Emitter, Lifecycle, Output, Pairing, Sides, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Backend, List, Lists, Loader, PagedTable, Saver};
+use crate::state::{Backend, List, Lists, Loader, Saver, Table};
 use crate::time::{Timestamp, Watermark};
 
 /// Joins every record with all of the other side's that have its key, whenever they came: a row
@@ -16,8 +16,8 @@ use crate::time::{Timestamp, Watermark};
 pub struct EquiJoin<J: Joint> {
     by: (J::LeftBy, J::RightBy),
     pairing: J::Pairing,
-    /// Where the records of a key so far are.
-    table: PagedTable<J::Key, Sides<List, List>>,
+    /// Where the records of a key so far are; always in memory.
+    table: Table<J::Key, Sides<List, List>>,
     /// All left records, with their event times.
     lefts: Lists<J::Left>,
     /// All right records, with their event times.
@@ -29,7 +29,7 @@ impl<J: Joint> EquiJoin<J> {
     /// Joins by these keys; records are kept where `backend` says.
     pub fn new(by: (J::LeftBy, J::RightBy), pairing: J::Pairing, backend: &Backend) -> Self {
         let (lefts, rights) = (Lists::of(backend.clone()), Lists::of(backend.clone()));
-        let (table, out) = (PagedTable::of(backend.clone()), Emitter::new(0));
+        let (table, out) = (Table::new(), Emitter::new(0));
         EquiJoin { by, pairing, table, lefts, rights, out }
     }
 
@@ -41,7 +41,9 @@ impl<J: Joint> EquiJoin<J> {
     /// Gives rows for the records that stayed alone and forgets everything.
     fn close(&mut self, out: &mut Output<'_>) -> Result {
         let EquiJoin { pairing, table, lefts, rights, out: emitter, .. } = self;
-        for (_, Sides { left, right }) in table.drain() {
+        let mut keys = std::mem::take(table);
+        let alone = (J::Pairing::LEFT || J::Pairing::RIGHT).then(|| keys.drain());
+        for (_, Sides { left, right }) in alone.into_iter().flatten() {
             let lefts = lefts.iter(left).filter(|_| J::Pairing::LEFT && right.is_empty());
             for (at, record) in lefts {
                 pairing.left(record).map_or(Ok(()), |row| emitter.give(at, &row, out))?;
@@ -59,7 +61,6 @@ impl<J: Joint> EquiJoin<J> {
 
 impl<J: Joint> Lifecycle for EquiJoin<J> {
     fn end(&mut self, out: &mut Output<'_>) -> Result {
-        self.table.tend();
         self.out.flush(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {

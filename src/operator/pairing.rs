@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::KeyOf;
 use crate::record::Record;
-use crate::state::{Few, Held, PagedTable};
+use crate::state::{Few, Held, Table};
 
 /// What a join makes of a pair, and of a record that has none to go with.
 pub trait Pairing<L: Record, R: Record>: Clone + Send + 'static {
@@ -179,12 +179,12 @@ impl<A: Held, B: Held> Held for Sides<A, B> {
     }
 }
 
-impl<A: Held + Default, B: Held + Default> Sides<A, B> {
+impl<A: Default, B: Default> Sides<A, B> {
     /// What is kept of a record's key; empty when the key is new.
     #[inline(always)]
     pub fn of<'t, R: Record, K: KeyOf<R>>(
         by: &K,
-        table: &'t mut PagedTable<K::Key, Self>,
+        table: &'t mut Table<K::Key, Self>,
         record: R::View<'_>,
     ) -> &'t mut Self {
         let part = by.part(record);

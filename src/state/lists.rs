@@ -9,7 +9,6 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use super::Held;
 use super::memory::{Backend, Memory};
 use crate::record::Record;
 use crate::time::Timestamp;
@@ -53,16 +52,6 @@ pub struct Lists<R> {
 pub struct List {
     /// The place of the newest value, as one number; 0 when there is none.
     newest: u64,
-}
-
-impl Held for List {
-    type As = u64;
-    fn lend_as<T>(&self, look: impl FnOnce(u64) -> T) -> T {
-        look(self.newest)
-    }
-    fn own_as(newest: u64) -> Self {
-        List { newest }
-    }
 }
 
 impl List {

@@ -1,6 +1,7 @@
 //! Memory for state: taken in chunks that grow, never moved, given back all at once.
 #![allow(unsafe_code)]
 
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -76,12 +77,49 @@ impl Scratch {
 pub(super) struct Memory {
     backend: Backend,
     /// Raw: pages that were taken are in use while others are.
-    chunks: Vec<MmapRaw>,
+    chunks: Vec<Chunk>,
     /// The part of the last chunk that is not taken.
     free: std::ops::Range<usize>,
     /// Bytes of all chunks.
     bytes: usize,
 }
+
+/// Where the bytes of a chunk are.
+#[derive(Debug)]
+enum Chunk {
+    /// The allocator's, which may have some that was used before: the system would clear a page at
+    /// a time, when it is touched first.
+    Allocated(NonNull<u8>, Layout),
+    Mapped(MmapRaw),
+}
+
+impl Chunk {
+    fn allocated(bytes: usize) -> io::Result<Chunk> {
+        let layout = Layout::from_size_align(bytes, ALIGN).map_err(io::Error::other)?;
+        // SAFETY: chunks are never empty.
+        let first = NonNull::new(unsafe { alloc_zeroed(layout) });
+        Ok(Chunk::Allocated(first.ok_or(io::ErrorKind::OutOfMemory)?, layout))
+    }
+
+    fn first(&self) -> *mut u8 {
+        match self {
+            Chunk::Allocated(first, _) => first.as_ptr(),
+            Chunk::Mapped(map) => map.as_mut_ptr(),
+        }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if let Chunk::Allocated(first, layout) = self {
+            // SAFETY: `allocated` took it with this layout.
+            unsafe { dealloc(first.as_ptr(), *layout) };
+        }
+    }
+}
+
+// SAFETY: the memory is the chunk's own.
+unsafe impl Send for Chunk {}
 
 /// The first chunk.
 const CHUNK_MIN: usize = 4096;
@@ -106,7 +144,7 @@ impl Memory {
             self.grow(bytes)?;
         }
         let chunk = self.chunks.last().ok_or(io::ErrorKind::OutOfMemory)?;
-        let at = chunk.as_mut_ptr().wrapping_add(self.free.start);
+        let at = chunk.first().wrapping_add(self.free.start);
         self.free.start += bytes;
         NonNull::new(at).ok_or(io::ErrorKind::OutOfMemory.into())
     }
@@ -119,7 +157,10 @@ impl Memory {
         let wanted = wanted.clamp(huge, CHUNK_MAX).max(bytes).next_multiple_of(CHUNK_MIN);
         let chunk = match &self.backend {
             Backend::Disk(scratch) => scratch.grow(wanted)?,
-            Backend::Memory if wanted < HUGE => MmapMut::map_anon(wanted)?,
+            Backend::Memory if wanted < HUGE => {
+                self.put(Chunk::allocated(wanted)?, 0, wanted);
+                return Ok(());
+            }
             // What is not used for the alignment is never touched, so it takes no memory.
             Backend::Memory => MmapMut::map_anon(wanted + HUGE)?,
         };
@@ -130,9 +171,14 @@ impl Memory {
         } else {
             0
         };
-        self.free = from..from + wanted;
-        self.bytes += wanted;
-        self.chunks.push(MmapRaw::from(chunk));
+        self.put(Chunk::Mapped(MmapRaw::from(chunk)), from, wanted);
         Ok(())
+    }
+
+    /// What is taken next is of this chunk, from a place on.
+    fn put(&mut self, chunk: Chunk, from: usize, bytes: usize) {
+        self.free = from..from + bytes;
+        self.bytes += bytes;
+        self.chunks.push(chunk);
     }
 }
