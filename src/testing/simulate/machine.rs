@@ -156,6 +156,12 @@ impl Machine {
         self.0.borrow().harmed
     }
 
+    /// All bytes of a file; none where there is no file.
+    pub fn bytes(&self, path: &Path) -> Vec<u8> {
+        let state = self.0.borrow();
+        state.file(path).map(|file| state.files[file].seen.clone()).unwrap_or_default()
+    }
+
     /// What has gone wrong so far.
     pub fn survived(&self) -> Survived {
         self.0.borrow().survived
@@ -247,6 +253,12 @@ impl State {
             Some(Entry::Directory) => Err(error(ErrorKind::IsADirectory)),
             None => Err(error(ErrorKind::NotFound)),
         }
+    }
+
+    fn opens(&mut self, file: usize) -> Handle {
+        self.handles += 1;
+        self.open.insert(self.handles, file);
+        self.handles
     }
 
     fn opened(&self, handle: Handle) -> io::Result<usize> {
@@ -358,9 +370,20 @@ impl World for Machine {
         Ok(state.names.keys().filter(|path| parent(path) == directory).cloned().collect())
     }
 
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+    fn open_to_read(&self, path: &Path) -> io::Result<(Handle, u64)> {
+        let mut state = self.0.borrow_mut();
+        let file = state.file(path)?;
+        let len = state.files[file].seen.len() as u64;
+        Ok((state.opens(file), len))
+    }
+
+    fn read(&self, handle: Handle, at: u64, into: &mut [u8]) -> io::Result<usize> {
         let state = self.0.borrow();
-        Ok(state.files[state.file(path)?].seen.clone())
+        let bytes = &state.files[state.opened(handle)?].seen;
+        let rest = bytes.get(at as usize..).unwrap_or_default();
+        let read = rest.len().min(into.len());
+        into[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
     }
 
     fn open(&self, path: &Path, how: Open) -> io::Result<Handle> {
@@ -382,9 +405,7 @@ impl World for Machine {
             if how == Open::Truncate {
                 state.files[file].empty();
             }
-            state.handles += 1;
-            state.open.insert(state.handles, file);
-            Ok(state.handles)
+            Ok(state.opens(file))
         })
     }
 

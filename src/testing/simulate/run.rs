@@ -325,8 +325,7 @@ impl Machine {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"))
         };
         for path in self.list(Path::new(OUT)).unwrap_or_default().iter().filter(shows) {
-            let text = self.read(path).unwrap_or_default();
-            rows.extend(String::from_utf8_lossy(&text).lines().map(str::to_owned));
+            rows.extend(String::from_utf8_lossy(&self.bytes(path)).lines().map(str::to_owned));
         }
         rows.sort_unstable();
         rows
