@@ -4,7 +4,7 @@
 //! and not synced the new bytes, the old ones, or the new ones up to a sector; any length between
 //! the old and the new one; names that were not synced in any subset, or up to some point, but
 //! renames whole. A sync that fails leaves pages that are not written and not known to be dirty any
-//! more, as Linux does it.
+//! more, as Linux does it. A read gives as many bytes as it likes.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +56,8 @@ pub struct Faults {
     pub off_at: Option<u64>,
     /// The so-manyth sync fails.
     pub sync_fails_at: Option<u64>,
+    /// The so-manyth read fails.
+    pub read_fails_at: Option<u64>,
     /// The disk takes so many bytes more.
     pub room: Option<u64>,
 }
@@ -72,6 +74,7 @@ struct State {
     faults: Faults,
     calls: u64,
     syncs: u64,
+    reads: u64,
     off: bool,
     /// Whether something has gone wrong as it was to.
     harmed: bool,
@@ -107,6 +110,7 @@ impl Machine {
             faults: Faults::default(),
             calls: 0,
             syncs: 0,
+            reads: 0,
             off: false,
             harmed: false,
             lies_of_files: false,
@@ -137,7 +141,27 @@ impl Machine {
     /// Says what is to go wrong from now on.
     pub fn arm(&self, faults: Faults) {
         let mut state = self.0.borrow_mut();
-        (state.faults, state.calls, state.syncs, state.harmed) = (faults, 0, 0, false);
+        (state.calls, state.syncs, state.reads) = (0, 0, 0);
+        (state.faults, state.harmed) = (faults, false);
+    }
+
+    /// Puts a file there, to stay, and the directories that it is in.
+    pub fn put(&self, path: &Path, bytes: Vec<u8>) {
+        let mut state = self.0.borrow_mut();
+        let file = Entry::File(state.files.len());
+        let (kept, dirty) = (bytes.clone(), BTreeSet::new());
+        state.files.push(Bytes { kept, seen: bytes, dirty });
+        for above in path.ancestors().filter(|above| !above.as_os_str().is_empty()) {
+            let entry = if above == path { file } else { Entry::Directory };
+            state.names.insert(above.to_owned(), entry);
+            state.kept.insert(above.to_owned(), entry);
+        }
+    }
+
+    /// All bytes of a file; none where there is no file.
+    pub fn bytes(&self, path: &Path) -> Vec<u8> {
+        let state = self.0.borrow();
+        state.file(path).map(|file| state.files[file].seen.clone()).unwrap_or_default()
     }
 
     /// Nothing is done any more: what a job still does when it is dropped, a process that is killed
@@ -151,15 +175,9 @@ impl Machine {
         self.0.borrow().off
     }
 
-    /// Whether a disk was full or a sync failed, as it was to.
+    /// Whether a disk was full, or a sync or a read failed, as it was to.
     pub fn is_harmed(&self) -> bool {
         self.0.borrow().harmed
-    }
-
-    /// All bytes of a file; none where there is no file.
-    pub fn bytes(&self, path: &Path) -> Vec<u8> {
-        let state = self.0.borrow();
-        state.file(path).map(|file| state.files[file].seen.clone()).unwrap_or_default()
     }
 
     /// What has gone wrong so far.
@@ -378,10 +396,19 @@ impl World for Machine {
     }
 
     fn read(&self, handle: Handle, at: u64, into: &mut [u8]) -> io::Result<usize> {
-        let state = self.0.borrow();
+        let mut state = self.0.borrow_mut();
+        let state = &mut *state;
         let bytes = &state.files[state.opened(handle)?].seen;
+        state.reads += 1;
+        if state.faults.read_fails_at == Some(state.reads) {
+            state.survived.reads_failed += 1;
+            state.harmed = true;
+            return Err(io::Error::other("input/output error"));
+        }
         let rest = bytes.get(at as usize..).unwrap_or_default();
-        let read = rest.len().min(into.len());
+        let whole = rest.len().min(into.len());
+        let some = if state.dice.gen_bool(0.5) { whole.min(1) } else { whole };
+        let read = state.dice.gen_range(some..=whole);
         into[..read].copy_from_slice(&rest[..read]);
         Ok(read)
     }

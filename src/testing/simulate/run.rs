@@ -22,19 +22,26 @@ use crate::time::Units;
 
 /// Where checkpoints are kept: in no directory whose names sinks sync.
 const STATE: &str = "kept/state";
+/// Where those of the job before are.
+const STATE_BEFORE: &str = "kept/before";
 /// A job is started at most so often with something that goes wrong.
 const STARTS_MAX: u32 = 6;
 /// A job that takes more turns than this hangs.
 const TURNS_MAX: u64 = 1_000_000;
-/// Something goes wrong within so many turns, or calls that change the disk.
+/// Something goes wrong within so many turns, calls that change the disk, or reads.
 const SOON_TURNS: u64 = 400;
 const SOON_CALLS: u64 = 60;
+const SOON_READS: u64 = 80;
+
+/// A turn with work takes up to so many microseconds: mostly, and where closures are slow, so that
+/// sources give few records a turn.
+const WORK_US: [u64; 4] = [20, 20, 20, 25_000];
 
 /// How long splits are silent before they are idle, where they may be.
 const SILENCES: [Duration; 3] =
     [Duration::from_micros(30), Duration::from_micros(300), Duration::from_millis(3)];
 
-/// The clock jumps at one turn in so many, by one of these: a machine that slept, or was set.
+/// Much time passes at one turn in so many: the machine slept.
 const JUMPS_EVERY: u32 = 1_000;
 const JUMPS: [Duration; 3] =
     [Duration::from_secs(2), Duration::from_secs(40), Duration::from_secs(36_000)];
@@ -54,10 +61,14 @@ enum End {
 }
 
 /// How jobs are run, and what they must give.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Trial<'a> {
     /// The rows, in order.
     pub expected: &'a [String],
+    /// Files that are there from the beginning.
+    pub inputs: &'a [(PathBuf, Vec<u8>)],
+    /// A job that comes to its end before, and shows nothing.
+    pub before: Option<&'a dyn Fn(&Job, Cuts)>,
     /// On so many shards, one of these numbers at each start.
     pub shards: &'a [usize],
     /// Whether splits may be idle.
@@ -67,11 +78,19 @@ pub struct Trial<'a> {
     pub state_in: Option<&'a Path>,
 }
 
+impl<'a> Trial<'a> {
+    /// Jobs that must give these rows, in order, whose splits are never idle.
+    pub fn of(expected: &'a [String], shards: &'a [usize]) -> Trial<'a> {
+        Trial { expected, inputs: &[], before: None, shards, idles: false, state_in: None }
+    }
+}
+
 struct Run<'a, B> {
     dice: SmallRng,
     machine: Rc<Machine>,
     build: &'a B,
     trial: Trial<'a>,
+    state: &'static str,
     survived: Survived,
 }
 
@@ -87,25 +106,44 @@ pub fn run<B: Fn(&Job, Cuts, &Arc<Acts>)>(
     run_on(&Rc::new(Machine::new(seed ^ 0x5eed)), seed, trial, build)
 }
 
-/// Runs a job under one seed, on this machine.
+/// Runs a job under one seed, on this machine, and before it the one that comes before.
 fn run_on<B: Fn(&Job, Cuts, &Arc<Acts>)>(
     machine: &Rc<Machine>,
     seed: u64,
     trial: Trial<'_>,
     build: &B,
 ) -> Result<Survived, String> {
-    let stay = enter(machine.clone());
+    let _stay = enter(machine.clone());
+    trial.inputs.iter().for_each(|(path, bytes)| machine.put(path, bytes.clone()));
+    let mut survived = Survived::default();
+    if let Some(before) = trial.before {
+        let trial = Trial { expected: &[], ..trial };
+        let build = |job: &Job, cuts: Cuts, _: &Arc<Acts>| before(job, cuts);
+        survived += run_one(machine, !seed, trial, STATE_BEFORE, &build)
+            .map_err(|what| format!("in the job before: {what}"))?;
+    }
+    survived += run_one(machine, seed, trial, STATE, build)?;
+    survived.runs = 1;
+    Ok(survived + machine.survived())
+}
+
+/// Runs a job from its first start to its end.
+fn run_one<B: Fn(&Job, Cuts, &Arc<Acts>)>(
+    machine: &Rc<Machine>,
+    seed: u64,
+    trial: Trial<'_>,
+    state: &'static str,
+    build: &B,
+) -> Result<Survived, String> {
     let (dice, survived) = (SmallRng::seed_from_u64(seed), Survived::default());
-    let mut run = Run { dice, machine: machine.clone(), build, trial, survived };
+    let mut run = Run { dice, machine: machine.clone(), build, trial, state, survived };
     run.finish()?;
     run.stays_ended()?;
-    drop(stay);
     let rows = run.machine.rows();
     if rows != trial.expected {
         return Err(difference(&rows, trial.expected));
     }
-    run.survived.runs = 1;
-    Ok(run.survived + machine.survived())
+    Ok(run.survived)
 }
 
 impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
@@ -165,10 +203,11 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
     fn faults(&mut self) -> (Faults, Option<u64>) {
         let mut faults = Faults::default();
         let (calls, dice) = (SOON_CALLS, &mut self.dice);
-        match dice.gen_range(0..8) {
+        match dice.gen_range(0..9) {
             0..=2 => return (faults, Some(dice.gen_range(0..SOON_TURNS))),
             3..=5 => faults.off_at = Some(dice.gen_range(1..calls)),
             6 => faults.sync_fails_at = Some(dice.gen_range(1..calls / 3)),
+            7 => faults.read_fails_at = Some(dice.gen_range(1..SOON_READS)),
             _ => faults.room = Some(dice.gen_range(0..20_000)),
         }
         (faults, None)
@@ -204,7 +243,7 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
         let job = Job::new("simulated").shards(shards).executor(Executor::Threads);
         let silence = self.dice.gen_range(0..SILENCES.len());
         let silence = if self.trial.idles { SILENCES[silence] } else { Duration::MAX };
-        let mut job = job.checkpoints(STATE, 1.days()).idle_after(silence);
+        let mut job = job.checkpoints(self.state, 1.days()).idle_after(silence);
         let on_disk = self.dice.gen_ratio(1, 4);
         if let Some(directory) = self.trial.state_in.filter(|_| on_disk) {
             job = job.state_in(directory);
@@ -222,6 +261,7 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
         // How often the coordinator may begin: often in some runs, hardly ever in others.
         let often = if self.trial.idles { [20, 60, 200] } else { [2, 10, 60] };
         let often = often[self.dice.gen_range(0..often.len())];
+        let work_us = WORK_US[self.dice.gen_range(0..WORK_US.len())];
         for turn in 0..TURNS_MAX {
             if cut_at == Some(turn) || self.machine.is_off() {
                 return Ok(End::Cut);
@@ -248,7 +288,7 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
                 self.survived.turns += 1;
                 job.turn(who).map(|turn| {
                     rest.took(who, turn);
-                    self.took(turn, &mut over[who]);
+                    self.took(turn, work_us, &mut over[who]);
                 })
             };
             if rest.is_there() {
@@ -264,14 +304,14 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
         Err(format!("the job has come to no end after {TURNS_MAX} turns"))
     }
 
-    fn took(&mut self, turn: Turn, over: &mut bool) {
-        match turn {
-            Turn::Done => *over = true,
-            Turn::Sleep(nap) => self.machine.pass(nap.min(Duration::from_millis(1))),
-            Turn::Again | Turn::Spin | Turn::Yield => {
-                self.machine.pass(Duration::from_micros(self.dice.gen_range(1..20)));
-            }
-        }
+    fn took(&mut self, turn: Turn, work_us: u64, over: &mut bool) {
+        let most_us = match turn {
+            Turn::Done => return *over = true,
+            Turn::Sleep(nap) => return self.machine.pass(nap.min(Duration::from_millis(1))),
+            Turn::Again => work_us,
+            Turn::Spin | Turn::Yield => WORK_US[0],
+        };
+        self.machine.pass(Duration::from_micros(self.dice.gen_range(1..most_us)));
     }
 }
 
@@ -361,7 +401,7 @@ mod tests {
     }
 
     fn trial(expected: &[String]) -> Trial<'_> {
-        Trial { expected, shards: &[1, 2, 3, 4], idles: false, state_in: None }
+        Trial::of(expected, &[1, 2, 3, 4])
     }
 
     /// How many of some seeds go wrong on a disk that lies so.
