@@ -178,7 +178,8 @@ impl<K: Key, O: Record> Around<K, O> {
         }
     }
 
-    /// The machine's clock, without what it was set back or forth meanwhile.
+    /// The machine's clock, without what it was set back or forth meanwhile, nor back before the
+    /// time to which the job had come in an earlier run.
     fn now(&self) -> Timestamp {
         self.begun.0 + clock::since(self.begun.1)
     }
@@ -310,7 +311,7 @@ where
             due.push(timer);
         }
         self.around.rung = until.max(self.around.rung);
-        let (time, at) = (self.around.watermark, Timestamp::now());
+        let (time, at) = (self.around.watermark, self.around.now());
         for timer in &due {
             self.fire(timer, Clock::Processing, time, at);
             if self.around.full {
@@ -364,6 +365,7 @@ where
     fn save(&mut self, to: &mut Saver) -> Result {
         let Process { table, around, .. } = self;
         to.part::<Timestamp>("process watermark", |part| part.put(around.watermark))?;
+        to.part::<Timestamp>("process clock", |part| part.put(around.now()))?;
         to.begin_table::<_, _, (B::Key, S)>("keys", table)?;
         to.begin_table::<_, _, KeptLife<B::Key>>("lives", &mut around.lives)?;
         to.begin_timers("timers", &mut around.timers, around.watermark)?;
@@ -408,6 +410,9 @@ where
         }
         let numbers = around.lives.iter().map(|(_, (_, number))| *number);
         around.number = numbers.max().unwrap_or(0);
+        from.part::<Timestamp>("process clock", |_, _, at| {
+            around.begun.0 = around.begun.0.max(at);
+        })?;
         around.set_again("timers", from)?;
         around.set_again("alarms", from)
     }

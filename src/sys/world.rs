@@ -36,6 +36,9 @@ pub trait World {
     /// How much time has passed since it was switched on.
     fn elapsed(&self) -> Duration;
 
+    /// The time since 1970 by its clock, which may be set.
+    fn of_day(&self) -> Duration;
+
     /// What stands under a path, if anything does.
     fn kind(&self, path: &Path) -> Option<Kind>;
 

@@ -18,6 +18,9 @@ use rand::{Rng, SeedableRng};
 use super::Survived;
 use crate::sys::world::{Handle, Kind, Open, World};
 
+/// When machines are switched on for the first time: 2026-01-01.
+const SWITCHED_ON: Duration = Duration::from_secs(1_767_225_600);
+
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
 
@@ -349,6 +352,10 @@ impl Bytes {
 impl World for Machine {
     fn elapsed(&self) -> Duration {
         self.0.borrow().elapsed
+    }
+
+    fn of_day(&self) -> Duration {
+        SWITCHED_ON + self.elapsed()
     }
 
     fn kind(&self, path: &Path) -> Option<Kind> {
