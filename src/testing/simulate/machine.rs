@@ -68,6 +68,7 @@ pub struct Faults {
 struct State {
     dice: SmallRng,
     elapsed: Duration,
+    of_day: Duration,
     files: Vec<Bytes>,
     names: BTreeMap<PathBuf, Entry>,
     kept: BTreeMap<PathBuf, Entry>,
@@ -104,6 +105,7 @@ impl Machine {
         Machine(RefCell::new(State {
             dice: SmallRng::seed_from_u64(seed),
             elapsed: Duration::ZERO,
+            of_day: SWITCHED_ON,
             files: Vec::new(),
             names: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -138,7 +140,16 @@ impl Machine {
 
     /// Lets time pass.
     pub fn pass(&self, time: Duration) {
-        self.0.borrow_mut().elapsed += time;
+        let mut state = self.0.borrow_mut();
+        state.elapsed += time;
+        state.of_day += time;
+    }
+
+    /// Sets the clock to what this makes of the time that it shows.
+    pub fn set_clock(&self, to: impl FnOnce(Duration) -> Duration) {
+        let mut state = self.0.borrow_mut();
+        state.of_day = to(state.of_day);
+        state.survived.clocks_set += 1;
     }
 
     /// Says what is to go wrong from now on.
@@ -355,7 +366,7 @@ impl World for Machine {
     }
 
     fn of_day(&self) -> Duration {
-        SWITCHED_ON + self.elapsed()
+        self.0.borrow().of_day
     }
 
     fn kind(&self, path: &Path) -> Option<Kind> {

@@ -2,6 +2,7 @@
 
 mod jobs;
 mod machine;
+mod patient;
 mod play;
 mod run;
 
@@ -51,6 +52,8 @@ pub struct Survived {
     pub stalls: u64,
     /// Times that much time passed at once.
     pub jumps: u64,
+    /// Times that the clock was set, forth or back.
+    pub clocks_set: u64,
     /// Turns of shards.
     pub turns: u64,
 }
@@ -73,6 +76,7 @@ impl Add for Survived {
             reads_failed: self.reads_failed + other.reads_failed,
             stalls: self.stalls + other.stalls,
             jumps: self.jumps + other.jumps,
+            clocks_set: self.clocks_set + other.clocks_set,
             turns: self.turns + other.turns,
         }
     }
@@ -94,14 +98,15 @@ impl fmt::Display for Survived {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Survived { runs, crashes, kills, restarts, checkpoints, .. } = self;
         let Survived { pages_lost, pages_torn, names_lost, .. } = self;
-        let Survived { disks_full, syncs_failed, reads_failed, stalls, jumps, turns, .. } = self;
+        let Survived { disks_full, syncs_failed, reads_failed, stalls, jumps, .. } = self;
+        let Survived { clocks_set, turns, .. } = self;
         write!(
             f,
             "{runs} runs, all with the right rows: {crashes} crashes, {kills} kills, {restarts} \
              restarts, {checkpoints} checkpoints; {pages_lost} pages lost, {pages_torn} torn, \
              {names_lost} names lost, {disks_full} full disks, {syncs_failed} failed syncs, \
              {reads_failed} failed reads, {stalls} stalled shards, {jumps} jumps of time, \
-             {turns} turns"
+             {clocks_set} times that the clock was set, {turns} turns"
         )
     }
 }
@@ -109,7 +114,7 @@ impl fmt::Display for Survived {
 /// Runs a job once for every seed, all its shards on this thread, on a machine that is made up:
 /// shards have their turns in any order, some have none for long; the power fails or the process is
 /// killed at any turn and at any call that changes the disk; what was not synced is lost or torn;
-/// the disk is full, a sync or a read fails; hours pass at once.
+/// the disk is full, a sync or a read fails; hours pass at once, the clock is set back or forth.
 /// Each time the job is started again, on 1 to 4 shards, until it comes to its end. Then the rows
 /// that it has written must be the `expected` ones, in any order. The same seed gives the same run.
 ///

@@ -46,6 +46,21 @@ const JUMPS_EVERY: u32 = 1_000;
 const JUMPS: [Duration; 3] =
     [Duration::from_secs(2), Duration::from_secs(40), Duration::from_secs(36_000)];
 
+/// The clock is set at one turn in so many of the first ones, and by a machine that is switched on:
+/// by seconds, by hours, by decades, or to what a clock without a battery shows. What waits for a
+/// time then waits for good.
+const SETS_EVERY: u32 = 200;
+const SETS_UNTIL: u64 = 3_000;
+const SETS: [fn(Duration) -> Duration; 6] = [
+    |now| now.saturating_sub(Duration::from_secs(2)),
+    |now| now.saturating_sub(Duration::from_secs(36_000)),
+    |now| now.saturating_sub(DECADES),
+    |_| Duration::ZERO,
+    |now| now + Duration::from_secs(36_000),
+    |now| now + DECADES,
+];
+const DECADES: Duration = Duration::from_secs(600_000_000);
+
 /// Turns without work of each shard after which a job is at rest. In one turn without work a source
 /// may still say that a split is idle.
 const RESTS: [u32; 3] = [2, 4, 8];
@@ -168,9 +183,16 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
                 self.survived.kills += 1;
                 self.machine.end_process();
             }
+            if self.dice.gen_ratio(1, 3) {
+                self.set_clock();
+            }
             self.shows_nothing_wrong()?;
         }
         Err("the job had come to no end when nothing more went wrong".into())
+    }
+
+    fn set_clock(&mut self) {
+        self.machine.set_clock(SETS[self.dice.gen_range(0..SETS.len())]);
     }
 
     /// What shows while the job is not done is some of its rows, none of them twice.
@@ -254,6 +276,7 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
 
     fn go(&mut self, job: &mut Simulated, acts: &Acts, cut_at: Option<u64>) -> Result<End, String> {
         let shards = job.shards();
+        acts.show(self.machine.rows().len());
         let mut rest = Rest::new(shards, RESTS[self.dice.gen_range(0..RESTS.len())]);
         // Until which turn each shard, and the coordinator, has none.
         let mut stalled = vec![0; shards + 1];
@@ -270,6 +293,9 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
                 self.survived.jumps += 1;
                 self.machine.pass(JUMPS[self.dice.gen_range(0..JUMPS.len())]);
             }
+            if turn < SETS_UNTIL && self.dice.gen_ratio(1, SETS_EVERY) {
+                self.set_clock();
+            }
             let who = self.dice.gen_range(0..=shards);
             if self.dice.gen_ratio(1, 200) {
                 stalled[who] = turn + self.dice.gen_range(1..500);
@@ -283,6 +309,9 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
                 job.coordinate(may).map(|did| {
                     self.survived.checkpoints += u64::from(did == Coordinated::Made);
                     rest.did(did);
+                    if did == Coordinated::Made {
+                        acts.show(self.machine.rows().len());
+                    }
                 })
             } else {
                 self.survived.turns += 1;

@@ -1,6 +1,7 @@
 //! Jobs that the engine itself is simulated with, each beside what it comes to when it is worked
 //! out by plain loops.
 
+mod awaited;
 mod files;
 mod idle;
 mod joins;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use super::patient::Patient;
 use super::play::{ACT, Acts, Play};
 use super::run::Trial;
 use super::{SHARDS, Survived, once};
@@ -43,6 +45,8 @@ enum Build {
     Scheduled(fn(&Job, Cuts, &Events)),
     /// From one whose splits are, and come back.
     Played(fn(&Job, Play)),
+    /// From one that waits for so many rows.
+    Awaited(fn(&Job, Patient), fn(&[Event]) -> usize),
     /// From files, and which these are.
     Read(fn(&[Event]) -> Inputs, fn(&Job)),
     /// From what the first of two jobs has written.
@@ -81,6 +85,9 @@ impl SimulatedJob {
         let build = |job: &Job, cuts: Cuts, acts: &Arc<Acts>| match self.build {
             Build::Scheduled(build) => build(job, cuts, &events),
             Build::Played(build) => build(job, Play::new(&events, seed, cuts, acts)),
+            Build::Awaited(build, rows) => {
+                build(job, Patient::new(&events, cuts, rows(&events), acts));
+            }
             Build::Read(_, build) | Build::Handed(_, build) => build(job),
         };
         let mut expected = (self.expected)(&events);
@@ -88,7 +95,7 @@ impl SimulatedJob {
         let directory = std::env::temp_dir();
         let mut trial = Trial::of(&expected, shards);
         trial.state_in = Some(&directory);
-        trial.idles = matches!(self.build, Build::Played(_));
+        trial.idles = matches!(self.build, Build::Played(_) | Build::Awaited(..));
         let inputs = if let Build::Read(files, _) = self.build { files(&events) } else { vec![] };
         trial.inputs = &inputs;
         let before = |job: &Job, cuts: Cuts| {
@@ -236,6 +243,9 @@ pub const JOBS: &[SimulatedJob] = &[
         idle::two_windows_expected,
     ),
     played("idle-table-join", idle::table_join, idle::table_join_expected),
+    awaited("awaited-alarm", awaited::alarm, awaited::alarm_rows, keys::alarm_expected),
+    awaited("awaited-clock", awaited::clock, awaited::clock_rows, awaited::clock_expected),
+    awaited("awaited-mute", awaited::mute, awaited::mute_rows, windows::tumbling_expected),
     read("read-lines", files::texts, files::lines, files::lines_expected),
     read("read-csv", files::table, files::csv, files::csv_expected),
     read("read-json", files::objects, files::json, files::json_expected),
@@ -253,6 +263,15 @@ const fn job(
     expected: fn(&[Event]) -> Vec<String>,
 ) -> SimulatedJob {
     SimulatedJob { name, build: Build::Scheduled(build), expected }
+}
+
+const fn awaited(
+    name: &'static str,
+    build: fn(&Job, Patient),
+    rows: fn(&[Event]) -> usize,
+    expected: fn(&[Event]) -> Vec<String>,
+) -> SimulatedJob {
+    SimulatedJob { name, build: Build::Awaited(build, rows), expected }
 }
 
 const fn read(
