@@ -24,6 +24,9 @@ const SWITCHED_ON: Duration = Duration::from_secs(1_767_225_600);
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
 
+/// After a sync that fails, so many calls that change the disk are heard of at most.
+const CALLS_LEFT: u64 = 60;
+
 /// The machine, of which there is one reference in the simulation and one in the thread.
 pub struct Machine(RefCell<State>);
 
@@ -59,6 +62,8 @@ pub struct Faults {
     pub off_at: Option<u64>,
     /// The so-manyth sync fails.
     pub sync_fails_at: Option<u64>,
+    /// The sync of a directory behind the so-manyth renaming fails.
+    pub rename_unsynced_at: Option<u64>,
     /// The so-manyth read fails.
     pub read_fails_at: Option<u64>,
     /// The disk takes so many bytes more.
@@ -79,6 +84,7 @@ struct State {
     calls: u64,
     syncs: u64,
     reads: u64,
+    renames: u64,
     off: bool,
     /// Whether something has gone wrong as it was to.
     harmed: bool,
@@ -116,6 +122,7 @@ impl Machine {
             calls: 0,
             syncs: 0,
             reads: 0,
+            renames: 0,
             off: false,
             harmed: false,
             lies_of_files: false,
@@ -155,7 +162,7 @@ impl Machine {
     /// Says what is to go wrong from now on.
     pub fn arm(&self, faults: Faults) {
         let mut state = self.0.borrow_mut();
-        (state.calls, state.syncs, state.reads) = (0, 0, 0);
+        (state.calls, state.syncs, state.reads, state.renames) = (0, 0, 0, 0);
         (state.faults, state.harmed) = (faults, false);
     }
 
@@ -240,6 +247,30 @@ impl State {
         let kept = self.kept.clone();
         self.kept.retain(|path, _| there(path, &kept));
         self.names = self.kept.clone();
+    }
+
+    /// Keeps the first of what was done to names in a directory; the others stay to be synced. A
+    /// journal gives up or goes on, it does not forget.
+    fn fails_to_sync_names(&mut self, directory: &Path) -> io::Error {
+        let own = self.changes.iter().filter(|change| change.directory == directory).count();
+        let mut left = self.dice.gen_range(0..=own);
+        for change in std::mem::take(&mut self.changes) {
+            if left > 0 && change.directory == directory && !self.lies_of_names {
+                left -= 1;
+                self.keep(change);
+            } else {
+                self.changes.push(change);
+            }
+        }
+        self.sync_fails()
+    }
+
+    /// A sync fails. Whoever goes on in spite of that loses power soon.
+    fn sync_fails(&mut self) -> io::Error {
+        self.survived.syncs_failed += 1;
+        self.harmed = true;
+        self.faults.off_at = Some(self.calls + self.dice.gen_range(1..CALLS_LEFT));
+        io::Error::other("input/output error")
     }
 
     fn keep(&mut self, change: Change) {
@@ -477,10 +508,8 @@ impl World for Machine {
             let file = state.opened(handle)?;
             state.syncs += 1;
             if state.faults.sync_fails_at == Some(state.syncs) {
-                state.survived.syncs_failed += 1;
-                state.harmed = true;
                 state.files[file].fail_to_sync(&mut state.dice);
-                return Err(io::Error::other("input/output error"));
+                return Err(state.sync_fails());
             }
             if !state.lies_of_files {
                 state.files[file].sync();
@@ -493,10 +522,10 @@ impl World for Machine {
         let path = if path == Path::new(".") { Path::new("") } else { path };
         self.0.borrow_mut().call(|state| {
             state.syncs += 1;
-            if state.faults.sync_fails_at == Some(state.syncs) {
-                state.survived.syncs_failed += 1;
-                state.harmed = true;
-                return Err(io::Error::other("input/output error"));
+            let unsynced = state.faults.rename_unsynced_at == Some(state.renames);
+            if unsynced || state.faults.sync_fails_at == Some(state.syncs) {
+                state.faults.rename_unsynced_at = None;
+                return Err(state.fails_to_sync_names(path));
             }
             for change in std::mem::take(&mut state.changes) {
                 if change.directory == path && !state.lies_of_names {
@@ -512,6 +541,7 @@ impl World for Machine {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.borrow_mut().call(|state| {
             let file = state.file(from)?;
+            state.renames += 1;
             let names = vec![(from.to_owned(), None), (to.to_owned(), Some(Entry::File(file)))];
             state.change(parent(to), names);
             Ok(())
