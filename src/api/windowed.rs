@@ -123,11 +123,12 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>, W: Paned> Windowed<R, C, B, W> {
 impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Lets records happen when they come here, by the machine's clock, read once a batch. The
     /// watermark is the clock from here on: windows end although no more records come, some 40 ms
-    /// at most after their time on an idle shard. Event times from before are forgotten.
+    /// at most after their time on an idle shard. Event times from before are forgotten. When the
+    /// clock is set forward it is followed; when it is set back, time goes on from where it was.
     ///
     /// Results depend on when records come, so no two runs are alike.
     pub fn processing_time(self) -> Stream<R> {
-        let flow = Flow::Local(local(self.chain.clone(), |_| Ok(Clock::default())));
+        let flow = Flow::Local(local(self.chain.clone(), |site| Ok(Clock::of(&site.seat.clock))));
         Stream::at(
             &self.plan,
             self.step_with(Times::Gives(true), "processing time", String::new(), flow),

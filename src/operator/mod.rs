@@ -38,6 +38,7 @@ mod row;
 mod sink;
 mod source;
 mod source_node;
+mod steady;
 mod totals;
 
 pub use aggregate::{Aggregate, Aggregates, Summable};
@@ -62,6 +63,7 @@ pub use row::{Row, Timed, Timeless};
 pub use sink::{Guarantee, PUBLISH, Publish, Sink, Writer, Written};
 pub use source::{BAD_PORT, BadRecord, Downstream, Feed, OnBadRecord, Source, Split};
 pub use source_node::{SPLITS, SourceNode};
+pub use steady::Steady;
 pub use totals::{PartTotals, Totals};
 
 use std::sync::Arc;
@@ -122,6 +124,8 @@ pub struct Seat {
     pub backend: Backend,
     /// How much this shard takes in a turn.
     pub pace: Pace,
+    /// What processing time it is.
+    pub clock: Steady,
     /// How many shards the job was first begun on: sources are cut into splits for as many, so that
     /// a split is the same when the job goes on.
     pub began_on: usize,

@@ -172,7 +172,8 @@ impl<K: Key, O: Record> Around<K, O> {
         }
     }
 
-    /// The machine's clock, without what it was set back or forth meanwhile.
+    /// The machine's clock, without what it was set back or forth meanwhile, nor back before the
+    /// time to which the job had come in an earlier run.
     fn now(&self) -> Timestamp {
         self.begun.0 + clock::since(self.begun.1)
     }
@@ -302,7 +303,7 @@ where
             due.push(timer);
         }
         self.around.rung = until.max(self.around.rung);
-        let (time, at) = (self.around.watermark, Timestamp::now());
+        let (time, at) = (self.around.watermark, self.around.now());
         for timer in &due {
             self.fire(timer, Clock::Processing, time, at);
             if self.around.full {
@@ -357,6 +358,7 @@ where
     fn save(&mut self, to: &mut Saver) -> Result {
         let Process { table, around, .. } = self;
         to.part::<Timestamp>("process watermark", |part| part.put(around.watermark))?;
+        to.part::<Timestamp>("process clock", |part| part.put(around.now()))?;
         W::save(table, to)?;
         to.begin_timers("timers", &mut around.timers, around.watermark)?;
         // What is left at the input's end is never due.
@@ -380,6 +382,9 @@ where
         })?;
         W::load(table, from)?;
         table.for_each(|_, row| around.number = around.number.max(row.life()));
+        from.part::<Timestamp>("process clock", |_, _, at| {
+            around.begun.0 = around.begun.0.max(at);
+        })?;
         set_again(&mut around.timers, "timers", table, from)?;
         set_again(&mut around.alarms, "alarms", table, from)
     }

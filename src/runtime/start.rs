@@ -12,7 +12,7 @@ use super::thread::Thread;
 use super::{Alive, Config, Executor, Shard, Shared, glommio, interrupt, threads};
 use crate::error::{Error, Kind, Result};
 use crate::limits::SHARDS;
-use crate::operator::{Node, Pace, Seat, Waiting};
+use crate::operator::{Node, Pace, Seat, Steady, Waiting};
 use crate::plan::Plan;
 use crate::ring::{Bells, Idler};
 use crate::state::{Backend, Scratch};
@@ -149,7 +149,7 @@ impl Start {
     }
 
     fn seats(&self, checkpoints: Option<&Checkpoints>, backend: &Backend) -> Vec<Seat> {
-        let waiting = Waiting::new(self.shards);
+        let (waiting, clock) = (Waiting::new(self.shards), Steady::default());
         let began_on = checkpoints.and_then(Checkpoints::began_on).unwrap_or(self.shards);
         let seat = |shard| Seat {
             shard,
@@ -162,6 +162,7 @@ impl Start {
             resumes: checkpoints.map(Checkpoints::epoch),
             backend: backend.clone(),
             pace: Pace::default(),
+            clock: clock.clone(),
             began_on,
         };
         (0..self.shards).map(seat).collect()

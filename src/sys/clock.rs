@@ -5,9 +5,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::world;
 
-/// When the made-up machines were switched on: 2026-01-01.
-const SWITCHED_ON: Duration = Duration::from_secs(1_767_225_600);
-
 /// The time on a clock that is never set back.
 pub fn now() -> Instant {
     static BASE: OnceLock<Instant> = OnceLock::new();
@@ -22,10 +19,10 @@ pub fn since(time: Instant) -> Duration {
     now().saturating_duration_since(time)
 }
 
-/// The time since 1970; zero before.
+/// The time since 1970 by a clock that may be set, forth and back; zero before.
 pub fn of_day() -> Duration {
     match world::current() {
         None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-        Some(world) => SWITCHED_ON + world.elapsed(),
+        Some(world) => world.of_day(),
     }
 }

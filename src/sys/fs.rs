@@ -1,11 +1,13 @@
-//! Files that must be what they are after a crash, on whatever machine the thread is on. What each
-//! function does is said of its like in [`std::fs`].
+//! Files that are read, and that must be what they are after a crash, on whatever machine the
+//! thread is on. What each function does is said of its like in [`std::fs`].
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+use glob::{GlobResult, MatchOptions, Pattern, PatternError};
 
 use super::world::{self, Handle, Kind, Open, World};
 
@@ -115,7 +117,13 @@ impl File {
 /// # Errors
 /// As the operating system.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    world::current().map_or_else(|| fs::read(path), |world| world.read(path))
+    if !world::is_made_up() {
+        return fs::read(path);
+    }
+    let file = Readable::open(path)?;
+    let mut bytes = vec![0; file.len() as usize];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// A file that is read, at any place.
@@ -128,7 +136,7 @@ pub struct Readable {
 #[derive(Debug)]
 enum Source {
     Real(fs::File),
-    Made(Vec<u8>),
+    Made(Handle),
 }
 
 impl Readable {
@@ -138,16 +146,12 @@ impl Readable {
     /// As the operating system.
     pub fn open(path: &Path) -> io::Result<Readable> {
         if let Some(world) = world::current() {
-            return Ok(Readable::of(world.read(path)?));
+            let (handle, len) = world.open_to_read(path)?;
+            return Ok(Readable { of: Source::Made(handle), len });
         }
         let file = fs::File::open(path)?;
         let len = file.metadata()?.len();
         Ok(Readable { of: Source::Real(file), len })
-    }
-
-    /// What a file holds that is read as a whole.
-    pub fn of(bytes: Vec<u8>) -> Readable {
-        Readable { len: bytes.len() as u64, of: Source::Made(bytes) }
     }
 
     /// How many bytes it had when it was opened.
@@ -167,14 +171,62 @@ impl Readable {
     pub fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
         match &self.of {
             Source::Real(file) => file.read_exact_at(into, at),
-            Source::Made(bytes) => {
-                let from = usize::try_from(at).ok().and_then(|at| bytes.get(at..));
-                let from = from.and_then(|rest| rest.get(..into.len()));
-                into.copy_from_slice(from.ok_or(ErrorKind::UnexpectedEof)?);
-                Ok(())
+            Source::Made(handle) => InOrder(Place::Made { handle: *handle, at }).read_exact(into),
+        }
+    }
+}
+
+/// A file that is read in order.
+#[derive(Debug)]
+pub struct InOrder(Place);
+
+#[derive(Debug)]
+enum Place {
+    /// The operating system knows it.
+    Real(fs::File),
+    Made {
+        handle: Handle,
+        at: u64,
+    },
+}
+
+impl InOrder {
+    /// Opens a file that is read from byte `from` on.
+    ///
+    /// # Errors
+    /// As the operating system.
+    pub fn open(path: &Path, from: u64) -> io::Result<InOrder> {
+        if let Some(world) = world::current() {
+            let (handle, _) = world.open_to_read(path)?;
+            return Ok(InOrder(Place::Made { handle, at: from }));
+        }
+        let mut file = fs::File::open(path)?;
+        file.seek(SeekFrom::Start(from))?;
+        Ok(InOrder(Place::Real(file)))
+    }
+}
+
+impl Read for InOrder {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Place::Real(file) => file.read(into),
+            Place::Made { handle, at } => {
+                let read = made()?.read(*handle, *at, into)?;
+                *at += read as u64;
+                Ok(read)
             }
         }
     }
+}
+
+/// Opens a file and locks it, so that it is not written as long as what this gives lives. None
+/// where that can't be, and on a made-up machine, which runs one process at a time.
+pub fn hold(path: &Path) -> Option<fs::File> {
+    if world::is_made_up() {
+        return None;
+    }
+    let file = fs::File::open(path).ok()?;
+    file.try_lock_shared().ok().map(|()| file)
 }
 
 /// Makes a directory, and those that it is in.
@@ -229,6 +281,43 @@ pub fn kind(path: &Path) -> Option<Kind> {
         kind if kind.is_file() => Kind::File,
         _ => Kind::Other,
     })
+}
+
+/// Whether a path leads to a file, links followed.
+pub fn is_file(path: &Path) -> bool {
+    match world::current() {
+        Some(world) => world.kind(path) == Some(Kind::File),
+        None => path.is_file(),
+    }
+}
+
+/// The paths that a pattern stands for, in the order of their names, as [`glob::glob_with`] finds
+/// them.
+///
+/// # Errors
+/// What is wrong with the pattern.
+pub fn glob(
+    pattern: &str,
+    options: MatchOptions,
+) -> Result<Box<dyn Iterator<Item = GlobResult>>, PatternError> {
+    let Some(world) = world::current() else {
+        return Ok(Box::new(glob::glob_with(pattern, options)?));
+    };
+    let pattern = Pattern::new(pattern)?;
+    let options = MatchOptions { require_literal_separator: true, ..options };
+    let all = below(&*world, Path::new("")).into_iter();
+    Ok(Box::new(all.filter(move |path| pattern.matches_path_with(path, options)).map(Ok)))
+}
+
+/// All paths below a directory of a made-up machine.
+fn below(world: &dyn World, directory: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for path in world.list(directory).unwrap_or_default() {
+        let inner = below(world, &path);
+        all.push(path);
+        all.extend(inner);
+    }
+    all
 }
 
 /// Whether a path leads to a directory, links followed.

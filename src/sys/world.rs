@@ -36,6 +36,9 @@ pub trait World {
     /// How much time has passed since it was switched on.
     fn elapsed(&self) -> Duration;
 
+    /// The time since 1970 by its clock, which may be set.
+    fn of_day(&self) -> Duration;
+
     /// What stands under a path, if anything does.
     fn kind(&self, path: &Path) -> Option<Kind>;
 
@@ -51,11 +54,17 @@ pub trait World {
     /// As the operating system.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 
-    /// A file's bytes.
+    /// Opens a file for reading; gives how many bytes it has, too.
     ///
     /// # Errors
     /// As the operating system.
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    fn open_to_read(&self, path: &Path) -> io::Result<(Handle, u64)>;
+
+    /// Reads from byte `at` of a file on: some of the bytes that are there, none at its end.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn read(&self, file: Handle, at: u64, into: &mut [u8]) -> io::Result<usize>;
 
     /// Opens a file for writing.
     ///

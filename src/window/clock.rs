@@ -2,7 +2,7 @@
 
 use super::saved::{save_time, times};
 use crate::error::Result;
-use crate::operator::{Emitter, Lifecycle, Output, Progress, Stage, Stamp};
+use crate::operator::{Emitter, Lifecycle, Output, Progress, Stage, Stamp, Steady};
 use crate::record::Record;
 use crate::state::{Loader, Saver};
 use crate::time::{Timestamp, Watermark};
@@ -11,10 +11,11 @@ use crate::time::{Timestamp, Watermark};
 const STEP_US: i64 = 1_000;
 
 /// Stamps records with the clock, read once a batch, and moves the watermark by the clock, also
-/// when no record comes. The clock never goes back, even when the machine's does, or the job goes
-/// on elsewhere.
+/// when no record comes. The clock neither goes back nor stands still, even when the machine's is
+/// set back, or the job goes on elsewhere.
 pub struct Clock<R> {
     out: Emitter<R>,
+    clock: Steady,
     now: Timestamp,
     told: Watermark,
     /// Whether the clock was read for this batch.
@@ -22,10 +23,11 @@ pub struct Clock<R> {
     ended: bool,
 }
 
-impl<R: Record> Default for Clock<R> {
-    fn default() -> Self {
-        let (now, told) = (Timestamp::MIN, Timestamp::MIN);
-        Clock { out: Emitter::new(0), now, told, read: false, ended: false }
+impl<R: Record> Clock<R> {
+    /// Goes by this clock.
+    pub fn of(clock: &Steady) -> Self {
+        let (clock, now, told) = (clock.clone(), Timestamp::MIN, Timestamp::MIN);
+        Clock { out: Emitter::new(0), clock, now, told, read: false, ended: false }
     }
 }
 
@@ -34,7 +36,10 @@ impl<R: Record> Lifecycle for Clock<R> {
         save_time("clock", self.now, to)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
-        self.now = times("clock", from)?.into_iter().max().unwrap_or(Timestamp::MIN);
+        for at in times("clock", from)? {
+            self.clock.go_on_from(at);
+            self.now = self.now.max(at);
+        }
         Ok(())
     }
     fn end(&mut self, out: &mut Output<'_>) -> Result {
@@ -56,7 +61,7 @@ impl<R: Record> Lifecycle for Clock<R> {
         if self.ended {
             return Ok(Progress::Done);
         }
-        let now = Timestamp::now().max(self.now);
+        let now = self.clock.now().max(self.now);
         if now.micros() >= self.told.micros().saturating_add(STEP_US) {
             (self.now, self.told) = (now, now);
             out.watermark(now)?;
@@ -75,7 +80,7 @@ impl<R: Record> Stage<R> for Clock<R> {
     fn record(&mut self, _: Stamp, record: R::View<'_>, out: &mut Output<'_>) -> Result {
         if !self.read {
             self.read = true;
-            self.now = Timestamp::now().max(self.now);
+            self.now = self.clock.now().max(self.now);
         }
         self.out.push(self.now, record, out)
     }

@@ -41,6 +41,7 @@ const fn ban(call: &'static [&'static str], instead: &'static str) -> Ban {
 
 const EXIT: &str = "return an Error; only a program's main ends the process";
 const PRINT: &str = "return it, count it in the metrics, or send it to a sink";
+const CLOCK: &str = "measure by Instant or sys::clock::now, which nobody sets back";
 const WIDTH: &str = "widths in bytes are explicit: convert to u32 or u64 first";
 
 const BANS: &[Ban] = &[
@@ -51,6 +52,7 @@ const BANS: &[Ban] = &[
     ban(&["print", "!"], PRINT),
     ban(&["eprintln", "!"], PRINT),
     ban(&["eprint", "!"], PRINT),
+    Ban { call: &["SystemTime"], except: &["src/sys/clock.rs"], instead: CLOCK },
     ban(&["thread", "::", "sleep"], "park with a deadline, so that a wake-up ends it"),
     ban(&["usize", "::", "to_le_bytes"], WIDTH),
     ban(&["usize", "::", "to_be_bytes"], WIDTH),
@@ -174,6 +176,7 @@ fn a_banned_call_is_refused_in_the_engine() {
         "fn f() { println!(\"x\") }",
         "fn f() { eprintln!(\"x\") }",
         "use std::thread::sleep;",
+        "fn f() { std::time::SystemTime::now(); }",
         "fn f(x: u8) { (x as usize).to_le_bytes(); }",
         "fn f() { usize::from_le_bytes([0; 8]); }",
     ] {

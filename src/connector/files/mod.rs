@@ -18,7 +18,7 @@ pub use source::FileSource;
 
 pub(super) use epochs::Holder;
 pub(crate) use epochs::publish;
-pub(super) use sink::{Parts, hold};
+pub(super) use sink::Parts;
 pub(super) use source::matching;
 
 use crate::format::FromText;

@@ -1,12 +1,12 @@
 //! A window that moves over a file, line by line, in bounded memory.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
 use crate::limits::LINE_BYTES;
+use crate::sys::fs::InOrder;
 
 /// Bytes asked of the system at once: large enough that the call costs nothing per line, small
 /// enough to stay in the second-level cache.
@@ -60,18 +60,13 @@ impl Rows {
     /// The lines of a file from the first one that starts at or after byte `from`. What is before
     /// that in a packed file is unpacked, and its lines count as passed.
     pub fn open(path: &Path, from: u64) -> io::Result<Rows> {
-        let mut file = File::open(path)?;
-        let mut offset = 0;
         // From the byte before: if it is a line feed, a line starts at `from`.
         let before = from.saturating_sub(1);
         let packed = is_packed(path);
-        let input: Box<dyn Read + Send> = if packed {
-            Box::new(MultiGzDecoder::new(file))
-        } else {
-            offset = before;
-            file.seek(SeekFrom::Start(before))?;
-            Box::new(file)
-        };
+        let offset = if packed { 0 } else { before };
+        let file = InOrder::open(path, offset)?;
+        let input: Box<dyn Read + Send> =
+            if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
         let mut rows = Rows::of(input);
         rows.offset = offset;
         if from == 0 {
@@ -251,7 +246,7 @@ impl Rows {
 
 /// Line feeds in the first `bytes` of a file.
 pub(super) fn count_lines(path: &Path, bytes: u64) -> io::Result<u64> {
-    let mut input = File::open(path)?.take(bytes);
+    let mut input = InOrder::open(path, 0)?.take(bytes);
     let mut buffer = vec![0; CHUNK];
     let mut lines = 0;
     loop {

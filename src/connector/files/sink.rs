@@ -183,13 +183,6 @@ impl PartFile {
     }
 }
 
-/// Keeps sinks of this and of other jobs from writing over a file as long as what this gives
-/// lives; a file that is being written can be read all the same. None where files can't be locked.
-pub(in crate::connector) fn hold(path: &Path) -> Option<std::fs::File> {
-    let file = std::fs::File::open(path).ok()?;
-    file.try_lock_shared().ok().map(|()| file)
-}
-
 /// Whether sinks name their files so.
 pub(super) fn is_part(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"part-"))

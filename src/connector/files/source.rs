@@ -1,6 +1,5 @@
 //! From a path or glob to the pieces that are read.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use glob::MatchOptions;
@@ -11,6 +10,7 @@ use super::split::FileSplit;
 use crate::error::{Error, Kind, Result};
 use crate::format::FromText;
 use crate::operator::{OnBadRecord, Source, Split};
+use crate::sys::fs::{self, Readable};
 
 /// A source of the rows of files; made by [`Files`](super::Files).
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl<D: Decode> FileSource<D> {
             let line = std::str::from_utf8(rows.row()).map_err(|e| bad(e.to_string()))?;
             decode.header(line).map_err(bad)?;
         }
-        let size = fs::metadata(path).map_err(failed)?.len();
+        let size = Readable::open(path).map_err(failed)?.len();
         Ok((size, decode))
     }
 }
@@ -82,19 +82,19 @@ impl<R: FromText> FileSource<Csv<R>> {
 
 /// The files that a pattern stands for, in the order of their names.
 pub(in crate::connector) fn matching(pattern: &str) -> Result<Vec<PathBuf>> {
-    if Path::new(pattern).is_file() || !pattern.contains(['*', '?', '[']) {
+    if fs::is_file(Path::new(pattern)) || !pattern.contains(['*', '?', '[']) {
         return Ok(vec![pattern.into()]);
     }
     let bad = |error| Error::new(Kind::Plan, format_args!("pattern {pattern}: {error}"));
     let mut files = Vec::new();
     // What sinks have not published yet is hidden.
     let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
-    for path in glob::glob_with(pattern, options).map_err(bad)? {
+    for path in fs::glob(pattern, options).map_err(bad)? {
         let path = path.map_err(|error| {
             let path = error.path().display().to_string();
             Error::io(format_args!("reading {path}"), error.error())
         })?;
-        if path.is_file() {
+        if fs::is_file(&path) {
             files.push(path);
         }
     }

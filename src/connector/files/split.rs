@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use super::decode::{Decode, Decoded};
 use super::rows::{Found, Rows, count_lines, is_packed};
-use super::sink::{hold, is_part};
+use super::sink::is_part;
 use crate::error::{Error, Kind, Result};
 use crate::limits::{LINE_BYTES, SOURCE_RECORDS};
 use crate::operator::{Feed, Progress, Split};
+use crate::sys::fs::hold;
 
 /// The rows of `path` that start at `from` or later and before `to`.
 pub(super) struct FileSplit<D> {

@@ -5,10 +5,11 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use super::{FRAME_HEAD_BYTES, HEAD_BYTES, MAGIC, VERSION, frame_head, head};
-use crate::connector::files::{hold, matching};
+use crate::connector::files::matching;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{Feed, OnBadRecord, Progress, Source, Split};
 use crate::record::{Batch, Record};
+use crate::sys::fs::hold;
 use crate::sys::map::Map;
 
 /// A source of the records of logs; made by [`RecordLog::read`](super::RecordLog::read).
@@ -70,7 +71,7 @@ struct LogSplit<R> {
 impl<R: Record> LogSplit<R> {
     fn open(path: PathBuf) -> Result<LogSplit<R>> {
         let failed = |cause| Error::io(format_args!("reading {}", path.display()), &cause);
-        let map = File::open(&path).and_then(|file| Map::of(&file)).map_err(failed)?;
+        let map = Map::open(&path).map_err(failed)?;
         let first = check_head::<R>(&map, &path)?;
         let held = hold(&path);
         Ok(LogSplit { path, map, held, first, place: first, record: PhantomData })

@@ -173,9 +173,9 @@ proptest! {
 /// The words' bytes, in a mapping.
 fn mapped(words: &[u64]) -> crate::sys::map::Map {
     use std::io::Write;
-    let mut file = tempfile::tempfile().unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
     for word in words {
         file.write_all(&word.to_ne_bytes()).unwrap();
     }
-    crate::sys::map::Map::of(&file).unwrap()
+    crate::sys::map::Map::open(file.path()).unwrap()
 }

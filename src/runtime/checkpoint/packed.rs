@@ -110,7 +110,9 @@ mod tests {
 
     /// Unpacks all of it, a block at a time.
     fn unpack(packed: &[u8], bytes: u64) -> Option<Vec<u8>> {
-        let file = Unpacking::of(Readable::of(packed.to_vec()), 0, bytes)?;
+        let on_disk = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(on_disk.path(), packed).unwrap();
+        let file = Unpacking::of(Readable::open(on_disk.path()).unwrap(), 0, bytes)?;
         let (mut all, mut window) = (Vec::new(), Window::default());
         for block in &file.blocks {
             // One that holds nothing is never looked for.

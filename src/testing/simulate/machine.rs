@@ -4,7 +4,7 @@
 //! and not synced the new bytes, the old ones, or the new ones up to a sector; any length between
 //! the old and the new one; names that were not synced in any subset, or up to some point, but
 //! renames whole. A sync that fails leaves pages that are not written and not known to be dirty any
-//! more, as Linux does it.
+//! more, as Linux does it. A read gives as many bytes as it likes.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +18,14 @@ use rand::{Rng, SeedableRng};
 use super::Survived;
 use crate::sys::world::{Handle, Kind, Open, World};
 
+/// When machines are switched on for the first time: 2026-01-01.
+const SWITCHED_ON: Duration = Duration::from_secs(1_767_225_600);
+
 const PAGE: usize = 4096;
 const SECTOR: usize = 512;
+
+/// After a sync that fails, so many calls that change the disk are heard of at most.
+const CALLS_LEFT: u64 = 60;
 
 /// The machine, of which there is one reference in the simulation and one in the thread.
 pub struct Machine(RefCell<State>);
@@ -56,6 +62,10 @@ pub struct Faults {
     pub off_at: Option<u64>,
     /// The so-manyth sync fails.
     pub sync_fails_at: Option<u64>,
+    /// The sync of a directory behind the so-manyth renaming fails.
+    pub rename_unsynced_at: Option<u64>,
+    /// The so-manyth read fails.
+    pub read_fails_at: Option<u64>,
     /// The disk takes so many bytes more.
     pub room: Option<u64>,
 }
@@ -63,6 +73,7 @@ pub struct Faults {
 struct State {
     dice: SmallRng,
     elapsed: Duration,
+    of_day: Duration,
     files: Vec<Bytes>,
     names: BTreeMap<PathBuf, Entry>,
     kept: BTreeMap<PathBuf, Entry>,
@@ -72,6 +83,8 @@ struct State {
     faults: Faults,
     calls: u64,
     syncs: u64,
+    reads: u64,
+    renames: u64,
     off: bool,
     /// Whether something has gone wrong as it was to.
     harmed: bool,
@@ -98,6 +111,7 @@ impl Machine {
         Machine(RefCell::new(State {
             dice: SmallRng::seed_from_u64(seed),
             elapsed: Duration::ZERO,
+            of_day: SWITCHED_ON,
             files: Vec::new(),
             names: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -107,6 +121,8 @@ impl Machine {
             faults: Faults::default(),
             calls: 0,
             syncs: 0,
+            reads: 0,
+            renames: 0,
             off: false,
             harmed: false,
             lies_of_files: false,
@@ -131,13 +147,42 @@ impl Machine {
 
     /// Lets time pass.
     pub fn pass(&self, time: Duration) {
-        self.0.borrow_mut().elapsed += time;
+        let mut state = self.0.borrow_mut();
+        state.elapsed += time;
+        state.of_day += time;
+    }
+
+    /// Sets the clock to what this makes of the time that it shows.
+    pub fn set_clock(&self, to: impl FnOnce(Duration) -> Duration) {
+        let mut state = self.0.borrow_mut();
+        state.of_day = to(state.of_day);
+        state.survived.clocks_set += 1;
     }
 
     /// Says what is to go wrong from now on.
     pub fn arm(&self, faults: Faults) {
         let mut state = self.0.borrow_mut();
-        (state.faults, state.calls, state.syncs, state.harmed) = (faults, 0, 0, false);
+        (state.calls, state.syncs, state.reads, state.renames) = (0, 0, 0, 0);
+        (state.faults, state.harmed) = (faults, false);
+    }
+
+    /// Puts a file there, to stay, and the directories that it is in.
+    pub fn put(&self, path: &Path, bytes: Vec<u8>) {
+        let mut state = self.0.borrow_mut();
+        let file = Entry::File(state.files.len());
+        let (kept, dirty) = (bytes.clone(), BTreeSet::new());
+        state.files.push(Bytes { kept, seen: bytes, dirty });
+        for above in path.ancestors().filter(|above| !above.as_os_str().is_empty()) {
+            let entry = if above == path { file } else { Entry::Directory };
+            state.names.insert(above.to_owned(), entry);
+            state.kept.insert(above.to_owned(), entry);
+        }
+    }
+
+    /// All bytes of a file; none where there is no file.
+    pub fn bytes(&self, path: &Path) -> Vec<u8> {
+        let state = self.0.borrow();
+        state.file(path).map(|file| state.files[file].seen.clone()).unwrap_or_default()
     }
 
     /// Nothing is done any more: what a job still does when it is dropped, a process that is killed
@@ -151,7 +196,7 @@ impl Machine {
         self.0.borrow().off
     }
 
-    /// Whether a disk was full or a sync failed, as it was to.
+    /// Whether a disk was full, or a sync or a read failed, as it was to.
     pub fn is_harmed(&self) -> bool {
         self.0.borrow().harmed
     }
@@ -204,6 +249,30 @@ impl State {
         self.names = self.kept.clone();
     }
 
+    /// Keeps the first of what was done to names in a directory; the others stay to be synced. A
+    /// journal gives up or goes on, it does not forget.
+    fn fails_to_sync_names(&mut self, directory: &Path) -> io::Error {
+        let own = self.changes.iter().filter(|change| change.directory == directory).count();
+        let mut left = self.dice.gen_range(0..=own);
+        for change in std::mem::take(&mut self.changes) {
+            if left > 0 && change.directory == directory && !self.lies_of_names {
+                left -= 1;
+                self.keep(change);
+            } else {
+                self.changes.push(change);
+            }
+        }
+        self.sync_fails()
+    }
+
+    /// A sync fails. Whoever goes on in spite of that loses power soon.
+    fn sync_fails(&mut self) -> io::Error {
+        self.survived.syncs_failed += 1;
+        self.harmed = true;
+        self.faults.off_at = Some(self.calls + self.dice.gen_range(1..CALLS_LEFT));
+        io::Error::other("input/output error")
+    }
+
     fn keep(&mut self, change: Change) {
         for (path, entry) in change.names {
             match entry {
@@ -247,6 +316,12 @@ impl State {
             Some(Entry::Directory) => Err(error(ErrorKind::IsADirectory)),
             None => Err(error(ErrorKind::NotFound)),
         }
+    }
+
+    fn opens(&mut self, file: usize) -> Handle {
+        self.handles += 1;
+        self.open.insert(self.handles, file);
+        self.handles
     }
 
     fn opened(&self, handle: Handle) -> io::Result<usize> {
@@ -321,6 +396,10 @@ impl World for Machine {
         self.0.borrow().elapsed
     }
 
+    fn of_day(&self) -> Duration {
+        self.0.borrow().of_day
+    }
+
     fn kind(&self, path: &Path) -> Option<Kind> {
         if path.as_os_str().is_empty() || path == Path::new(".") {
             return Some(Kind::Directory);
@@ -358,9 +437,29 @@ impl World for Machine {
         Ok(state.names.keys().filter(|path| parent(path) == directory).cloned().collect())
     }
 
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let state = self.0.borrow();
-        Ok(state.files[state.file(path)?].seen.clone())
+    fn open_to_read(&self, path: &Path) -> io::Result<(Handle, u64)> {
+        let mut state = self.0.borrow_mut();
+        let file = state.file(path)?;
+        let len = state.files[file].seen.len() as u64;
+        Ok((state.opens(file), len))
+    }
+
+    fn read(&self, handle: Handle, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.0.borrow_mut();
+        let state = &mut *state;
+        let bytes = &state.files[state.opened(handle)?].seen;
+        state.reads += 1;
+        if state.faults.read_fails_at == Some(state.reads) {
+            state.survived.reads_failed += 1;
+            state.harmed = true;
+            return Err(io::Error::other("input/output error"));
+        }
+        let rest = bytes.get(at as usize..).unwrap_or_default();
+        let whole = rest.len().min(into.len());
+        let some = if state.dice.gen_bool(0.5) { whole.min(1) } else { whole };
+        let read = state.dice.gen_range(some..=whole);
+        into[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
     }
 
     fn open(&self, path: &Path, how: Open) -> io::Result<Handle> {
@@ -382,9 +481,7 @@ impl World for Machine {
             if how == Open::Truncate {
                 state.files[file].empty();
             }
-            state.handles += 1;
-            state.open.insert(state.handles, file);
-            Ok(state.handles)
+            Ok(state.opens(file))
         })
     }
 
@@ -411,10 +508,8 @@ impl World for Machine {
             let file = state.opened(handle)?;
             state.syncs += 1;
             if state.faults.sync_fails_at == Some(state.syncs) {
-                state.survived.syncs_failed += 1;
-                state.harmed = true;
                 state.files[file].fail_to_sync(&mut state.dice);
-                return Err(io::Error::other("input/output error"));
+                return Err(state.sync_fails());
             }
             if !state.lies_of_files {
                 state.files[file].sync();
@@ -427,10 +522,10 @@ impl World for Machine {
         let path = if path == Path::new(".") { Path::new("") } else { path };
         self.0.borrow_mut().call(|state| {
             state.syncs += 1;
-            if state.faults.sync_fails_at == Some(state.syncs) {
-                state.survived.syncs_failed += 1;
-                state.harmed = true;
-                return Err(io::Error::other("input/output error"));
+            let unsynced = state.faults.rename_unsynced_at == Some(state.renames);
+            if unsynced || state.faults.sync_fails_at == Some(state.syncs) {
+                state.faults.rename_unsynced_at = None;
+                return Err(state.fails_to_sync_names(path));
             }
             for change in std::mem::take(&mut state.changes) {
                 if change.directory == path && !state.lies_of_names {
@@ -446,6 +541,7 @@ impl World for Machine {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.borrow_mut().call(|state| {
             let file = state.file(from)?;
+            state.renames += 1;
             let names = vec![(from.to_owned(), None), (to.to_owned(), Some(Entry::File(file)))];
             state.change(parent(to), names);
             Ok(())

@@ -2,6 +2,7 @@
 
 mod jobs;
 mod machine;
+mod patient;
 mod play;
 mod run;
 
@@ -45,10 +46,14 @@ pub struct Survived {
     pub disks_full: u64,
     /// Syncs that failed.
     pub syncs_failed: u64,
+    /// Reads that failed.
+    pub reads_failed: u64,
     /// Times that a shard had no turn for long.
     pub stalls: u64,
-    /// Times that the clock jumped.
+    /// Times that much time passed at once.
     pub jumps: u64,
+    /// Times that the clock was set, forth or back.
+    pub clocks_set: u64,
     /// Turns of shards.
     pub turns: u64,
 }
@@ -68,8 +73,10 @@ impl Add for Survived {
             names_lost: self.names_lost + other.names_lost,
             disks_full: self.disks_full + other.disks_full,
             syncs_failed: self.syncs_failed + other.syncs_failed,
+            reads_failed: self.reads_failed + other.reads_failed,
             stalls: self.stalls + other.stalls,
             jumps: self.jumps + other.jumps,
+            clocks_set: self.clocks_set + other.clocks_set,
             turns: self.turns + other.turns,
         }
     }
@@ -91,13 +98,15 @@ impl fmt::Display for Survived {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Survived { runs, crashes, kills, restarts, checkpoints, .. } = self;
         let Survived { pages_lost, pages_torn, names_lost, .. } = self;
-        let Survived { disks_full, syncs_failed, stalls, jumps, turns, .. } = self;
+        let Survived { disks_full, syncs_failed, reads_failed, stalls, jumps, .. } = self;
+        let Survived { clocks_set, turns, .. } = self;
         write!(
             f,
             "{runs} runs, all with the right rows: {crashes} crashes, {kills} kills, {restarts} \
              restarts, {checkpoints} checkpoints; {pages_lost} pages lost, {pages_torn} torn, \
              {names_lost} names lost, {disks_full} full disks, {syncs_failed} failed syncs, \
-             {stalls} stalled shards, {jumps} jumps of the clock, {turns} turns"
+             {reads_failed} failed reads, {stalls} stalled shards, {jumps} jumps of time, \
+             {clocks_set} times that the clock was set, {turns} turns"
         )
     }
 }
@@ -105,9 +114,9 @@ impl fmt::Display for Survived {
 /// Runs a job once for every seed, all its shards on this thread, on a machine that is made up:
 /// shards have their turns in any order, some have none for long; the power fails or the process is
 /// killed at any turn and at any call that changes the disk; what was not synced is lost or torn;
-/// the disk is full, a sync fails; the clock jumps by seconds or hours. Each time the job is
-/// started again, on 1 to 4 shards, until it comes to its end. Then the rows that it has written
-/// must be the `expected` ones, in any order. The same seed gives the same run.
+/// the disk is full, a sync or a read fails; hours pass at once, the clock is set back or forth.
+/// Each time the job is started again, on 1 to 4 shards, until it comes to its end. Then the rows
+/// that it has written must be the `expected` ones, in any order. The same seed gives the same run.
 ///
 /// `build` gives the job its streams. They must begin at sources that can be read again, as
 /// [`Scheduled`](super::Scheduled) does, cut as the second argument says, and end in a sink of
@@ -139,7 +148,7 @@ pub fn simulate(
 ) -> Result<Survived> {
     let mut expected = expected.to_vec();
     expected.sort_unstable();
-    let trial = Trial { expected: &expected, shards: SHARDS, idles: false, state_in: None };
+    let trial = Trial::of(&expected, SHARDS);
     let build = |job: &Job, cuts: Cuts, _: &Arc<Acts>| build(job, cuts);
     seeds.into_iter().map(|seed| once(seed, trial, &build)).sum()
 }

@@ -34,6 +34,8 @@ const GIVEN_MAX: usize = 6;
 /// How far a play has come; its splits and whoever lets it go on share it.
 #[derive(Debug)]
 pub struct Acts {
+    /// How many rows show.
+    rows: AtomicU64,
     /// The act that is played.
     now: AtomicU64,
     /// Of each split the act of the next record; of one that is no more the end of time.
@@ -42,11 +44,22 @@ pub struct Acts {
 
 impl Default for Acts {
     fn default() -> Self {
-        Acts { now: AtomicU64::new(0), next: std::array::from_fn(|_| AtomicU64::new(u64::MAX)) }
+        let next = std::array::from_fn(|_| AtomicU64::new(u64::MAX));
+        Acts { rows: AtomicU64::new(0), now: AtomicU64::new(0), next }
     }
 }
 
 impl Acts {
+    /// So many rows show now.
+    pub fn show(&self, rows: usize) {
+        self.rows.store(rows as u64, Relaxed);
+    }
+
+    /// How many rows show.
+    pub fn shown(&self) -> usize {
+        self.rows.load(Relaxed) as usize
+    }
+
     /// The job is at rest: the next act begins, if this one is over.
     pub fn rest(&self) {
         if let Some(next) = self.next.iter().map(|next| next.load(Relaxed)).min() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::windows::tumbling_expected;
 use super::{DISORDER, Event, Events, at, in_order, source};
-use crate::api::Job;
+use crate::api::{Job, Stream};
 use crate::connector::{Discard, Files};
 use crate::testing::{Cuts, OUT};
 use crate::time::Units;
@@ -81,9 +81,13 @@ pub(super) fn running_expected(events: &[Event]) -> Vec<String> {
     events.iter().map(row).collect()
 }
 
-/// Each key once, when some time has passed on the clock since its first record.
 pub(super) fn alarm(job: &Job, cuts: Cuts, events: &Events) {
-    source(job, cuts, events)
+    alarmed(source(job, cuts, events));
+}
+
+/// Each key once, when some time has passed on the clock since its first record.
+pub(super) fn alarmed(events: Stream<Event>) {
+    events
         .key_by(|(key, _, _)| key)
         .process::<bool, String>(
             |seen, _, context| {

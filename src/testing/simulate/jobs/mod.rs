@@ -1,17 +1,21 @@
 //! Jobs that the engine itself is simulated with, each beside what it comes to when it is worked
 //! out by plain loops.
 
+mod awaited;
+mod files;
 mod idle;
 mod joins;
 mod keys;
 mod windows;
 mod within;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use super::patient::Patient;
 use super::play::{ACT, Acts, Play};
 use super::run::Trial;
 use super::{SHARDS, Survived, once};
@@ -41,7 +45,16 @@ enum Build {
     Scheduled(fn(&Job, Cuts, &Events)),
     /// From one whose splits are, and come back.
     Played(fn(&Job, Play)),
+    /// From one that waits for so many rows.
+    Awaited(fn(&Job, Patient), fn(&[Event]) -> usize),
+    /// From files, and which these are.
+    Read(fn(&[Event]) -> Inputs, fn(&Job)),
+    /// From what the first of two jobs has written.
+    Handed(fn(&Job, Cuts, &Events), fn(&Job)),
 }
+
+/// Files that are there before a job begins.
+type Inputs = Vec<(PathBuf, Vec<u8>)>;
 
 impl SimulatedJob {
     /// Runs the job under a seed, which its records depend on, too, on 1 to 4 shards; see
@@ -67,16 +80,32 @@ impl SimulatedJob {
     /// # Errors
     /// What was not right; that there is no number, or that one is none of shards.
     pub fn run_on(&self, shards: &[usize], seed: u64) -> Result<Survived> {
-        let events = Arc::new(events(seed));
+        let count = if matches!(self.build, Build::Read(..)) { EVENTS_READ } else { EVENTS };
+        let events = Arc::new(events(seed, count));
         let build = |job: &Job, cuts: Cuts, acts: &Arc<Acts>| match self.build {
             Build::Scheduled(build) => build(job, cuts, &events),
             Build::Played(build) => build(job, Play::new(&events, seed, cuts, acts)),
+            Build::Awaited(build, rows) => {
+                build(job, Patient::new(&events, cuts, rows(&events), acts));
+            }
+            Build::Read(_, build) | Build::Handed(_, build) => build(job),
         };
         let mut expected = (self.expected)(&events);
         expected.sort_unstable();
-        let idles = matches!(self.build, Build::Played(_));
         let directory = std::env::temp_dir();
-        let trial = Trial { expected: &expected, shards, idles, state_in: Some(&directory) };
+        let mut trial = Trial::of(&expected, shards);
+        trial.state_in = Some(&directory);
+        trial.idles = matches!(self.build, Build::Played(_) | Build::Awaited(..));
+        let inputs = if let Build::Read(files, _) = self.build { files(&events) } else { vec![] };
+        trial.inputs = &inputs;
+        let before = |job: &Job, cuts: Cuts| {
+            if let Build::Handed(first, _) = self.build {
+                first(job, cuts, &events);
+            }
+        };
+        if matches!(self.build, Build::Handed(..)) {
+            trial.before = Some(&before);
+        }
         once(seed, trial, &build).map_err(|error| error.within(self.name))
     }
 }
@@ -86,7 +115,12 @@ const DISORDER: u64 = 6;
 /// Splits of the source.
 const SPLITS: usize = 3;
 
-fn events(seed: u64) -> Vec<Event> {
+/// Records of a job, and of one that reads them from files: more, since a source of files gives
+/// many at once.
+const EVENTS: usize = 300;
+const EVENTS_READ: usize = 2_000;
+
+fn events(seed: u64, count: usize) -> Vec<Event> {
     let mut dice = SmallRng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let keys = *[1, 5, 40].get(dice.gen_range(0..3)).unwrap_or(&5);
     let mut now = 0;
@@ -94,7 +128,7 @@ fn events(seed: u64) -> Vec<Event> {
         now += if dice.gen_ratio(1, 20) { 30 } else { dice.gen_range(0..3) };
         (dice.gen_range(0..keys), now + dice.gen_range(0..=DISORDER), dice.gen_range(0..100))
     };
-    (0..300).map(&mut event).collect()
+    (0..count).map(&mut event).collect()
 }
 
 fn source(job: &Job, cuts: Cuts, events: &Events) -> Stream<Event> {
@@ -209,6 +243,18 @@ pub const JOBS: &[SimulatedJob] = &[
         idle::two_windows_expected,
     ),
     played("idle-table-join", idle::table_join, idle::table_join_expected),
+    awaited("awaited-alarm", awaited::alarm, awaited::alarm_rows, keys::alarm_expected),
+    awaited("awaited-clock", awaited::clock, awaited::clock_rows, awaited::clock_expected),
+    awaited("awaited-mute", awaited::mute, awaited::mute_rows, windows::tumbling_expected),
+    read("read-lines", files::texts, files::lines, files::lines_expected),
+    read("read-csv", files::table, files::csv, files::csv_expected),
+    read("read-json", files::objects, files::json, files::json_expected),
+    read("read-gzip", files::packed, files::gzip, keys::running_expected),
+    SimulatedJob {
+        name: "read-log",
+        build: Build::Handed(files::write_log, files::read_log),
+        expected: files::log_expected,
+    },
 ];
 
 const fn job(
@@ -217,6 +263,24 @@ const fn job(
     expected: fn(&[Event]) -> Vec<String>,
 ) -> SimulatedJob {
     SimulatedJob { name, build: Build::Scheduled(build), expected }
+}
+
+const fn awaited(
+    name: &'static str,
+    build: fn(&Job, Patient),
+    rows: fn(&[Event]) -> usize,
+    expected: fn(&[Event]) -> Vec<String>,
+) -> SimulatedJob {
+    SimulatedJob { name, build: Build::Awaited(build, rows), expected }
+}
+
+const fn read(
+    name: &'static str,
+    files: fn(&[Event]) -> Inputs,
+    build: fn(&Job),
+    expected: fn(&[Event]) -> Vec<String>,
+) -> SimulatedJob {
+    SimulatedJob { name, build: Build::Read(files, build), expected }
 }
 
 const fn played(

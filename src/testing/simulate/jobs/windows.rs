@@ -11,16 +11,27 @@ use crate::time::Units;
 use crate::window::{CountWindow, Cumulating, Session, Sliding, Tumbling};
 
 pub(super) fn tumbling<C: Chain<Out = Event>>(events: Stream<Event, C>) {
+    tumbled(events, 10).sink(Files::to_lines(OUT));
+}
+
+/// The rows of windows that tumble, of so many milliseconds.
+pub(super) fn tumbled<C: Chain<Out = Event>>(
+    events: Stream<Event, C>,
+    size: u64,
+) -> Stream<String, impl Chain<Out = String>> {
     events
         .key_by(|(key, _, _)| key)
-        .window(Tumbling::of(10.millis()))
+        .window(Tumbling::of(size.millis()))
         .aggregate(|events| (events.count(), events.sum(|(_, _, value)| value)))
         .map(|window| format!("{} {} {:?}", window.key, window.start.millis(), window.value))
-        .sink(Files::to_lines(OUT));
 }
 
 pub(super) fn tumbling_expected(events: &[Event]) -> Vec<String> {
-    windows(events, |ms| vec![ms / 10 * 10])
+    tumbled_expected(events, 10)
+}
+
+pub(super) fn tumbled_expected(events: &[Event], size: u64) -> Vec<String> {
+    windows(events, |ms| vec![ms / size * size])
 }
 
 pub(super) fn sliding<C: Chain<Out = Event>>(events: Stream<Event, C>) {
