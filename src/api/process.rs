@@ -157,6 +157,21 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     pub fn process_within<S, O>(
         self,
         ttl: Duration,
+        each: impl FnMut(&mut S, R::View<'_>, &mut Moment<'_, '_, B::Key, O>) + Clone + Send + 'static,
+    ) -> Stream<O>
+    where
+        S: Record + Clone + Default,
+        O: Record,
+    {
+        self.within("process", (ttl, ""), each)
+    }
+
+    /// A process function, as an operator of this kind, whose keys are forgotten `ttl` after their
+    /// newest record; `how` says more of it.
+    pub(super) fn within<S, O>(
+        self,
+        kind: &str,
+        (ttl, how): (Duration, &str),
         mut each: impl FnMut(&mut S, R::View<'_>, &mut Moment<'_, '_, B::Key, O>)
         + Clone
         + Send
@@ -188,7 +203,7 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
                 ctx.timer_at(*until);
             }
         };
-        self.on_time("process", (ttl, ""), each, due)
+        self.on_time(kind, (ttl, how), each, due)
     }
 
     /// A process function, as an operator of this kind, that remembers keys for `ttl`; `how` says

@@ -6,8 +6,8 @@ use super::keyed::{PARTIAL, TO_OWNER, ToOwner};
 use super::{Keyed, Stream, local, sending};
 use crate::key;
 use crate::operator::{
-    Aggregate, Aggregates, ByKey, Chain, Context, Exchange, Identity, KeyOf, PartTotals, Timeless,
-    Totals,
+    Aggregate, Aggregates, ByKey, Chain, Context, Exchange, Identity, KeyOf, Moment, PartTotals,
+    Timeless, Totals,
 };
 use crate::plan::{Flow, Times};
 use crate::record::Record;
@@ -40,17 +40,43 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
         R: Clone,
         F: Fn(&mut R, R::View<'_>) + Clone + Send + 'static,
     {
+        let reduce = reducing(f);
         let each =
             move |sum: &mut Option<R>, record: R::View<'_>, ctx: &mut Context<'_, B::Key, R>| {
-                match sum {
-                    Some(sum) => f(sum, record),
-                    None => *sum = Some(R::own(record)),
-                }
-                if let Some(sum) = sum {
-                    ctx.give(sum);
-                }
+                ctx.give(reduce(sum, record));
             };
         self.processed::<Timeless<_>, _, _, _>(("reduce", String::new()), each, |_, _, _| ())
+    }
+
+    /// As [`reduce`](Keyed::reduce), where a key is forgotten `ttl` of event time after its newest
+    /// record, as for [`process_within`](Keyed::process_within). Late records are counted and left
+    /// out.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// // User, minute, clicks. After ten minutes without one a user's clicks are counted anew.
+    /// job.source(Memory::of([(7_u64, 1_u64, 1_u64), (7, 5, 2), (7, 30, 4)]).splits(1))
+    ///     .event_time(|(_, minute, _)| Timestamp::from_seconds(minute as i64 * 60), 0.seconds())
+    ///     .key_by(|(user, _, _)| user)
+    ///     .reduce_within(10.minutes(), |sum, (_, _, clicks)| sum.2 += clicks)
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [(7, 1, 1), (7, 1, 3), (7, 30, 4)]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn reduce_within<F>(self, ttl: Duration, f: F) -> Stream<R>
+    where
+        R: Clone,
+        F: Fn(&mut R, R::View<'_>) + Clone + Send + 'static,
+    {
+        let reduce = reducing(f);
+        let each =
+            move |sum: &mut Option<R>, record: R::View<'_>, ctx: &mut Moment<'_, '_, _, R>| {
+                ctx.give(reduce(sum, record));
+            };
+        self.within("reduce", (ttl, ""), each)
     }
 
     /// An aggregate over all records of a key so far, emitted with the key for every record, with
@@ -74,22 +100,40 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     ) -> Stream<(B::Key, A::Out)> {
         let aggregate = of(&Aggregates::default());
         let asked = format!("running{OF}{}", aggregate.name());
-        let each = move |acc: &mut Option<A::Acc>,
-                         record: R::View<'_>,
-                         ctx: &mut Context<'_, B::Key, (B::Key, A::Out)>| {
-            let at = ctx.time();
-            match acc {
-                Some(acc) => aggregate.add(acc, at, record),
-                None => *acc = Some(aggregate.start(at, record)),
-            }
-            let value = acc.as_ref().map(|acc| aggregate.result(acc));
-            if let Some(value) = value {
-                ctx.key().lend(|key| {
-                    value.lend(|value| ctx.emit((B::Key::shorten(key), A::Out::shorten(value))));
-                });
-            }
-        };
+        let run = running::<R, B, A>(aggregate);
+        let each =
+            move |acc: &mut Option<A::Acc>, record: R::View<'_>, ctx: &mut Context<'_, _, _>| {
+                run(acc, record, &mut Moment::of(ctx));
+            };
         self.processed::<Timeless<_>, _, _, _>(("aggregate", asked), each, |_, _, _| ())
+    }
+
+    /// As [`aggregate_running`](Keyed::aggregate_running), where a key is forgotten `ttl` of event
+    /// time after its newest record, as for [`process_within`](Keyed::process_within). Late records
+    /// are counted and left out.
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, results) = Collect::new();
+    /// // User, minute. Numbers the records of each user, anew after ten minutes without one.
+    /// job.source(Memory::of([(7_u64, 1_i64), (7, 5), (7, 30)]).splits(1))
+    ///     .event_time(|(_, minute)| Timestamp::from_seconds(minute * 60), 0.seconds())
+    ///     .key_by(|(user, _)| user)
+    ///     .aggregate_running_within(10.minutes(), |records| records.count())
+    ///     .sink(sink);
+    /// # job.run()?;
+    /// assert_eq!(results.sorted(), [(7, 1), (7, 1), (7, 2)]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn aggregate_running_within<A: Aggregate<R>>(
+        self,
+        ttl: Duration,
+        of: impl FnOnce(&Aggregates<R>) -> A,
+    ) -> Stream<(B::Key, A::Out)> {
+        let aggregate = of(&Aggregates::default());
+        let how = format!(", running{OF}{}", aggregate.name());
+        self.within("aggregate", (ttl, &how), running::<R, B, A>(aggregate))
     }
 
     /// An aggregate over all records of a key, emitted with the key once: at the end of the input,
@@ -319,3 +363,39 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
 
 type PartView<'a, R, B, A> =
     <(<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc) as Record>::View<'a>;
+
+/// Joins a record to what a key's have come to so far, which is then given.
+fn reducing<R: Record>(
+    f: impl Fn(&mut R, R::View<'_>) + Clone,
+) -> impl for<'s> Fn(&'s mut Option<R>, R::View<'_>) -> &'s R + Clone {
+    move |sum, record| match sum {
+        Some(sum) => {
+            f(sum, record);
+            sum
+        }
+        None => sum.insert(R::own(record)),
+    }
+}
+
+type Running<'c, 'a, R, B, A> =
+    Moment<'c, 'a, <B as KeyOf<R>>::Key, (<B as KeyOf<R>>::Key, <A as Aggregate<R>>::Out)>;
+
+/// Adds a record to what is kept of its key, and emits what that comes to.
+fn running<R: Record, B: KeyOf<R>, A: Aggregate<R>>(
+    aggregate: A,
+) -> impl Fn(&mut Option<A::Acc>, R::View<'_>, &mut Running<'_, '_, R, B, A>) + Clone {
+    move |acc, record, ctx| {
+        let at = ctx.time();
+        let acc = match acc {
+            Some(acc) => {
+                aggregate.add(acc, at, record);
+                acc
+            }
+            None => acc.insert(aggregate.start(at, record)),
+        };
+        let value = aggregate.result(acc);
+        ctx.key().lend(|key| {
+            value.lend(|value| ctx.emit((B::Key::shorten(key), A::Out::shorten(value))));
+        });
+    }
+}

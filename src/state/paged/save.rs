@@ -111,6 +111,8 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
                 let at = self.pages.at(hash)?;
                 if !at.is_saved() {
                     if full || !at.has_rested() {
+                        // Others are packed instead of what is unpacked.
+                        self.pages.relieve();
                         self.pages.unpack(hash);
                         show(&mut self.pages.page(at), prefix, full, &mut to);
                     }
@@ -119,7 +121,6 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
                 prefix.next()
             });
         }
-        self.pages.relieve();
         if next.is_some() {
             self.save = Some(Save { full, next });
         }

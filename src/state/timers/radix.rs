@@ -1,5 +1,5 @@
-//! Timers that are not due yet: a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan, "Faster algorithms for
-//! the shortest path problem", 1990).
+//! Timers that are not due yet: a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan, "Faster algorithms
+//! for the shortest path problem", 1990).
 //!
 //! Time only goes on, so that timers need no order before they are due. A bucket holds those whose
 //! time differs from the time that was reached in the same highest bit. When time goes on, all

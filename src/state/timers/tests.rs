@@ -6,6 +6,14 @@ fn timer(at: i64, key: u64) -> Timer<u64> {
     Timer { at: Timestamp::from_micros(at), hash: crate::key::hash(&key), life: key / 8, key }
 }
 
+/// Takes the first timer out that is due.
+fn first_due(timers: &mut Vec<Timer<u64>>, now: i64) -> Option<(Timestamp, u64)> {
+    let due = timers.iter().enumerate().filter(|(_, timer)| timer.at.micros() <= now);
+    let (place, _) = due.min_by_key(|(_, timer)| timer.order())?;
+    let Timer { at, key, .. } = timers.remove(place);
+    Some((at, key))
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Set(i64, u64),
@@ -45,12 +53,9 @@ proptest! {
                 Act::Go(by, taken) => {
                     now = now.saturating_add_unsigned(by);
                     for _ in 0..taken {
-                        let due = naive.iter().enumerate().filter(|(_, timer)| timer.at.micros() <= now);
-                        let first = due.min_by_key(|(_, timer)| timer.order()).map(|(place, _)| place);
-                        let expected = first.map(|place| naive.remove(place));
                         let popped = timers.pop_due(Timestamp::from_micros(now));
-                        let seen = |timer: Option<Timer<u64>>| timer.map(|timer| (timer.at, timer.key));
-                        prop_assert_eq!(seen(popped), seen(expected));
+                        let popped = popped.map(|timer| (timer.at, timer.key));
+                        prop_assert_eq!(popped, first_due(&mut naive, now));
                     }
                 }
                 Act::Save(full) => {
