@@ -157,13 +157,13 @@ impl<R: Record, C: Chain<Out = R>, B: KeyOf<R>> Keyed<R, C, B> {
     pub fn process_within<S, O>(
         self,
         ttl: Duration,
-        each: impl FnMut(&mut S, R::View<'_>, &mut Moment<'_, '_, B::Key, O>) + Clone + Send + 'static,
+        f: impl FnMut(&mut S, R::View<'_>, &mut Moment<'_, '_, B::Key, O>) + Clone + Send + 'static,
     ) -> Stream<O>
     where
         S: Record + Clone + Default,
         O: Record,
     {
-        self.within("process", (ttl, ""), each)
+        self.within("process", (ttl, ""), f)
     }
 
     /// A process function, as an operator of this kind, whose keys are forgotten `ttl` after their
