@@ -134,6 +134,12 @@ impl Memory {
         Memory { backend, ..Memory::default() }
     }
 
+    /// Bytes of all chunks.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// So many bytes of zeroes, aligned to [`ALIGN`], until this is dropped.
     ///
     /// # Errors

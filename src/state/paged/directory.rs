@@ -366,6 +366,12 @@ impl<K, V> Directory<K, V> {
         self.packing.as_ref().map_or(self.pages, |packing| packing.borrow().loose())
     }
 
+    /// Bytes of memory for pages and blocks.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
     /// Looks at one page, so that values which grow are known.
     pub fn weigh(&mut self) {
         let Some(packing) = &mut self.packing else { return };

@@ -223,6 +223,24 @@ fn little_of_a_large_table_is_in_memory() {
 }
 
 #[test]
+fn blocks_are_used_again() {
+    let mut table: PagedTable<u64, Vec<u64>> = PagedTable::of(packing());
+    (0..2_000).for_each(|key| table.put(hash(&key), key, vec![key; 100]));
+    let mut bytes = Vec::new();
+    for _ in 0..20 {
+        for key in 0..2_000 {
+            let value = table.get_mut(hash(&key), |other| *other == key).unwrap();
+            assert_eq!(*value, vec![key; 100]);
+        }
+        bytes.push(table.pages.bytes());
+    }
+    assert_eq!(bytes.first(), bytes.last(), "{bytes:?}");
+    table.reset();
+    (0..2_000).for_each(|key| table.put(hash(&key), key, vec![key; 100]));
+    assert_eq!(bytes.last(), Some(&table.pages.bytes()));
+}
+
+#[test]
 fn a_table_that_grows_in_place_is_packed_when_it_is_tended() {
     let directory = tempfile::tempdir().unwrap();
     let scratch = Arc::new(Scratch::within(directory.path(), 100_000).unwrap());
