@@ -36,7 +36,7 @@ impl<J: Joint> AsOfJoin<J> {
         pairing: J::Pairing,
         backend: &Backend,
     ) -> Self {
-        let (table, waiting) = (PagedTable::of(backend.clone()), Timers::new());
+        let (table, waiting) = (PagedTable::of(backend.clone()), Timers::of(backend));
         let (sweep, out) = (Sweep::default(), Emitter::new(0));
         AsOfJoin { by, pairing, tolerance, table, waiting, sweep, out }
     }

@@ -70,7 +70,7 @@ impl<J: Joint> IntervalJoin<J> {
             pairing,
             near: Sides { left, right: left.turned() },
             table: PagedTable::of(backend.clone()),
-            waiting: Sides { left: Timers::new(), right: Timers::new() },
+            waiting: Sides { left: Timers::of(backend), right: Timers::of(backend) },
             sweep: Sweep::default(),
             out: Emitter::new(0),
         }

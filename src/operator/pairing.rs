@@ -2,9 +2,8 @@
 
 use std::marker::PhantomData;
 
-use super::KeyOf;
 use crate::record::Record;
-use crate::state::{Few, Held, Table};
+use crate::state::{Few, Held};
 
 /// What a join makes of a pair, and of a record that has none to go with.
 pub trait Pairing<L: Record, R: Record>: Clone + Send + 'static {
@@ -158,7 +157,7 @@ where
 }
 
 /// What is kept of a key, by the stream that it came from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Sides<A, B> {
     /// Of the left stream.
     pub left: A,
@@ -176,20 +175,6 @@ impl<A: Held, B: Held> Held for Sides<A, B> {
     }
     fn own_as((left, right): <(A::As, B::As) as Record>::View<'_>) -> Self {
         Sides { left: A::own_as(left), right: B::own_as(right) }
-    }
-}
-
-impl<A: Default, B: Default> Sides<A, B> {
-    /// What is kept of a record's key; empty when the key is new.
-    #[inline(always)]
-    pub fn of<'t, R: Record, K: KeyOf<R>>(
-        by: &K,
-        table: &'t mut Table<K::Key, Self>,
-        record: R::View<'_>,
-    ) -> &'t mut Self {
-        let part = by.part(record);
-        let make = || (K::own(by.part(record)), Sides::default());
-        table.entry(K::hash(&part), |key| K::is(&part, key), make)
     }
 }
 

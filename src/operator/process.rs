@@ -156,8 +156,8 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
 }
 
 impl<K: Key, O: Record> Around<K, O> {
-    fn new() -> Self {
-        let (timers, alarms) = (Timers::new(), Timers::new());
+    fn of(backend: &Backend) -> Self {
+        let (timers, alarms) = (Timers::of(backend), Timers::of(backend));
         let (watermark, results) = (Timestamp::MIN, Block::new());
         Around {
             watermark,
@@ -236,7 +236,7 @@ where
 {
     /// Runs these closures on state for each key, kept where `backend` says.
     pub fn new(by: B, on_record: F, on_timer: G, backend: &Backend) -> Self {
-        let (table, around) = (PagedTable::of(backend.clone()), Around::new());
+        let (table, around) = (PagedTable::of(backend.clone()), Around::of(backend));
         Process { by, on_record, on_timer, table, around, ended: false, record: PhantomData }
     }
 

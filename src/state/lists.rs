@@ -9,6 +9,7 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use super::Held;
 use super::memory::{Backend, Memory};
 use crate::record::Record;
 use crate::time::Timestamp;
@@ -59,6 +60,16 @@ impl List {
     #[inline(always)]
     pub fn is_empty(self) -> bool {
         self.newest == 0
+    }
+}
+
+impl Held for List {
+    type As = u64;
+    fn lend_as<T>(&self, look: impl FnOnce(u64) -> T) -> T {
+        look(self.newest)
+    }
+    fn own_as(newest: u64) -> Self {
+        List { newest }
     }
 }
 

@@ -62,7 +62,7 @@ impl Scratch {
 
     /// Maps so many bytes more. The room on the disk is taken now: where it is missing, a store
     /// would end the process.
-    fn grow(&self, bytes: usize) -> io::Result<MmapMut> {
+    pub(super) fn grow(&self, bytes: usize) -> io::Result<MmapMut> {
         let mut len = self.len.lock().unwrap_or_else(PoisonError::into_inner);
         let from = *len;
         rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), from, bytes as u64)?;

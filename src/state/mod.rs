@@ -2,6 +2,7 @@
 
 mod changes;
 mod few;
+mod held;
 mod lists;
 mod memory;
 mod paged;
@@ -11,9 +12,10 @@ mod table;
 mod timers;
 
 pub use few::Few;
+pub use held::Held;
 pub use lists::{List, Lists};
 pub use memory::{Backend, Scratch};
-pub use paged::{Change, Held, PagedTable, Prefix};
+pub use paged::{Change, PagedTable, Prefix};
 pub use parts::{Loader, OF, Owner, Part, PartHead, Saved, Saver, Sections, Window};
 pub use series::Series;
 pub use table::Table;

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use super::Held;
 use super::changes::{Cleared, PAGES, cleared};
-use super::paged::{Change, Held, Prefix};
+use super::paged::{Change, Prefix};
 use super::parts::{Loader, Part, Saver};
 use super::{Backend, PagedTable};
 use crate::error::Result;

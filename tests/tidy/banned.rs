@@ -16,12 +16,14 @@ const UNSAFE_FILES: &[&str] = &[
     "src/ring/spsc.rs",
     "src/ring/spsc_models.rs",
     "src/ring/spsc_tests.rs",
+    "src/state/held.rs",
     "src/state/lists.rs",
     "src/state/memory.rs",
     "src/state/paged/directory.rs",
     "src/state/paged/group.rs",
     "src/state/paged/packed.rs",
     "src/state/paged/page.rs",
+    "src/state/timers/pile.rs",
     "src/sys/",
 ];
 

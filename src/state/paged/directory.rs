@@ -11,9 +11,10 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use super::packed::{Codec, Packing};
+use super::packed::Packing;
 use super::page::{Page, Slot};
 use crate::key;
+use crate::state::held::Codec;
 use crate::state::memory::{Backend, Memory};
 
 /// The bits of a hash that key groups go by, and those above them, come last: here the ones below

@@ -10,7 +10,6 @@ mod save;
 mod tests;
 
 pub use directory::Prefix;
-pub use packed::Held;
 pub use save::Change;
 
 use std::collections::VecDeque;
@@ -18,11 +17,11 @@ use std::convert::Infallible;
 
 use directory::{At, Directory};
 use hashbrown::HashTable;
-use packed::Codec;
 use page::Page;
 use save::{Copied, Save};
 
-use super::{Backend, no_memory};
+use super::held::Codec;
+use super::{Backend, Held, no_memory};
 use crate::key;
 use crate::record::Key;
 

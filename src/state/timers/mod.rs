@@ -1,5 +1,6 @@
 //! Timers of keys: wake-ups in the order of time.
 
+mod pile;
 mod radix;
 mod save;
 #[cfg(test)]
@@ -8,7 +9,10 @@ mod tests;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+use super::Backend;
+use crate::record::Key;
 use crate::time::Timestamp;
+use pile::{Depot, Pile};
 use radix::Radix;
 
 /// A wake-up of a key.
@@ -28,8 +32,8 @@ pub struct Timer<K> {
 /// so that the order in which keys came makes no difference. Equal timers of one life come out one
 /// after the other.
 ///
-/// Those that are due together are sorted together, which costs less than sifting each of them in
-/// and out of a heap; before, they have no order.
+/// Those that are due at about the same time are sorted together, which costs less than sifting
+/// each of them in and out of a heap; before, they have no order, and may be [on disk](Timers::of).
 ///
 /// A timer is not taken out when its key is forgotten: whoever takes it out when it is due sees
 /// that the key's life is over, and [`prune`](Timers::prune) forgets those that no one waits for.
@@ -47,26 +51,29 @@ pub struct Timer<K> {
 /// assert_eq!(timers.pop_due(ms(20)).map(|timer| timer.key), Some("b"));
 /// assert!(timers.pop_due(ms(20)).is_none());
 /// ```
-#[derive(Clone, Debug)]
 pub struct Timers<K> {
     /// Set since the last look, in no order.
     fresh: Vec<Timer<K>>,
     /// Due at the last look, the last one first.
     due: Vec<Timer<K>>,
-    /// Due as well, but set while others were.
+    /// Set when what was reached was later already.
     soon: BinaryHeap<Queued<K>>,
     /// Set since the save before.
     later: Radix<K>,
-    /// Set before the save before; it has reached the same time.
+    /// Set before the save before; it has reached the same place.
     saved: Radix<K>,
     /// What a save that has begun still has to show.
-    leaving: Vec<Timer<K>>,
+    leaving: Pile<K>,
+    /// Where most are that wait, unless that is memory.
+    depot: Option<Depot<K>>,
     /// How many are looked through for those that no one waits for.
     crowd: usize,
 }
 
 /// Timers that take so little memory that none is looked for among them.
 const FEW: usize = 1024;
+/// Timers that may be fresh.
+const FRESH_MAX: usize = if cfg!(test) { 16 } else { 4096 };
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
@@ -74,12 +81,23 @@ impl<K> Default for Timers<K> {
     }
 }
 
+impl<K: Key> Timers<K> {
+    /// No timers. On disk, all that wait will be there but for a few thousand.
+    pub fn of(backend: &Backend) -> Self {
+        let depot = match backend {
+            Backend::Memory => None,
+            Backend::Disk(scratch) => Some(Depot::of(scratch.clone())),
+        };
+        Timers { depot, ..Timers::new() }
+    }
+}
+
 impl<K> Timers<K> {
-    /// No timers.
+    /// No timers; in memory.
     pub fn new() -> Self {
-        let (later, saved) = (Radix::new(), Radix::new());
-        let (fresh, due, leaving) = (Vec::new(), Vec::new(), Vec::new());
-        Timers { fresh, due, soon: BinaryHeap::new(), later, saved, leaving, crowd: FEW }
+        let (later, saved, leaving) = (Radix::new(), Radix::new(), Pile::default());
+        let (fresh, due, soon) = (Vec::new(), Vec::new(), BinaryHeap::new());
+        Timers { fresh, due, soon, later, saved, leaving, depot: None, crowd: FEW }
     }
 
     /// How many wait, those of forgotten keys included.
@@ -94,7 +112,14 @@ impl<K> Timers<K> {
     }
 
     /// Adds one; O(1).
+    ///
+    /// # Panics
+    /// When the disk has no room.
+    #[inline]
     pub fn set(&mut self, timer: Timer<K>) {
+        if self.fresh.len() == FRESH_MAX {
+            self.sort_out();
+        }
         self.fresh.push(timer);
     }
 
@@ -107,56 +132,87 @@ impl<K> Timers<K> {
         self.fresh.retain(&lives);
         self.due.retain(&lives);
         self.soon.retain(|queued| lives(&queued.0));
-        self.later.retain(&lives);
-        self.saved.retain(&lives);
+        self.later.retain(&mut self.depot, &lives);
+        self.saved.retain(&mut self.depot, &lives);
         self.crowd = FEW.max(2 * self.len());
     }
 
     /// Takes out the first one if it is due at `now`, which only grows; O(log n) each.
+    ///
+    /// # Panics
+    /// When the disk has no room for those that are dealt out anew.
     #[inline]
     pub fn pop_due(&mut self, now: Timestamp) -> Option<Timer<K>> {
-        if !self.fresh.is_empty() || now > self.later.reached() {
+        if !self.fresh.is_empty() {
+            self.sort_out();
+        }
+        if self.due.is_empty() && self.soon.is_empty() && self.later.reached() < last_at(now) {
             self.look(now);
         }
-        let sooner = match (self.due.last(), self.soon.peek()) {
-            (Some(due), Some(Queued(soon))) => due.order() <= soon.order(),
-            (due, _) => due.is_some(),
-        };
-        if sooner {
-            return if self.due.last()?.at <= now { self.due.pop() } else { None };
+        match (self.due.last(), self.soon.peek()) {
+            (Some(due), Some(Queued(soon))) if soon.full_order() >= due.full_order() => {
+                self.due.pop()
+            }
+            (_, Some(_)) => self.soon.pop().map(|queued| queued.0),
+            (_, None) => self.due.pop(),
         }
-        if self.soon.peek()?.0.at > now {
-            return None;
-        }
-        self.soon.pop().map(|queued| queued.0)
     }
 
-    /// Puts the fresh timers where they belong, and finds those that are due.
+    /// Puts the fresh timers where they belong.
+    #[inline(never)]
+    fn sort_out(&mut self) {
+        let Timers { fresh, soon, later, depot, .. } = self;
+        for timer in fresh.drain(..) {
+            if timer.order() > later.reached() {
+                later.set(timer, depot);
+            } else {
+                soon.push(Queued(timer));
+            }
+        }
+    }
+
+    /// Finds the next ones that are due, if none is known to be.
     #[inline(never)]
     fn look(&mut self, now: Timestamp) {
-        let Timers { fresh, due, soon, later, saved, .. } = self;
-        // While some that are due wait, a timer that was set by one of them may have to go between
-        // them: the heap takes it.
-        let first = due.is_empty() && soon.is_empty();
-        let mut put = |timer| if first { due.push(timer) } else { soon.push(Queued(timer)) };
-        let now = now.max(later.reached());
-        later.reach(now, &mut put);
-        saved.reach(now, &mut put);
-        for timer in fresh.drain(..) {
-            if timer.at > now { later.set(timer) } else { put(timer) }
+        let Timers { due, later, saved, depot, .. } = self;
+        while due.is_empty() && later.reached() < last_at(now) {
+            let place = later.step(saved, last_at(now));
+            later.reach(place, depot, |timer| due.push(timer));
+            saved.reach(place, depot, |timer| due.push(timer));
         }
-        if first {
-            due.sort_unstable_by_key(|timer| Reverse(timer.order()));
-        }
+        due.sort_unstable_by_key(|timer| Reverse(timer.full_order()));
     }
 }
 
+/// A timer's place in the order of all: its time, then its key's hash. One number is compared
+/// without a branch for each of them.
+type Order = i128;
+
+#[inline(always)]
+fn place(at: Timestamp, hash: u64) -> Order {
+    Order::from(at.micros()) << u64::BITS | Order::from(hash)
+}
+
+/// The last place of a time.
+#[inline(always)]
+fn last_at(at: Timestamp) -> Order {
+    place(at, u64::MAX)
+}
+
+/// The time of a place.
+fn at(place: Order) -> Timestamp {
+    Timestamp::from_micros((place >> u64::BITS) as i64)
+}
+
 impl<K> Timer<K> {
-    /// Time and hash are compared as one number: without a branch for each.
     #[inline(always)]
-    fn order(&self) -> (i128, u64) {
-        let at_and_hash = i128::from(self.at.micros()) << 64 | i128::from(self.hash);
-        (at_and_hash, self.life)
+    fn order(&self) -> Order {
+        place(self.at, self.hash)
+    }
+
+    #[inline(always)]
+    fn full_order(&self) -> (Order, u64) {
+        (self.order(), self.life)
     }
 }
 
@@ -166,7 +222,7 @@ struct Queued<K>(Timer<K>);
 
 impl<K> Ord for Queued<K> {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.0.order().cmp(&self.0.order())
+        other.0.full_order().cmp(&self.0.full_order())
     }
 }
 

@@ -2,32 +2,34 @@
 //! for the shortest path problem", 1990).
 //!
 //! Time only goes on, so that timers need no order before they are due. A bucket holds those whose
-//! time differs from the time that was reached in the same highest bit. When time goes on, all
-//! buckets below the highest bit that changes are due, the one of that bit is dealt out to those
-//! below, and all others stay as they are. A timer moves at most once for each bit of the time
-//! that it waits, and costs no comparison with another one.
+//! place in the order differs from the one that was reached in the same highest bit. When a further
+//! one is reached, all buckets below the highest bit that changes are due, the one of that bit is
+//! dealt out to those below, and all others stay as they are. A timer moves at most once for each
+//! bit of its place, and costs no comparison with another one.
 
-use super::Timer;
-use crate::time::Timestamp;
+use super::pile::{Depot, Pile};
+use super::{Order, Timer};
 
-/// Timers that are later than a time that was reached.
-#[derive(Clone, Debug)]
+/// Timers that are later than the place in their order that was reached.
 pub(super) struct Radix<K> {
-    reached: Timestamp,
+    reached: Order,
     /// By the number of the highest bit that differs, from 1; none before the first timer.
-    buckets: Vec<Vec<Timer<K>>>,
+    buckets: Vec<Pile<K>>,
     len: usize,
 }
 
-const BUCKETS: usize = i64::BITS as usize + 1;
+const BUCKETS: usize = Order::BITS as usize + 1;
+
+/// So many timers shall be due together at most: what is sorted with them fits the cache.
+const MANY: usize = if cfg!(test) { 16 } else { 4096 };
 
 impl<K> Radix<K> {
     pub fn new() -> Self {
-        Radix { reached: Timestamp::MIN, buckets: Vec::new(), len: 0 }
+        Radix { reached: Order::MIN, buckets: Vec::new(), len: 0 }
     }
 
-    /// The time that was reached.
-    pub fn reached(&self) -> Timestamp {
+    /// The place that was reached.
+    pub fn reached(&self) -> Order {
         self.reached
     }
 
@@ -35,59 +37,94 @@ impl<K> Radix<K> {
         self.len
     }
 
-    fn bucket(&self, at: Timestamp) -> usize {
-        // The sign is one bit more.
-        let differs = (at.micros() ^ self.reached.micros()) as u64;
-        (u64::BITS - differs.leading_zeros()) as usize
+    #[cfg(test)]
+    pub fn in_memory(&self) -> usize {
+        self.buckets.iter().map(Pile::in_memory).sum()
     }
 
-    /// Adds one that is later than the time that was reached.
-    pub fn set(&mut self, timer: Timer<K>) {
-        debug_assert!(timer.at > self.reached);
+    /// The sign is one bit more.
+    #[inline(always)]
+    fn bucket(&self, order: Order) -> usize {
+        (Order::BITS - (order ^ self.reached).leading_zeros()) as usize
+    }
+
+    /// Adds one that is later than the place that was reached.
+    #[inline]
+    pub fn set(&mut self, timer: Timer<K>, depot: &mut Option<Depot<K>>) {
+        debug_assert!(timer.order() > self.reached);
         if self.buckets.is_empty() {
-            self.buckets.resize_with(BUCKETS, Vec::new);
+            self.buckets.resize_with(BUCKETS, Pile::default);
         }
-        let bucket = self.bucket(timer.at);
-        self.buckets[bucket].push(timer);
+        let bucket = self.bucket(timer.order());
+        self.buckets[bucket].push(timer, depot);
         self.len += 1;
     }
 
-    /// Reaches a time, no earlier than before; gives all timers of it and before, in no order.
-    pub fn reach(&mut self, now: Timestamp, mut due: impl FnMut(Timer<K>)) {
-        let highest = self.bucket(now);
-        self.reached = now;
+    /// A place to be reached next on the way to `end`, so that not too many timers of this and
+    /// another one, which has reached the same place, are due: more than that only where they are
+    /// equal.
+    pub fn step(&self, other: &Self, end: Order) -> Order {
+        let mut due = 0;
+        for bucket in 1..BUCKETS {
+            let both = [self, other].map(|radix| radix.buckets.get(bucket));
+            let both = both.into_iter().flatten();
+            let (len, least) = both.fold((0, Order::MAX), |(len, least), pile| {
+                (len + pile.len(), least.min(pile.least()))
+            });
+            // The last one of the buckets below: all bits below this one's are set.
+            let before = self.reached | !(-1 << (bucket - 1));
+            if before >= end {
+                break;
+            }
+            if due + len > MANY {
+                return end.min(if due > 0 { before } else { least });
+            }
+            due += len;
+        }
+        end
+    }
+
+    /// Reaches a place, no earlier than before; gives all timers up to it, in no order.
+    pub fn reach(
+        &mut self,
+        place: Order,
+        depot: &mut Option<Depot<K>>,
+        mut due: impl FnMut(Timer<K>),
+    ) {
+        let highest = self.bucket(place);
+        self.reached = place;
         if self.len == 0 {
             return;
         }
         for bucket in 0..=highest {
             // Its memory is kept for the next ones.
             let mut timers = std::mem::take(&mut self.buckets[bucket]);
-            for timer in timers.drain(..) {
-                self.len -= 1;
-                if timer.at > now { self.set(timer) } else { due(timer) }
-            }
+            self.len -= timers.len();
+            timers.drain(depot, |timer, depot| {
+                if timer.order() > place { self.set(timer, depot) } else { due(timer) }
+            });
             self.buckets[bucket] = timers;
         }
     }
 
-    /// Takes all of another one that has reached the same time.
-    pub fn append(&mut self, other: &mut Self) {
+    /// Takes all of another one that has reached the same place.
+    pub fn append(&mut self, other: &mut Self, depot: &mut Option<Depot<K>>) {
         debug_assert!(self.reached == other.reached);
         if self.buckets.is_empty() {
             std::mem::swap(&mut self.buckets, &mut other.buckets);
         }
         for (own, others) in self.buckets.iter_mut().zip(&mut other.buckets) {
-            own.append(others);
+            own.append(others, depot);
         }
         self.len += std::mem::take(&mut other.len);
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Timer<K>> {
-        self.buckets.iter().flatten()
+    pub fn piles(&self) -> impl Iterator<Item = &Pile<K>> {
+        self.buckets.iter()
     }
 
-    pub fn retain(&mut self, stays: impl Fn(&Timer<K>) -> bool) {
-        self.buckets.iter_mut().for_each(|bucket| bucket.retain(&stays));
-        self.len = self.buckets.iter().map(Vec::len).sum();
+    pub fn retain(&mut self, depot: &mut Option<Depot<K>>, stays: impl Fn(&Timer<K>) -> bool) {
+        self.buckets.iter_mut().for_each(|bucket| bucket.retain(depot, &stays));
+        self.len = self.buckets.iter().map(Pile::len).sum();
     }
 }

@@ -7,7 +7,8 @@
 //! fires next, and stands in every file until then. Timers of lives that are over are found dead by
 //! whoever loads them.
 
-use super::{Timer, Timers};
+use super::pile::Pile;
+use super::{Timer, Timers, at};
 use crate::error::Result;
 use crate::record::Key;
 use crate::state::{Loader, Saver};
@@ -26,29 +27,33 @@ impl<K: Clone> Timers<K> {
     /// was reached. The save before must have come to its end.
     pub fn begin_save(&mut self, full: bool, fired: Timestamp) {
         debug_assert!(!self.is_saving(), "one save at a time");
-        let fired = fired.max(self.later.reached());
-        let later = self.fresh.extract_if(.., |timer| timer.at > fired);
-        later.for_each(|timer| self.later.set(timer));
-        let soon = self.soon.iter().map(|queued| &queued.0);
-        let saved = self.saved.iter().filter(|_| full);
-        let waits = self.fresh.iter().chain(&self.due).chain(soon);
-        self.leaving = waits.chain(self.later.iter()).chain(saved).cloned().collect();
-        self.saved.append(&mut self.later);
+        let fired = fired.max(at(self.later.reached()));
+        let Timers { fresh, due, soon, later, saved, leaving, depot, .. } = self;
+        let waits = fresh.extract_if(.., |timer| timer.at > fired);
+        waits.for_each(|timer| later.set(timer, depot));
+        let soon = soon.iter().map(|queued| &queued.0);
+        let behind = fresh.iter().chain(&*due).chain(soon);
+        behind.for_each(|timer| leaving.push(timer.clone(), depot));
+        let before = saved.piles().filter(|_| full);
+        later.piles().chain(before).for_each(|pile| leaving.copy(pile, depot));
+        saved.append(later, depot);
     }
 
     /// Whether a save has begun of which not all was shown.
     pub fn is_saving(&self) -> bool {
-        !self.leaving.is_empty()
+        self.leaving.len() > 0
     }
 
     /// Shows some `timers` of the save that was begun; true when that was all of it.
     pub fn save_some(&mut self, timers: usize, mut show: impl FnMut(&Timer<K>)) -> bool {
-        let left = self.leaving.len().saturating_sub(timers);
-        self.leaving.drain(left..).for_each(|timer| show(&timer));
-        if left == 0 {
-            self.leaving = Vec::new();
+        let Timers { leaving, depot, .. } = self;
+        let some = std::iter::from_fn(|| leaving.pop(depot)).take(timers);
+        some.for_each(|timer| show(&timer));
+        let done = leaving.len() == 0;
+        if done {
+            *leaving = Pile::default();
         }
-        left == 0
+        done
     }
 }
 

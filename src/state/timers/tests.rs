@@ -1,6 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::state::Scratch;
+
+fn on_disk() -> Backend {
+    let scratch = Scratch::within(&std::env::temp_dir(), 0);
+    Backend::Disk(std::sync::Arc::new(scratch.expect("a file")))
+}
 
 fn timer(at: i64, key: u64) -> Timer<u64> {
     Timer { at: Timestamp::from_micros(at), hash: crate::key::hash(&key), life: key / 8, key }
@@ -9,7 +15,7 @@ fn timer(at: i64, key: u64) -> Timer<u64> {
 /// Takes the first timer out that is due.
 fn first_due(timers: &mut Vec<Timer<u64>>, now: i64) -> Option<(Timestamp, u64)> {
     let due = timers.iter().enumerate().filter(|(_, timer)| timer.at.micros() <= now);
-    let (place, _) = due.min_by_key(|(_, timer)| timer.order())?;
+    let (place, _) = due.min_by_key(|(_, timer)| timer.full_order())?;
     let Timer { at, key, .. } = timers.remove(place);
     Some((at, key))
 }
@@ -38,39 +44,82 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 1..300)
 }
 
+/// Does the same with timers and with a plain list.
+fn compare(mut timers: Timers<u64>, acts: &[Act]) -> Result<(), TestCaseError> {
+    let (mut naive, mut now) = (Vec::new(), 0_i64);
+    for act in acts {
+        match *act {
+            Act::Set(at, key) => {
+                let at = now.saturating_add(at);
+                timers.set(timer(at, key));
+                naive.push(timer(at, key));
+            }
+            Act::Go(by, taken) => {
+                now = now.saturating_add_unsigned(by);
+                for _ in 0..taken {
+                    let popped = timers.pop_due(Timestamp::from_micros(now));
+                    let popped = popped.map(|timer| (timer.at, timer.key));
+                    prop_assert_eq!(popped, first_due(&mut naive, now));
+                }
+            }
+            Act::Save(full) => {
+                timers.begin_save(full, Timestamp::from_micros(now));
+                let mut shown = 0;
+                while !timers.save_some(7, |_| shown += 1) {}
+                prop_assert!(shown == naive.len() || !full && shown < naive.len());
+            }
+            Act::Prune(key) => {
+                let before = timers.len();
+                timers.crowd = 0;
+                timers.prune(|timer| timer.key != key);
+                naive.retain(|timer| timer.key != key);
+                prop_assert!(timers.len() <= before);
+            }
+        }
+        prop_assert_eq!(timers.len(), naive.len());
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn timers_come_out_in_the_order_of_time(acts in acts()) {
-        let (mut timers, mut naive) = (Timers::new(), Vec::new());
-        let mut now = 0_i64;
-        for act in acts {
-            match act {
-                Act::Set(at, key) => {
-                    let at = now.saturating_add(at);
-                    timers.set(timer(at, key));
-                    naive.push(timer(at, key));
-                }
-                Act::Go(by, taken) => {
-                    now = now.saturating_add_unsigned(by);
-                    for _ in 0..taken {
-                        let popped = timers.pop_due(Timestamp::from_micros(now));
-                        let popped = popped.map(|timer| (timer.at, timer.key));
-                        prop_assert_eq!(popped, first_due(&mut naive, now));
-                    }
-                }
-                Act::Save(full) => {
-                    timers.begin_save(full, Timestamp::from_micros(now));
-                    while !timers.save_some(7, |_| ()) {}
-                }
-                Act::Prune(key) => {
-                    let before = timers.len();
-                    timers.crowd = 0;
-                    timers.prune(|timer| timer.key != key);
-                    naive.retain(|timer| timer.key != key);
-                    prop_assert!(timers.len() <= before);
-                }
-            }
-            prop_assert_eq!(timers.len(), naive.len());
-        }
+        compare(Timers::new(), &acts)?;
     }
+
+    #[test]
+    fn timers_on_disk_come_out_in_the_order_of_time(acts in acts()) {
+        compare(Timers::of(&on_disk()), &acts)?;
+    }
+}
+
+#[test]
+fn many_timers_are_on_disk_whose_blocks_are_used_again() {
+    let mut timers: Timers<String> = Timers::of(&on_disk());
+    let mut blocks = Vec::new();
+    for round in 0..5 {
+        for n in 0..5_000_i64 {
+            let key = "key ".repeat(1 + n as usize % 3) + &n.to_string();
+            // Many for one time, and one whose key is longer than a block.
+            let at = Timestamp::from_micros(round * 1_000 + n % 10 * 100);
+            let key = if n == 17 { "long".repeat(2_000) } else { key };
+            timers.set(Timer { at, hash: crate::key::hash(&key), life: n as u64, key });
+        }
+        timers.begin_save(true, Timestamp::MIN);
+        let mut shown = 0;
+        while !timers.save_some(100, |_| shown += 1) {}
+        assert_eq!(shown, 5_000);
+        let (mut last, mut popped) = (None, 0);
+        let end = Timestamp::from_micros(round * 1_000 + 999);
+        while let Some(timer) = timers.pop_due(end) {
+            assert!(last < Some(timer.order()));
+            assert_eq!(timer.hash, crate::key::hash(&timer.key));
+            (last, popped) = (Some(timer.order()), popped + 1);
+            let memory = [&timers.later, &timers.saved].map(Radix::in_memory);
+            assert!(memory[0] + memory[1] < 129 * 8 && timers.due.len() < 100);
+        }
+        assert_eq!(popped, 5_000);
+        blocks.push(timers.depot.as_ref().map(Depot::free_blocks));
+    }
+    assert!(blocks[1..].iter().all(|free| *free == blocks[1]), "{blocks:?}");
 }
