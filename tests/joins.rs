@@ -421,3 +421,43 @@ fn late_records_meet_what_the_window_holds() {
         assert_eq!((rows, late), (vec![(1, 2), (2, 0), (3, 2), (4, 1), (5, 2)], 0));
     }
 }
+
+record! {
+    struct Named { name: String, side: u8, id: u64 }
+}
+
+/// Keys of text, more than can stay in memory, and records with text: on disk and in memory the
+/// same rows come out.
+#[test]
+fn an_equi_join_on_disk_gives_what_it_gives_in_memory() {
+    const KEYS: u64 = 20_000;
+    let named = |n: u64| {
+        let key = n * 7919 % KEYS;
+        // Every fifth key is of the left side alone, every seventh of the right one.
+        let side = if key % 5 == 0 { 0 } else { u8::from(key % 7 == 0 || n % 2 == 1) };
+        Named { name: format!("{key} {}", "long ".repeat(key as usize % 40)), side, id: n + 1 }
+    };
+    let rows = |shards, on_disk| {
+        let job = Job::new("named").shards(shards).executor(Executor::Threads).pin(false);
+        let job = if on_disk { job.state_in(std::env::temp_dir()).state_memory(0) } else { job };
+        let (sink, rows) = Collect::new();
+        let all = job.source(Memory::of((0..3 * KEYS).map(named)).splits(3));
+        let left = all.clone().filter(|n| n.side == 0).key_by_ref(|n| n.name.as_str());
+        let right = all.filter(|n| n.side == 1).key_by_ref(|n| n.name.as_str());
+        left.join(right)
+            .full(|l, r| {
+                let part = |n: Option<<Named as Record>::View<'_>>| {
+                    n.map_or((0, 0), |n| (n.id.to_native(), n.name.len() as u64))
+                };
+                (part(l), part(r))
+            })
+            .sink(sink);
+        job.run().unwrap();
+        rows.sorted()
+    };
+    let expected = rows(1, false);
+    assert!(expected.len() > 30_000, "{}", expected.len());
+    for shards in [1, 2, 4] {
+        assert!(rows(shards, true) == expected, "{shards} shards");
+    }
+}

@@ -158,8 +158,8 @@ impl Job {
     /// directory, of which the system keeps in memory what is used: it may be larger than
     /// memory. The file has no name and goes with the job; what is kept is in
     /// [`checkpoints`](Job::checkpoints). Text and lists go there when they have not been used for
-    /// a while and there is [much of them](Job::state_memory). Timers and the keys of equi-joins
-    /// stay in memory. Without this all is in memory.
+    /// a while and there is [much of them](Job::state_memory), timers that wait when there are
+    /// more than some thousand. Without this all is in memory.
     #[must_use]
     pub fn state_in(mut self, directory: impl Into<PathBuf>) -> Job {
         self.config.state_in = Some(directory.into());

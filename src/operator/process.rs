@@ -242,24 +242,27 @@ where
 
     /// Calls the timer closure unless the life of the key that set the timer is over.
     fn fire(&mut self, timer: &Timer<B::Key>, clock: Clock, time: Timestamp, at: Timestamp) {
-        let Process { table, around, .. } = self;
+        let Process { table, around, on_timer, .. } = self;
         let Timer { hash, key, .. } = timer;
-        let (is, hash) = (|other: &B::Key| other == key, *hash);
-        let mut none = Life::default();
-        let Some((state, life)) = table.get_mut(hash, is).map(|row| row.parts(&mut none)) else {
-            return;
-        };
-        if life.1 != timer.life {
-            return;
-        }
-        let fires = (clock == Clock::Event).then_some(at);
-        // No later watermark has been handed on before all timers of event time up to it fire.
-        let (mark, cleared) = (time, false);
-        let mut context = Context { key, hash, time, mark, clock, fires, cleared, life, around };
-        (self.on_timer)(state, at, &mut context);
-        if context.cleared {
-            table.remove(hash, is);
-        }
+        let hash = *hash;
+        table.change(
+            hash,
+            |other| other == key,
+            |row| {
+                let mut none = Life::default();
+                let (state, life) = row.parts(&mut none);
+                if life.1 != timer.life {
+                    return true;
+                }
+                let fires = (clock == Clock::Event).then_some(at);
+                // No later watermark has been handed on before all timers of event time up to it fire.
+                let (mark, cleared) = (time, false);
+                let mut ctx =
+                    Context { key, hash, time, mark, clock, fires, cleared, life, around };
+                on_timer(state, at, &mut ctx);
+                !ctx.cleared
+            },
+        );
     }
 
     /// Hands results on and forgets timers of lives that are over.

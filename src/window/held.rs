@@ -178,14 +178,15 @@ impl<K: Key, T: Record + Clone> Summed<K, T> {
             return panes.forget(pane);
         }
         panes.for_each(pane, |key, acc| {
-            let hash = key::hash(key);
-            if let Some((sum, panes)) = self.sum.get_mut(hash, |other| other == key) {
-                aggregate.subtract(sum, acc);
-                *panes -= 1;
-                if *panes == 0 {
-                    self.sum.remove(hash, |other| other == key);
-                }
-            }
+            self.sum.change(
+                key::hash(key),
+                |other| other == key,
+                |(sum, panes)| {
+                    aggregate.subtract(sum, acc);
+                    *panes -= 1;
+                    *panes > 0
+                },
+            );
         });
         panes.forget(pane);
     }

@@ -141,7 +141,7 @@ impl<K> Timers<K> {
     ///
     /// # Panics
     /// When the disk has no room for those that are dealt out anew.
-    #[inline]
+    #[inline(always)]
     pub fn pop_due(&mut self, now: Timestamp) -> Option<Timer<K>> {
         if !self.fresh.is_empty() {
             self.sort_out();
