@@ -143,11 +143,12 @@ impl<K> Timers<K> {
     /// When the disk has no room for those that are dealt out anew.
     #[inline(always)]
     pub fn pop_due(&mut self, now: Timestamp) -> Option<Timer<K>> {
-        if !self.fresh.is_empty() {
+        if self.due.is_empty() && self.soon.is_empty() {
+            if !self.fresh.is_empty() || self.later.reached() < last_at(now) {
+                self.look(now);
+            }
+        } else if !self.fresh.is_empty() {
             self.sort_out();
-        }
-        if self.due.is_empty() && self.soon.is_empty() && self.later.reached() < last_at(now) {
-            self.look(now);
         }
         match (self.due.last(), self.soon.peek()) {
             (Some(due), Some(Queued(soon))) if soon.full_order() >= due.full_order() => {
@@ -171,14 +172,18 @@ impl<K> Timers<K> {
         }
     }
 
-    /// Finds the next ones that are due, if none is known to be.
+    /// Finds the next ones that are due, where none is known to be.
     #[inline(never)]
     fn look(&mut self, now: Timestamp) {
-        let Timers { due, later, saved, depot, .. } = self;
-        while due.is_empty() && later.reached() < last_at(now) {
-            let place = later.step(saved, last_at(now));
+        let Timers { fresh, due, later, saved, depot, .. } = self;
+        while due.is_empty() && (!fresh.is_empty() || later.reached() < last_at(now)) {
+            let end = last_at(now).max(later.reached());
+            let place = later.step(saved, end);
             later.reach(place, depot, |timer| due.push(timer));
             saved.reach(place, depot, |timer| due.push(timer));
+            for timer in fresh.drain(..) {
+                if timer.order() > place { later.set(timer, depot) } else { due.push(timer) }
+            }
         }
         due.sort_unstable_by_key(|timer| Reverse(timer.full_order()));
     }

@@ -85,13 +85,13 @@ pub(super) struct Pile<K> {
     blocks: Vec<Block>,
     /// How many are in blocks.
     away: usize,
-    /// None is before it.
-    least: Order,
+    /// None in a block is before it.
+    least_away: Order,
 }
 
 impl<K> Default for Pile<K> {
     fn default() -> Self {
-        Pile { few: Vec::new(), blocks: Vec::new(), away: 0, least: Order::MAX }
+        Pile { few: Vec::new(), blocks: Vec::new(), away: 0, least_away: Order::MAX }
     }
 }
 
@@ -105,14 +105,13 @@ impl<K> Pile<K> {
         self.few.len()
     }
 
-    /// No timer is before it.
+    /// No timer is before it; O(n) of those in memory.
     pub fn least(&self) -> Order {
-        self.least
+        self.few.iter().map(Timer::order).min().unwrap_or(Order::MAX).min(self.least_away)
     }
 
     #[inline]
     pub fn push(&mut self, timer: Timer<K>, depot: &mut Option<Depot<K>>) {
-        self.least = self.least.min(timer.order());
         self.few.push(timer);
         if let Some(depot) = depot {
             self.put_away(depot);
@@ -124,6 +123,7 @@ impl<K> Pile<K> {
         if self.few.len() <= FEW {
             return;
         }
+        self.least_away = self.least();
         let mut words = std::mem::take(&mut depot.words);
         for Timer { at, hash, life, key } in &self.few {
             (depot.codec.put)(key, &(*at, *hash, *life), &mut words);
@@ -149,7 +149,7 @@ impl<K> Pile<K> {
         depot: &mut Option<Depot<K>>,
         mut show: impl FnMut(Timer<K>, &mut Option<Depot<K>>),
     ) {
-        (self.away, self.least) = (0, Order::MAX);
+        (self.away, self.least_away) = (0, Order::MAX);
         for block in self.blocks.drain(..) {
             let Some(from) = depot else { break };
             let timers = from.read(&block);
@@ -176,7 +176,8 @@ impl<K> Pile<K> {
         self.few.append(&mut other.few);
         self.blocks.append(&mut other.blocks);
         self.away += std::mem::take(&mut other.away);
-        self.least = self.least.min(std::mem::replace(&mut other.least, Order::MAX));
+        let its_least = std::mem::replace(&mut other.least_away, Order::MAX);
+        self.least_away = self.least_away.min(its_least);
         if let Some(depot) = depot {
             self.put_away(depot);
         }
@@ -207,7 +208,7 @@ impl<K: Clone> Pile<K> {
             self.blocks.push(copy);
         }
         self.away += other.away;
+        self.least_away = self.least_away.min(other.least_away);
         other.few.iter().for_each(|timer| self.push(timer.clone(), depot));
-        self.least = self.least.min(other.least);
     }
 }

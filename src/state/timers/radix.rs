@@ -21,7 +21,7 @@ pub(super) struct Radix<K> {
 const BUCKETS: usize = Order::BITS as usize + 1;
 
 /// So many timers shall be due together at most: what is sorted with them fits the cache.
-const MANY: usize = if cfg!(test) { 16 } else { 4096 };
+const MANY: usize = if cfg!(test) { 16 } else { 1024 };
 
 impl<K> Radix<K> {
     pub fn new() -> Self {
@@ -68,16 +68,15 @@ impl<K> Radix<K> {
         for bucket in 1..BUCKETS {
             let both = [self, other].map(|radix| radix.buckets.get(bucket));
             let both = both.into_iter().flatten();
-            let (len, least) = both.fold((0, Order::MAX), |(len, least), pile| {
-                (len + pile.len(), least.min(pile.least()))
-            });
+            let len: usize = both.clone().map(Pile::len).sum();
             // The last one of the buckets below: all bits below this one's are set.
             let before = self.reached | !(-1 << (bucket - 1));
             if before >= end {
                 break;
             }
             if due + len > MANY {
-                return end.min(if due > 0 { before } else { least });
+                let least = || both.map(Pile::least).min().unwrap_or(before);
+                return end.min(if due > 0 { before } else { least() });
             }
             due += len;
         }
