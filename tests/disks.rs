@@ -132,6 +132,7 @@ fn a_full_disk_under_state() {
     let (state, out) = (other.path().join("state"), other.path().join("out"));
     let job = job(&state, &out).state_in(&disk.0);
     let error = job.run().unwrap_err().to_string();
-    assert!(error.contains("there is no memory left for state"), "{error}");
+    assert!(error.contains("there is no room left for state: in /"), "{error}");
+    assert!(error.contains("(Job::state_in): No space left on device"), "{error}");
     assert!(error.contains("process"), "no operator is named: {error}");
 }

@@ -56,6 +56,8 @@ struct Around<K, O> {
     begun: (Timestamp, Instant),
     /// The number of the last life that began.
     number: u64,
+    /// Keys whose life has begun.
+    lives: usize,
     /// Timers that were set by timers since the watermark reached its end.
     last: u64,
 }
@@ -138,13 +140,24 @@ impl<'a, K: Key, O: Record> Context<'a, K, O> {
     fn number(&mut self) -> u64 {
         if self.life.1 == 0 {
             self.around.number += 1;
+            self.around.lives += 1;
             self.life.1 = self.around.number;
         }
         self.life.1
     }
 
+    /// Whether the key is to be forgotten; its life is over then.
+    #[inline(always)]
+    fn is_over(&mut self) -> bool {
+        if self.cleared {
+            self.cancel_timers();
+        }
+        self.cleared
+    }
+
     /// Cancels all timers of this key that were set so far; O(1).
     pub fn cancel_timers(&mut self) {
+        self.around.lives -= usize::from(self.life.1 != 0);
         *self.life = Life::default();
     }
 
@@ -168,6 +181,7 @@ impl<K: Key, O: Record> Around<K, O> {
             rung: Timestamp::MIN,
             begun: (Timestamp::now(), clock::now()),
             number: 0,
+            lives: 0,
             last: 0,
         }
     }
@@ -189,26 +203,26 @@ impl<K: Key, O: Record> Around<K, O> {
     }
 }
 
-/// Whether the life that has set a timer is not over.
-fn lives<K: Key, W: Row>(table: &PagedTable<K, W>, timer: &Timer<K>) -> bool {
-    let row = table.get(timer.hash, |other| *other == timer.key);
-    row.is_some_and(|row| row.life() == timer.life)
+/// Forgets timers of lives that are over, once they may be many.
+fn prune<K: Key, W: Row>(timers: &mut Timers<K>, table: &mut PagedTable<K, W>) {
+    timers.prune(|Timer { hash, life, key, .. }| {
+        let row = table.get(*hash, |other| other == key);
+        let lives = row.is_some_and(|row| row.life() == *life);
+        table.relieve();
+        lives
+    });
 }
 
-/// Sets the saved timers of lives that are not over.
-fn set_again<K: Key, W: Row>(
-    timers: &mut Timers<K>,
-    part: &str,
-    table: &PagedTable<K, W>,
-    from: &Loader<'_>,
-) -> Result {
+/// Sets the saved timers; gives the greatest number of a life that has one. Whether a life is over
+/// shows when its timer is due.
+fn set_again<K: Key>(timers: &mut Timers<K>, part: &str, from: &Loader<'_>) -> Result<u64> {
+    let mut number = 0;
     from.timers::<K>(part, |at, key, life| {
         let key = K::own(key);
-        let timer = Timer { at, hash: key::hash(&key), life, key };
-        if lives(table, &timer) {
-            timers.set(timer);
-        }
-    })
+        number = number.max(life);
+        timers.set(Timer { at, hash: key::hash(&key), life, key });
+    })?;
+    Ok(number)
 }
 
 /// The stage that runs a process function.
@@ -244,32 +258,30 @@ where
     fn fire(&mut self, timer: &Timer<B::Key>, clock: Clock, time: Timestamp, at: Timestamp) {
         let Process { table, around, on_timer, .. } = self;
         let Timer { hash, key, .. } = timer;
-        let hash = *hash;
-        table.change(
-            hash,
-            |other| other == key,
-            |row| {
-                let mut none = Life::default();
-                let (state, life) = row.parts(&mut none);
-                if life.1 != timer.life {
-                    return true;
-                }
-                let fires = (clock == Clock::Event).then_some(at);
-                // No later watermark has been handed on before all timers of event time up to it fire.
-                let (mark, cleared) = (time, false);
-                let mut ctx =
-                    Context { key, hash, time, mark, clock, fires, cleared, life, around };
-                on_timer(state, at, &mut ctx);
-                !ctx.cleared
-            },
-        );
+        let (is, hash) = (|other: &B::Key| other == key, *hash);
+        table.change(hash, is, |row| {
+            let mut none = Life::default();
+            let (state, life) = row.parts(&mut none);
+            if life.1 != timer.life {
+                return true;
+            }
+            let fires = (clock == Clock::Event).then_some(at);
+            // No later watermark has been handed on before all timers of event time up to it fire.
+            let (mark, cleared) = (time, false);
+            let mut ctx = Context { key, hash, time, mark, clock, fires, cleared, life, around };
+            on_timer(state, at, &mut ctx);
+            !ctx.is_over()
+        });
     }
 
     /// Hands results on and forgets timers of lives that are over.
     fn settle(&mut self, out: &mut Output<'_>) -> Result {
         let Process { table, around, .. } = self;
-        around.timers.prune(|timer| lives(table, timer));
-        around.alarms.prune(|timer| lives(table, timer));
+        // Otherwise hardly one can be over, and to look at all keys may bring them into memory.
+        if around.timers.len() + around.alarms.len() > 2 * around.lives {
+            prune(&mut around.timers, table);
+            prune(&mut around.alarms, table);
+        }
         around.flush(out)
     }
 
@@ -384,12 +396,17 @@ where
             around.watermark = around.watermark.max(at);
         })?;
         W::load(table, from)?;
-        table.for_each(|_, row| around.number = around.number.max(row.life()));
+        table.for_each(|_, row| {
+            around.number = around.number.max(row.life());
+            around.lives += usize::from(row.life() != 0);
+        });
         from.part::<Timestamp>("process clock", |_, _, at| {
             around.begun.0 = around.begun.0.max(at);
         })?;
-        set_again(&mut around.timers, "timers", table, from)?;
-        set_again(&mut around.alarms, "alarms", table, from)
+        let timers = set_again(&mut around.timers, "timers", from)?;
+        let alarms = set_again(&mut around.alarms, "alarms", from)?;
+        around.number = around.number.max(timers).max(alarms);
+        Ok(())
     }
 }
 
@@ -416,7 +433,7 @@ where
         let cleared = false;
         let mut context = Context { key, hash, time, mark, clock, fires, cleared, life, around };
         on_record(state, record, &mut context);
-        if context.cleared {
+        if context.is_over() {
             table.remove(hash, is);
         }
         if around.full {

@@ -17,13 +17,16 @@ type Sum<R, A> = (Timestamp, <A as Aggregate<R>>::Acc);
 
 /// Keys that have partial results at a time.
 const PARTS_MAX: usize = 1 << 15;
+/// Records that they are made of, and how many times as many as there are keys.
+const RECORDS_MIN: usize = 1 << 16;
+const RECORDS_PER_KEY: usize = 16;
 
 /// A partial result: key, newest event time, accumulator.
 type Part<R, B, A> = (<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc);
 
 /// Aggregates what this shard reads and hands partial results on to `to`, the exchange: at the end,
-/// before a barrier, and when there are many, so that neither memory nor the time that a barrier
-/// takes grows with the number of keys.
+/// before a barrier, and when there are many or they are made of many records, so that neither memory
+/// nor the time that a barrier takes grows with the number of keys or of records.
 pub struct PartTotals<R, B, A, X>
 where
     R: Record,
@@ -33,6 +36,8 @@ where
     by: B,
     aggregate: A,
     sums: Table<B::Key, Sum<R, A>>,
+    /// Records that were added to sums since all were handed on.
+    records: usize,
     to: X,
 }
 
@@ -44,7 +49,7 @@ where
 {
     /// Partial results by this key.
     pub fn new(by: B, aggregate: A, to: X) -> Self {
-        PartTotals { by, aggregate, sums: Table::new(), to }
+        PartTotals { by, aggregate, sums: Table::new(), records: 0, to }
     }
 
     /// Hands on what there is.
@@ -52,7 +57,8 @@ where
     where
         X: Stage<Part<R, B, A>>,
     {
-        let PartTotals { sums, to, .. } = self;
+        let PartTotals { sums, to, records, .. } = self;
+        *records = 0;
         sums.drain().try_for_each(|(key, (newest, acc))| {
             let stamp = Stamp { at: newest, mark: Timestamp::MIN };
             (key, newest, acc).lend(|part| to.record(stamp, part, out))
@@ -120,10 +126,15 @@ where
         if let Some((newest, acc)) = self.sums.get_mut(hash, |key| B::is(&part, key)) {
             *newest = at.max(*newest);
             self.aggregate.add(acc, at, record);
+        } else {
+            self.sums.insert_new(hash, B::own(part), (at, self.aggregate.start(at, record)));
+        }
+        self.records += 1;
+        let records_max = RECORDS_MIN.max(RECORDS_PER_KEY * self.sums.len());
+        if self.records < records_max && self.sums.len() < PARTS_MAX {
             return Ok(());
         }
-        self.sums.insert_new(hash, B::own(part), (at, self.aggregate.start(at, record)));
-        if self.sums.len() < PARTS_MAX { Ok(()) } else { self.send(out) }
+        self.send(out)
     }
 }
 

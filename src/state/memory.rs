@@ -4,7 +4,8 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,8 +31,9 @@ pub enum Backend {
 #[derive(Debug)]
 pub struct Scratch {
     file: File,
-    /// Its length.
-    len: Mutex<u64>,
+    /// Where it was made, for messages.
+    directory: PathBuf,
+    pieces: Mutex<Pieces>,
     /// What text and lists of all tables may take in memory, and what they take, about.
     loose_max: usize,
     loose: AtomicUsize,
@@ -47,7 +49,8 @@ impl Scratch {
         use rustix::fs::{Mode, OFlags};
         let (flags, mode) = (OFlags::TMPFILE | OFlags::RDWR, Mode::RUSR | Mode::WUSR);
         let file = File::from(rustix::fs::open(directory, flags, mode)?);
-        Ok(Scratch { file, len: Mutex::new(0), loose_max, loose: AtomicUsize::new(0) })
+        let (directory, pieces) = (directory.to_owned(), Mutex::default());
+        Ok(Scratch { file, directory, pieces, loose_max, loose: AtomicUsize::new(0) })
     }
 
     /// Text and lists of a table take so much in memory, no longer so much.
@@ -60,15 +63,75 @@ impl Scratch {
         self.loose.load(Relaxed) > self.loose_max
     }
 
-    /// Maps so many bytes more. The room on the disk is taken now: where it is missing, a store
-    /// would end the process.
-    pub(super) fn grow(&self, bytes: usize) -> io::Result<MmapMut> {
-        let mut len = self.len.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = *len;
-        rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), from, bytes as u64)?;
-        *len += bytes as u64;
-        // SAFETY: the file has no name, so nobody else opens it, and each part is mapped once.
-        unsafe { MmapOptions::new().offset(from).len(bytes).map_mut(&self.file) }
+    /// So many bytes more, zero, which begin at a page of the system. The room on the disk is taken
+    /// now: where it is missing, a store would end the process.
+    ///
+    /// # Errors
+    /// When the disk has no room.
+    pub(super) fn room(self: &Arc<Self>, bytes: usize) -> io::Result<Room> {
+        let bytes = bytes.next_multiple_of(PAGE);
+        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        if pieces.free.len() < bytes {
+            let place = format_args!("in {} (Job::state_in)", self.directory.display());
+            let told = |cause: io::Error| io::Error::new(cause.kind(), format!("{place}: {cause}"));
+            pieces.grow(&self.file, bytes).map_err(told)?;
+        }
+        let piece = pieces.maps.last().ok_or(io::ErrorKind::OutOfMemory)?;
+        let first = piece.as_mut_ptr().wrapping_add(pieces.free.start);
+        pieces.free.start += bytes;
+        let first = NonNull::new(first).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Room { first, bytes, scratch: self.clone() })
+    }
+}
+
+/// What is mapped of a file: in pieces that are large, as a process can't have many of them.
+#[derive(Debug, Default)]
+struct Pieces {
+    maps: Vec<MmapRaw>,
+    /// The part of the last one that nobody has.
+    free: std::ops::Range<usize>,
+    /// Bytes of all, and of the file.
+    len: u64,
+}
+
+impl Pieces {
+    fn grow(&mut self, file: &File, bytes: usize) -> io::Result<()> {
+        let usual = self.len.clamp(PIECE_MIN, CHUNK_MAX as u64) as usize;
+        let bytes = usual.max(bytes);
+        rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), self.len, bytes as u64)?;
+        let map = MmapOptions::new().offset(self.len).len(bytes).map_raw(file)?;
+        self.maps.push(map);
+        (self.free, self.len) = (0..bytes, self.len + bytes as u64);
+        Ok(())
+    }
+}
+
+/// A part of a file that is the owner's alone.
+#[derive(Debug)]
+pub(super) struct Room {
+    first: NonNull<u8>,
+    bytes: usize,
+    /// What it is a part of.
+    #[expect(dead_code, reason = "keeps it mapped")]
+    scratch: Arc<Scratch>,
+}
+
+// SAFETY: the memory is the owner's, and stays mapped wherever that is.
+unsafe impl Send for Room {}
+
+impl Deref for Room {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: 1. so many bytes are mapped as long as the scratch file is there. 2. each part is
+        // given away once, and the file has no name: nobody else has it.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.bytes) }
+    }
+}
+
+impl DerefMut for Room {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `deref`, and this is borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.first.as_ptr(), self.bytes) }
     }
 }
 
@@ -91,6 +154,7 @@ enum Chunk {
     /// a time, when it is touched first.
     Allocated(NonNull<u8>, Layout),
     Mapped(MmapRaw),
+    OnDisk(Room),
 }
 
 impl Chunk {
@@ -105,6 +169,7 @@ impl Chunk {
         match self {
             Chunk::Allocated(first, _) => first.as_ptr(),
             Chunk::Mapped(map) => map.as_mut_ptr(),
+            Chunk::OnDisk(room) => room.first.as_ptr(),
         }
     }
 }
@@ -121,8 +186,12 @@ impl Drop for Chunk {
 // SAFETY: the memory is the chunk's own.
 unsafe impl Send for Chunk {}
 
+/// A page of the system.
+const PAGE: usize = 4096;
 /// The first chunk.
-const CHUNK_MIN: usize = 4096;
+const CHUNK_MIN: usize = PAGE;
+/// The first piece of a file.
+const PIECE_MIN: u64 = 64 * PAGE as u64;
 /// A huge page. Chunks of this and more consist of such pages.
 const HUGE: usize = 2 << 20;
 /// Chunks grow to this.
@@ -161,23 +230,20 @@ impl Memory {
         let wanted = if self.bytes < HUGE { self.bytes } else { self.bytes / 4 / HUGE * HUGE };
         let huge = if self.bytes < HUGE { CHUNK_MIN } else { HUGE };
         let wanted = wanted.clamp(huge, CHUNK_MAX).max(bytes).next_multiple_of(CHUNK_MIN);
-        let chunk = match &self.backend {
-            Backend::Disk(scratch) => scratch.grow(wanted)?,
-            Backend::Memory if wanted < HUGE => {
-                self.put(Chunk::allocated(wanted)?, 0, wanted);
-                return Ok(());
+        match &self.backend {
+            Backend::Disk(scratch) => {
+                self.put(Chunk::OnDisk(scratch.room(wanted)?), 0, wanted);
             }
-            // What is not used for the alignment is never touched, so it takes no memory.
-            Backend::Memory => MmapMut::map_anon(wanted + HUGE)?,
-        };
-        let from = if chunk.len() > wanted {
-            // Where there are no huge pages, small ones do.
-            let _ = chunk.advise(Advice::HugePage);
-            chunk.as_ptr().align_offset(HUGE)
-        } else {
-            0
-        };
-        self.put(Chunk::Mapped(MmapRaw::from(chunk)), from, wanted);
+            Backend::Memory if wanted < HUGE => self.put(Chunk::allocated(wanted)?, 0, wanted),
+            Backend::Memory => {
+                // What is not used for the alignment is never touched, so it takes no memory.
+                let map = MmapMut::map_anon(wanted + HUGE)?;
+                // Where there are no huge pages, small ones do.
+                let _ = map.advise(Advice::HugePage);
+                let from = map.as_ptr().align_offset(HUGE);
+                self.put(Chunk::Mapped(MmapRaw::from(map)), from, wanted);
+            }
+        }
         Ok(())
     }
 

@@ -22,5 +22,5 @@ pub use table::Table;
 pub use timers::{Timer, Timers};
 
 fn no_memory(cause: &std::io::Error) -> ! {
-    panic!("there is no memory left for state: {cause}")
+    panic!("there is no room left for state: {cause}")
 }

@@ -140,7 +140,7 @@ where
 {
     /// Partial results for these windows.
     pub fn new(by: B, aggregate: A, spec: WindowSpec, again: Again, side: bool, to: X) -> Self {
-        // What is here is handed on at every barrier.
+        // Until it is opened.
         let backend = Backend::Memory;
         let filling = Filling::new((by, aggregate), spec, again.lateness, side, &backend);
         Partial { filling, pulse: Pulse::new(again.early_after), to }
@@ -154,14 +154,14 @@ where
         let Partial { filling: Filling { panes, told, .. }, to, .. } = self;
         while let Some(pane) = panes.close_before(before) {
             let stamp = Stamp { at: pane, mark: *told };
-            for (key, acc) in panes.entries(pane) {
+            panes.try_for_each(pane, |key, acc| {
                 key.lend(|key| {
                     acc.lend(|acc| {
                         let partial = (B::Key::shorten(key), pane, A::Acc::shorten(acc));
                         to.record(stamp, partial, out)
                     })
-                })?;
-            }
+                })
+            })?;
             panes.forget(pane);
         }
         Ok(())
@@ -190,6 +190,8 @@ where
     X: Stage<(B::Key, Timestamp, A::Acc)>,
 {
     fn open(&mut self, seat: &Seat) -> Result {
+        let Filling { spec, panes, .. } = &mut self.filling;
+        *panes = Panes::new(spec.pane, spec.offset, &seat.backend);
         self.to.open(seat)
     }
     fn end(&mut self, out: &mut Output<'_>) -> Result {

@@ -273,7 +273,7 @@ impl<K, V> Directory<K, V> {
                 Some(packing) if page.is_packed() => {
                     // SAFETY: as for `unpacked`.
                     let copies = unsafe { packing.borrow().take(page.area(), page.len()) };
-                    copies.iter().try_for_each(&mut show)
+                    copies.0.iter().try_for_each(&mut show)
                 }
                 _ => page.slots().try_for_each(|slot| show(page.get(slot))),
             }
@@ -301,6 +301,7 @@ impl<K, V> Directory<K, V> {
                 unsafe { packing.get_mut().free(page.area()) };
                 packing.get_mut().is_loose(page.address());
             }
+            page.set_weight(0);
             page.reset();
         }
         if let Some(packing) = &mut self.packing {
@@ -316,11 +317,12 @@ impl<K, V> Directory<K, V> {
         {
             let mut packing = packing.borrow_mut();
             // SAFETY: what is packed was put there by `relieve`.
-            let entries = unsafe { packing.take(page.area(), page.len()) };
+            let (entries, bytes) = unsafe { packing.take(page.area(), page.len()) };
             // SAFETY: likewise.
             unsafe { packing.free(page.area()) };
             page.unpack(entries);
             packing.is_loose(page.address());
+            Self::takes(&mut packing, &mut page, bytes);
         }
         page
     }
@@ -344,27 +346,48 @@ impl<K, V> Directory<K, V> {
             let mut page = Self::open(address.as_ptr());
             let place = (page.hash() << SKIP >> self.shift) as usize;
             if self.entries[place].addr() & ASIDE == 0 {
-                packing.is_loose(address);
+                packing.pass();
                 self.set_marks(page.hash(), ALL, ASIDE);
                 continue;
             }
-            let words = packing.encode(page.slots().map(|slot| page.get(slot)));
+            let words = packing.encode(page.weight(), page.slots().map(|slot| page.get(slot)));
             if packing.reserve(&words, page.area().len(), &mut self.memory).is_err() {
                 // The next page that the table needs will say so.
-                packing.is_loose(address);
-                return;
+                return packing.pass();
             }
-            page.pack();
+            packing.is_packed();
+            Self::takes(packing, &mut page, 0);
+            let entries = page.pack();
             // SAFETY: 1. the slots are of at least 32 entries with something allocated, aligned to
             // 8; they hold nothing. 2. the page and the blocks are of `self.memory`.
             unsafe { packing.put(&words, page.area()) };
+            // Only now, when all is in order: to drop what users made may panic.
+            drop(entries);
         }
+    }
+
+    /// The entries of a page were found to take so many bytes, encoded.
+    fn takes(packing: &mut Packing<K, V>, page: &mut Page<'_, K, V>, bytes: usize) {
+        let before = page.weight();
+        page.set_weight(bytes);
+        packing.takes(page.weight(), before);
     }
 
     /// How many pages are not packed.
     #[cfg(test)]
     pub fn loose(&self) -> usize {
         self.packing.as_ref().map_or(self.pages, |packing| packing.borrow().loose())
+    }
+
+    /// What the entries of all pages that are not packed take.
+    #[cfg(test)]
+    pub fn loose_bytes(&self) -> usize {
+        let pages = self.distinct().map(Self::open).filter(|page| !page.is_packed());
+        let packing = self.packing.as_ref().map(|packing| packing.borrow());
+        let weigh = |page: Page<'_, K, V>| {
+            packing.as_ref().map_or(0, |own| own.weigh(page.slots().map(|slot| page.get(slot))))
+        };
+        pages.map(weigh).sum()
     }
 
     /// Bytes of memory for pages and blocks.
@@ -376,10 +399,12 @@ impl<K, V> Directory<K, V> {
     /// Looks at one page, so that values which grow are known.
     pub fn weigh(&mut self) {
         let Some(packing) = &mut self.packing else { return };
-        packing.get_mut().weigh(|address| {
-            let page = Self::open(address.as_ptr());
-            page.slots().map(move |slot| page.get(slot))
-        });
+        let packing = packing.get_mut();
+        let Some(address) = packing.first() else { return };
+        let mut page = Self::open(address.as_ptr());
+        let bytes = packing.weigh(page.slots().map(|slot| page.get(slot)));
+        Self::takes(packing, &mut page, bytes);
+        packing.pass();
     }
 
     /// The entry of each page.
@@ -456,13 +481,18 @@ impl<K: crate::record::Key, V> Directory<K, V> {
 
     /// Puts the entries of a page anew: those whose bit number `bits` is set into the other one.
     fn deal(&mut self, at: At, split: Option<(*mut u8, u32)>) {
-        let mut page = self.page(at);
+        let mut page = Self::open(at.page);
         let (lost, all) = (page.has_lost(), page.empty());
         let mut other = split.map(|(other, bits)| (Self::open(other), bits));
         if let Some((other, bits)) = &mut other {
             page.set_depth(*bits + 1);
             other.set_depth(*bits + 1);
             other.set_lost(lost);
+            if let Some(packing) = &mut self.packing {
+                let half = page.weight() / 2;
+                Self::takes(packing.get_mut(), &mut page, half);
+                Self::takes(packing.get_mut(), other, half);
+            }
         }
         for (entry, changed) in all {
             let hash = key::hash(&entry.0);

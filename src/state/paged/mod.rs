@@ -148,6 +148,11 @@ impl<K, V> PagedTable<K, V> {
     /// not used go there. To be called now and then, as at a watermark; most calls do it anyway.
     pub fn tend(&mut self) {
         self.pages.weigh();
+        self.relieve();
+    }
+
+    /// What those calls do that put entries: for loops of calls that only read.
+    pub(crate) fn relieve(&mut self) {
         self.pages.relieve();
     }
 }

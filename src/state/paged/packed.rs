@@ -29,9 +29,9 @@ pub struct Packing<K, V> {
     scratch: Arc<Scratch>,
     /// The pages that are not packed, in the order in which they are looked at.
     loose: VecDeque<NonNull<u8>>,
-    /// What the entries of a page take, encoded, as the last pages had it.
-    mean: usize,
-    /// What the scratch file knows that all of them take.
+    /// What their entries take, encoded, as each page was found when it was looked at last.
+    held: usize,
+    /// What the scratch file knows of that.
     told: usize,
     /// How often somebody has asked whether it is time to look at a page.
     asked: usize,
@@ -45,10 +45,8 @@ const LINK: usize = size_of::<*mut u8>();
 const HEAD: usize = size_of::<u64>() + LINK;
 /// A block, with its link.
 const BLOCK: usize = 1 << 10;
-/// The mean goes by so many pages.
-const PAGES: usize = 16;
 /// Once in so many times that it might be looked at, a page is.
-const ASKED: usize = 64;
+const ASKED: usize = 8;
 
 impl<K, V> Packing<K, V> {
     pub fn new(codec: Codec<K, V>, scratch: Arc<Scratch>) -> Self {
@@ -56,7 +54,7 @@ impl<K, V> Packing<K, V> {
             codec,
             scratch,
             loose: VecDeque::new(),
-            mean: 0,
+            held: 0,
             told: 0,
             asked: 0,
             free: Vec::new(),
@@ -73,14 +71,34 @@ impl<K, V> Packing<K, V> {
         self.loose.push_back(page);
     }
 
+    /// The entries of a page take so much now, and took so much when it was looked at before.
+    pub fn takes(&mut self, now: usize, before: usize) {
+        self.held = self.held + now - before;
+    }
+
     /// The page that is to be looked at, if those that are not packed hold more than they shall,
     /// here and in other tables.
     pub fn next(&mut self) -> Option<NonNull<u8>> {
-        self.tell(self.loose.len() * self.mean);
-        if self.scratch.is_over() { self.loose.pop_front() } else { None }
+        self.tell();
+        if self.scratch.is_over() { self.first() } else { None }
     }
 
-    /// Whether it is time to [weigh](Self::weigh) a page: once in a while.
+    /// The page whose turn it is.
+    pub fn first(&self) -> Option<NonNull<u8>> {
+        self.loose.front().copied()
+    }
+
+    /// The first page was looked at and stays as it is.
+    pub fn pass(&mut self) {
+        self.loose.rotate_left(usize::from(!self.loose.is_empty()));
+    }
+
+    /// The first page is packed.
+    pub fn is_packed(&mut self) {
+        self.loose.pop_front();
+    }
+
+    /// Whether it is time to look at what a page takes: once in a while.
     pub fn is_due(&mut self) -> bool {
         self.asked += 1;
         self.asked.is_multiple_of(ASKED)
@@ -88,12 +106,12 @@ impl<K, V> Packing<K, V> {
 
     /// All pages are empty.
     pub fn holds_nothing(&mut self) {
-        self.mean = 0;
-        self.tell(0);
+        self.held = 0;
+        self.tell();
     }
 
-    fn tell(&mut self, bytes: usize) {
-        self.scratch.takes(bytes, std::mem::replace(&mut self.told, bytes));
+    fn tell(&mut self) {
+        self.scratch.takes(self.held, std::mem::replace(&mut self.told, self.held));
     }
 
     /// How many pages are not packed.
@@ -102,31 +120,21 @@ impl<K, V> Packing<K, V> {
         self.loose.len()
     }
 
-    /// Takes note of what the entries of one page take.
-    pub fn weigh<'e, E: Iterator<Item = &'e (K, V)>>(
-        &mut self,
-        entries: impl FnOnce(NonNull<u8>) -> E,
-    ) where
-        (K, V): 'e,
-    {
-        let Some(page) = self.loose.pop_front() else { return };
-        self.loose.push_back(page);
-        self.weighed(entries(page).map(|(key, value)| (self.codec.size)(key, value)).sum());
-    }
-
-    fn weighed(&mut self, bytes: usize) {
-        let before = if self.mean == 0 { bytes } else { self.mean };
-        self.mean = before - before / PAGES + bytes / PAGES;
-    }
-
-    /// The encodings of entries.
-    pub fn encode<'e>(&mut self, entries: impl Iterator<Item = &'e (K, V)>) -> Vec<u64>
+    /// What entries take, encoded.
+    pub fn weigh<'e>(&self, entries: impl Iterator<Item = &'e (K, V)>) -> usize
     where
         (K, V): 'e,
     {
-        let mut words = Vec::with_capacity(self.mean / 8);
+        entries.map(|(key, value)| (self.codec.size)(key, value)).sum()
+    }
+
+    /// The encodings of entries, which take about so many bytes.
+    pub fn encode<'e>(&self, bytes: usize, entries: impl Iterator<Item = &'e (K, V)>) -> Vec<u64>
+    where
+        (K, V): 'e,
+    {
+        let mut words = Vec::with_capacity(bytes / 8);
         entries.for_each(|(key, value)| (self.codec.put)(key, value, &mut words));
-        self.weighed(words.len() * 8);
         words
     }
 
@@ -172,11 +180,11 @@ impl<K, V> Packing<K, V> {
         }
     }
 
-    /// Makes the entries anew that were put into an area.
+    /// Makes the entries anew that were put into an area; says how many bytes they took.
     ///
     /// # Safety
     /// Encodings of just so many were [put](Self::put) there, and were not [freed](Self::free).
-    pub unsafe fn take(&self, area: NonNull<[u8]>, entries: usize) -> Vec<(K, V)> {
+    pub unsafe fn take(&self, area: NonNull<[u8]>, entries: usize) -> (Vec<(K, V)>, usize) {
         // SAFETY: `put` wrote this number first.
         let mut words = vec![0_u64; unsafe { area.cast::<u64>().read() } as usize / 8];
         let mut to = words.as_mut_ptr().cast::<u8>();
@@ -188,7 +196,7 @@ impl<K, V> Packing<K, V> {
             });
         }
         // SAFETY: these are the words that `put` made of so many entries.
-        unsafe { (self.codec.take)(&words, entries) }
+        (unsafe { (self.codec.take)(&words, entries) }, words.len() * 8)
     }
 
     /// Frees the blocks of an area.
@@ -229,6 +237,6 @@ impl<K, V> Packing<K, V> {
 
 impl<K, V> Drop for Packing<K, V> {
     fn drop(&mut self) {
-        self.tell(0);
+        self.holds_nothing();
     }
 }

@@ -1,7 +1,7 @@
 //! One page of a table: entries, and what is known of each slot.
 //!
 //! ```text
-//! | entries: 2 | used: 2 | depth: 1 | removed: 1 | packed: 1 | 0: 1 | hash: 8 |
+//! | entries: 2 | used: 2 | depth: 1 | removed: 1 | packed: 1 | weight: 1 | hash: 8 |
 //! | tags: a byte a slot |
 //! | slots of key and value |
 //! ```
@@ -30,6 +30,8 @@ struct Head {
     removed: bool,
     /// Whether there are tags, and no entries in the slots.
     packed: bool,
+    /// What the entries take, encoded, as a short float: 2 bits of fraction.
+    weight: u8,
     /// A hash whose entry is here if there is one.
     hash: u64,
 }
@@ -187,14 +189,27 @@ impl<'a, K: 'a, V: 'a> Page<'a, K, V> {
         NonNull::slice_from_raw_parts(first, Self::SLOTS * Self::SLOT)
     }
 
-    /// Takes all entries away that another place has got; tags stay as they are.
-    pub fn pack(&mut self) {
+    /// Bytes that the entries take, encoded, when that was asked last: at most a fifth too few.
+    pub fn weight(&self) -> usize {
+        let weight = usize::from(self.head().weight);
+        if weight < 4 { weight } else { (4 + weight % 4) << (weight / 4 - 1) }
+    }
+
+    /// Sets what the entries take.
+    pub fn set_weight(&mut self, bytes: usize) {
+        let above = (usize::BITS - bytes.leading_zeros()).saturating_sub(3);
+        let weight = if bytes < 4 { bytes } else { 4 * above as usize + (bytes >> above) };
+        self.head_mut().weight = weight as u8;
+    }
+
+    /// Gives all entries, in the order of their slots, to another place; tags stay as they are.
+    pub fn pack(&mut self) -> Vec<(K, V)> {
         debug_assert!(!self.is_packed());
-        for Slot(slot) in self.slots() {
-            // SAFETY: 1. the slot is taken. 2. nothing reads it from here on.
-            unsafe { self.pointer(slot).drop_in_place() };
-        }
+        // SAFETY: the slot is taken, and holds nothing from here on.
+        let take = |Slot(slot)| unsafe { self.pointer(slot).read() };
+        let entries = self.slots().map(take).collect();
         self.head_mut().packed = true;
+        entries
     }
 
     /// Puts the entries back, in the order of their slots.

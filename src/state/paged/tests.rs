@@ -1,5 +1,8 @@
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use proptest::prelude::*;
 
@@ -260,6 +263,69 @@ fn a_table_that_grows_in_place_is_packed_when_it_is_tended() {
     for key in 0..2_000 {
         assert!(table.get(hash(&key), |other| *other == key).unwrap().iter().copied().eq(0..100));
     }
+}
+
+/// Text whose drop panics as long as this says so.
+#[derive(Clone)]
+struct Bomb(String, Arc<AtomicUsize>);
+
+thread_local! {
+    static LIT: Arc<AtomicUsize> = Arc::default();
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if self.0 == "bomb" && self.1.load(Relaxed) > 0 {
+            self.1.fetch_sub(1, Relaxed);
+            panic!("a bomb");
+        }
+    }
+}
+
+impl Held for Bomb {
+    type As = String;
+    fn lend_as<T>(&self, look: impl FnOnce(&str) -> T) -> T {
+        look(&self.0)
+    }
+    fn own_as(text: &str) -> Self {
+        Bomb(text.to_owned(), LIT.with(Arc::clone))
+    }
+}
+
+#[test]
+fn a_drop_that_panics_while_a_page_is_packed_leaves_it_whole() {
+    let mut table: PagedTable<u64, Bomb> = PagedTable::of(packing());
+    let lit = LIT.with(Arc::clone);
+    let text = |key: u64| if key == 5 { "bomb".to_owned() } else { "x".repeat(key as usize % 90) };
+    table.put(hash(&5), 5, Bomb::own_as("bomb"));
+    lit.store(1, Relaxed);
+    let mut next = 6;
+    let mut put = || {
+        while next < 5_000 {
+            next += 1;
+            table.put(hash(&(next - 1)), next - 1, Bomb::own_as(&text(next - 1)));
+        }
+    };
+    std::panic::catch_unwind(AssertUnwindSafe(&mut put)).expect_err("it is packed");
+    assert_eq!(lit.load(Relaxed), 0);
+    put();
+    let there = |key: u64| table.get(hash(&key), |other| *other == key).map(|bomb| bomb.0.clone());
+    let missing: Vec<u64> = (5..5_000).filter(|key| there(*key) != Some(text(*key))).collect();
+    // The one that was to be put when the panic came.
+    assert!(missing.len() <= 1, "{missing:?}");
+}
+
+#[test]
+fn one_large_value_among_many_small_ones_is_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let scratch = Arc::new(Scratch::within(directory.path(), 1 << 20).unwrap());
+    let mut table: PagedTable<u64, String> = PagedTable::of(Backend::Disk(scratch));
+    for key in 0..50_000 {
+        let text = table.entry(hash(&key), |other| *other == key, || (key, String::new()));
+        *text = "x".repeat(if key % 1_000 == 0 { 100_000 } else { 10 });
+    }
+    let loose = table.pages.loose_bytes();
+    assert!(loose < 2 << 20, "{loose} bytes of 5 MB are in memory where 1 MiB may be");
 }
 
 #[test]

@@ -125,15 +125,15 @@ impl<K> Timers<K> {
 
     /// Forgets the timers whose key's life is over, once there are twice as many timers as it left
     /// the last time; O(1) for each one that was set.
-    pub fn prune(&mut self, lives: impl Fn(&Timer<K>) -> bool) {
+    pub fn prune(&mut self, mut lives: impl FnMut(&Timer<K>) -> bool) {
         if self.len() < self.crowd {
             return;
         }
-        self.fresh.retain(&lives);
-        self.due.retain(&lives);
+        self.fresh.retain(&mut lives);
+        self.due.retain(&mut lives);
         self.soon.retain(|queued| lives(&queued.0));
-        self.later.retain(&mut self.depot, &lives);
-        self.saved.retain(&mut self.depot, &lives);
+        self.later.retain(&mut self.depot, &mut lives);
+        self.saved.retain(&mut self.depot, &mut lives);
         self.crowd = FEW.max(2 * self.len());
     }
 

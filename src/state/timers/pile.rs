@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use memmap2::MmapMut;
-
 use super::{Order, Timer};
 use crate::record::Key;
 use crate::state::held::Codec;
-use crate::state::memory::Scratch;
+use crate::state::memory::{Room, Scratch};
 use crate::state::no_memory;
 use crate::time::Timestamp;
 
@@ -20,7 +18,7 @@ pub(super) struct Depot<K> {
     scratch: Arc<Scratch>,
     codec: Codec<K, Rest>,
     /// Blocks that hold nothing.
-    free: Vec<MmapMut>,
+    free: Vec<Room>,
     /// For encodings on their way.
     words: Vec<u64>,
 }
@@ -28,9 +26,7 @@ pub(super) struct Depot<K> {
 /// Timers of a pile that are in memory at most.
 const FEW: usize = if cfg!(test) { 8 } else { 1024 };
 /// Bytes of a block that holds the others' encodings; more where those of so few take more.
-const BLOCK: usize = if cfg!(test) { PAGE } else { 64 * PAGE };
-/// A page of the system.
-const PAGE: usize = 4 << 10;
+const BLOCK: usize = if cfg!(test) { 4 << 10 } else { 256 << 10 };
 
 impl<K: Key> Depot<K> {
     pub fn of(scratch: Arc<Scratch>) -> Self {
@@ -43,14 +39,13 @@ impl<K> Depot<K> {
     /// A block of no timers with room for so many bytes.
     fn block(&mut self, bytes: usize) -> Block {
         let usual = if bytes <= BLOCK { self.free.pop() } else { None };
-        let bytes = bytes.max(BLOCK).next_multiple_of(PAGE);
-        let map = usual.map_or_else(|| self.scratch.grow(bytes), Ok);
-        Block { map: map.unwrap_or_else(|cause| no_memory(&cause)), used: 0, timers: 0 }
+        let room = usual.map_or_else(|| self.scratch.room(bytes.max(BLOCK)), Ok);
+        Block { room: room.unwrap_or_else(|cause| no_memory(&cause)), used: 0, timers: 0 }
     }
 
     /// The timers of a block.
     fn read(&self, block: &Block) -> impl Iterator<Item = Timer<K>> + use<K> {
-        let words = block.map[..block.used].as_chunks::<8>().0.iter();
+        let words = block.room[..block.used].as_chunks::<8>().0.iter();
         let words: Vec<u64> = words.map(|word| u64::from_ne_bytes(*word)).collect();
         // SAFETY: `Pile::put_away` wrote what the codec made of so many timers.
         let timers = unsafe { (self.codec.take)(&words, block.timers) };
@@ -64,15 +59,15 @@ impl<K> Depot<K> {
 
     /// A block that nobody reads again.
     fn give_back(&mut self, block: Block) {
-        if block.map.len() == BLOCK {
-            self.free.push(block.map);
+        if block.room.len() == BLOCK {
+            self.free.push(block.room);
         }
     }
 }
 
 /// Encodings of timers, one after the other.
 struct Block {
-    map: MmapMut,
+    room: Room,
     /// Bytes.
     used: usize,
     timers: usize,
@@ -129,12 +124,12 @@ impl<K> Pile<K> {
             (depot.codec.put)(key, &(*at, *hash, *life), &mut words);
         }
         let bytes = words.len() * 8;
-        if self.blocks.last().is_none_or(|block| block.map.len() - block.used < bytes) {
+        if self.blocks.last().is_none_or(|block| block.room.len() - block.used < bytes) {
             self.blocks.push(depot.block(bytes));
         }
-        if let Some(Block { map, used, timers }) = self.blocks.last_mut() {
-            let (room, _) = map[*used..*used + bytes].as_chunks_mut::<8>();
-            room.iter_mut().zip(&words).for_each(|(to, word)| *to = word.to_ne_bytes());
+        if let Some(Block { room, used, timers }) = self.blocks.last_mut() {
+            let (to, _) = room[*used..*used + bytes].as_chunks_mut::<8>();
+            to.iter_mut().zip(&words).for_each(|(to, word)| *to = word.to_ne_bytes());
             (*used, *timers) = (*used + bytes, *timers + self.few.len());
         }
         self.away += self.few.len();
@@ -183,7 +178,11 @@ impl<K> Pile<K> {
         }
     }
 
-    pub fn retain(&mut self, depot: &mut Option<Depot<K>>, stays: impl Fn(&Timer<K>) -> bool) {
+    pub fn retain(
+        &mut self,
+        depot: &mut Option<Depot<K>>,
+        mut stays: impl FnMut(&Timer<K>) -> bool,
+    ) {
         if self.blocks.is_empty() {
             self.few.retain(stays);
             return;
@@ -203,7 +202,7 @@ impl<K: Clone> Pile<K> {
         for block in &other.blocks {
             let Some(depot) = depot else { break };
             let mut copy = depot.block(block.used);
-            copy.map[..block.used].copy_from_slice(&block.map[..block.used]);
+            copy.room[..block.used].copy_from_slice(&block.room[..block.used]);
             (copy.used, copy.timers) = (block.used, block.timers);
             self.blocks.push(copy);
         }

@@ -122,8 +122,12 @@ impl<K> Radix<K> {
         self.buckets.iter()
     }
 
-    pub fn retain(&mut self, depot: &mut Option<Depot<K>>, stays: impl Fn(&Timer<K>) -> bool) {
-        self.buckets.iter_mut().for_each(|bucket| bucket.retain(depot, &stays));
+    pub fn retain(
+        &mut self,
+        depot: &mut Option<Depot<K>>,
+        mut stays: impl FnMut(&Timer<K>) -> bool,
+    ) {
+        self.buckets.iter_mut().for_each(|bucket| bucket.retain(depot, &mut stays));
         self.len = self.buckets.iter().map(Pile::len).sum();
     }
 }

@@ -234,10 +234,10 @@ impl<K: Key, L: Record, S: Held + Default + 'static, P, O: Record> Closing<K, L,
             if spec.is_tumbling() && self.lateness == 0 {
                 let Closing { pairing, panes, out: emitter, .. } = self;
                 let mut rows = Rows { pairing, emitter, at: us(end, -1) };
-                for (_, sides) in panes.entries(pane) {
+                panes.try_for_each(pane, |_, sides| {
                     rows.pairs::<L, R, S>(&[sides], out)?;
-                    rows.alone::<L, R, S>(&[sides], out)?;
-                }
+                    rows.alone::<L, R, S>(&[sides], out)
+                })?;
                 panes.forget(pane);
             } else if spec.last_end(pane) >= end {
                 self.hold(pane);
