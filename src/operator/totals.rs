@@ -25,8 +25,8 @@ const RECORDS_PER_KEY: usize = 16;
 type Part<R, B, A> = (<B as KeyOf<R>>::Key, Timestamp, <A as Aggregate<R>>::Acc);
 
 /// Aggregates what this shard reads and hands partial results on to `to`, the exchange: at the end,
-/// before a barrier, and when there are many or they are made of many records, so that neither memory
-/// nor the time that a barrier takes grows with the number of keys or of records.
+/// before a barrier, and when there are many or they are made of many records, so that neither
+/// memory nor the time that a barrier takes grows with the number of keys or of records.
 pub struct PartTotals<R, B, A, X>
 where
     R: Record,

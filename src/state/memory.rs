@@ -37,6 +37,8 @@ pub struct Scratch {
     /// What text and lists of all tables may take in memory, and what they take, about.
     loose_max: usize,
     loose: AtomicUsize,
+    /// Tables that have text or lists in memory.
+    holders: AtomicUsize,
 }
 
 impl Scratch {
@@ -50,17 +52,22 @@ impl Scratch {
         let (flags, mode) = (OFlags::TMPFILE | OFlags::RDWR, Mode::RUSR | Mode::WUSR);
         let file = File::from(rustix::fs::open(directory, flags, mode)?);
         let (directory, pieces) = (directory.to_owned(), Mutex::default());
-        Ok(Scratch { file, directory, pieces, loose_max, loose: AtomicUsize::new(0) })
+        let (loose, holders) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Ok(Scratch { file, directory, pieces, loose_max, loose, holders })
     }
 
     /// Text and lists of a table take so much in memory, no longer so much.
     pub(super) fn takes(&self, now: usize, before: usize) {
         self.loose.fetch_add(now.wrapping_sub(before), Relaxed);
+        let one = usize::from(now > 0).wrapping_sub(usize::from(before > 0));
+        self.holders.fetch_add(one, Relaxed);
     }
 
-    /// Whether text and lists of all tables take more in memory than they may.
-    pub(super) fn is_over(&self) -> bool {
-        self.loose.load(Relaxed) > self.loose_max
+    /// Whether a table that has so much in memory shall have less: all have more than they may, and
+    /// it has more than its part, which it keeps where others have too much and are silent.
+    pub(super) fn is_over(&self, own: usize) -> bool {
+        let part = self.loose_max / self.holders.load(Relaxed).max(1);
+        own > part && self.loose.load(Relaxed) > self.loose_max
     }
 
     /// So many bytes more, zero, which begin at a page of the system. The room on the disk is taken

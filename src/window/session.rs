@@ -1,6 +1,5 @@
 //! Session windows: records of a key that follow one another without a long gap.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crate::error::Result;
 use crate::key;
 use crate::operator::{Aggregate, KeyOf, Lifecycle, Output, Stage, Stamp};
 use crate::record::Record;
-use crate::state::{Backend, Held, Loader, PagedTable, Saver};
+use crate::state::{Backend, Held, Loader, PagedTable, Saver, Timer, Timers};
 use crate::time::{Timestamp, Watermark, in_words, span};
 
 /// Windows that last while a key's records are less than a gap apart. Such a window starts at its
@@ -74,7 +73,7 @@ impl Windows for Session {
 struct Open<T> {
     first: Timestamp,
     last: Timestamp,
-    /// When it is to be looked at next; one entry of `Sessions::due` is for it.
+    /// When it is to be looked at next; one timer of `Sessions::due` is for it.
     due: Timestamp,
     /// Whether it has records that were not given yet.
     changed: bool,
@@ -105,6 +104,10 @@ impl<T: Record + Clone> Held for Vec<Open<T>> {
     }
 }
 
+fn wake<K>(at: Timestamp, hash: u64, key: K) -> Timer<K> {
+    Timer { at, hash, life: 0, key }
+}
+
 /// The sessions of the keys that this shard owns.
 pub struct Sessions<R, B, A>
 where
@@ -117,7 +120,7 @@ where
     lateness: i64,
     /// Sessions of each key, oldest first; no two overlap.
     open: PagedTable<B::Key, Vec<Open<A::Acc>>>,
-    due: BTreeMap<Timestamp, Vec<B::Key>>,
+    due: Timers<B::Key>,
     told: Watermark,
     results: Results<R, B::Key, A>,
 }
@@ -130,20 +133,15 @@ where
 {
     /// Sessions; `lateness` in microseconds. State is kept where `backend` says.
     pub fn new(by: B, aggregate: A, windows: Session, lateness: i64, backend: &Backend) -> Self {
-        let (open, due) = (PagedTable::of(backend.clone()), BTreeMap::new());
+        let (open, due) = (PagedTable::of(backend.clone()), Timers::of(backend));
         let (told, results) = (Timestamp::MIN, Results::new(aggregate));
         Sessions { by, gap: windows.gap, lateness, open, due, told, results }
     }
 
     /// Gives and forgets what a key has to give and forget.
-    fn look(
-        &mut self,
-        due: Timestamp,
-        key: &B::Key,
-        at: Watermark,
-        out: &mut Output<'_>,
-    ) -> Result {
-        let (hash, is) = (key::hash(key), |other: &B::Key| other == key);
+    fn look(&mut self, timer: Timer<B::Key>, at: Watermark, out: &mut Output<'_>) -> Result {
+        let Timer { at: due, hash, key, .. } = timer;
+        let is = |other: &B::Key| *other == key;
         let found = self.open.get(hash, is);
         if !found.is_some_and(|sessions| sessions.iter().any(|session| session.due == due)) {
             // The session is part of another one now, or has grown after it was given.
@@ -163,7 +161,7 @@ where
             if end <= at && session.changed {
                 session.changed = false;
                 let bounds = (session.first, end);
-                self.results.give(us(end, -1), bounds, key, &session.acc, out)?;
+                self.results.give(us(end, -1), bounds, &key, &session.acc, out)?;
             }
             if gone <= at {
                 i -= 1;
@@ -171,7 +169,7 @@ where
                 continue;
             }
             session.due = if end <= at { gone } else { end };
-            self.due.entry(session.due).or_default().push(key.clone());
+            self.due.set(wake(session.due, hash, key.clone()));
         }
         if sessions.is_empty() {
             self.open.remove(hash, is);
@@ -191,11 +189,8 @@ where
         Ok(())
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
-        while let Some(entry) = self.due.first_entry().filter(|entry| *entry.key() <= at) {
-            let (due, keys) = entry.remove_entry();
-            for key in keys {
-                self.look(due, &key, at, out)?;
-            }
+        while let Some(timer) = self.due.pop_due(at) {
+            self.look(timer, at, out)?;
         }
         // A job that goes on is told again what it was told.
         self.told = self.told.max(at);
@@ -230,9 +225,8 @@ where
             (B::Key::own(key), sessions.iter().map(own).collect())
         })?;
         open.for_each(|key, sessions| {
-            sessions.iter().for_each(|session| {
-                due.entry(session.due).or_default().push(key.clone());
-            });
+            let hash = key::hash(key);
+            sessions.iter().for_each(|session| due.set(wake(session.due, hash, key.clone())));
         });
         Ok(())
     }
@@ -291,7 +285,7 @@ where
         let end = us(session.last, gap);
         if fresh || session.due > end {
             session.due = end;
-            due.entry(end).or_default().push(B::own(part));
+            due.set(wake(end, hash, B::own(part)));
         }
         Ok(())
     }

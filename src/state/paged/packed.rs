@@ -80,7 +80,7 @@ impl<K, V> Packing<K, V> {
     /// here and in other tables.
     pub fn next(&mut self) -> Option<NonNull<u8>> {
         self.tell();
-        if self.scratch.is_over() { self.first() } else { None }
+        if self.scratch.is_over(self.held) { self.first() } else { None }
     }
 
     /// The page whose turn it is.

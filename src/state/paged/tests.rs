@@ -329,6 +329,30 @@ fn one_large_value_among_many_small_ones_is_seen() {
 }
 
 #[test]
+fn a_silent_table_that_holds_much_leaves_others_their_part() {
+    let directory = tempfile::tempdir().unwrap();
+    let scratch = Arc::new(Scratch::within(directory.path(), 1 << 20).unwrap());
+    let mut tables = [(); 2].map(|()| PagedTable::of(Backend::Disk(scratch.clone())));
+    let mut fill = |table: usize, keys: u64, growth: usize| {
+        let table: &mut PagedTable<u64, String> = &mut tables[table];
+        for key in 0..keys {
+            let text = table.entry(hash(&key), |other| *other == key, || (key, String::new()));
+            text.push_str(&"x".repeat(growth));
+            table.tend();
+        }
+        table.pages.loose_bytes()
+    };
+    let silent = fill(0, 20_000, 100);
+    assert!((900_000..1_500_000).contains(&silent), "{silent}");
+    for _ in 0..3 {
+        let other = fill(1, 2_000, 50);
+        assert!((100_000..700_000).contains(&other), "{other}");
+    }
+    let other = fill(1, 20_000, 100);
+    assert!((300_000..900_000).contains(&other), "{other}");
+}
+
+#[test]
 fn a_table_that_was_reset_is_empty_and_says_nothing_of_what_it_held() {
     let mut table: PagedTable<u64, Vec<u64>> = PagedTable::default();
     (0..5000).for_each(|key| table.put(hash(&key), key, vec![key]));
