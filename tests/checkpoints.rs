@@ -353,6 +353,46 @@ fn damaged_files_are_refused_in_words() {
     job(2, state, 100_000_000).job.start().unwrap().stop();
 }
 
+/// A slot that can't be read may hold the newest checkpoint: the other one is no way out, and none
+/// at all no reason to begin anew.
+#[test]
+fn a_manifest_that_cannot_be_read_is_not_taken_for_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    let end = 100_000_000;
+    let running = job(2, &state, end).job.start().unwrap();
+    wait_for(&running, 1_000);
+    running.checkpoint().unwrap();
+    running.stop();
+    running.join().unwrap();
+    let slots = ["manifest-0", "manifest-1"].map(|name| state.join(name));
+    let away = |slot: &Path| directory.path().join(slot.file_name().unwrap());
+    let kinds: [fn(&Path); 2] = [
+        |slot| fs::create_dir(slot).unwrap(),
+        |slot| std::os::unix::fs::symlink(slot, slot).unwrap(),
+    ];
+    for unreadable in [&slots[..1], &slots[1..], &slots[..]] {
+        for kind in kinds {
+            for slot in unreadable {
+                fs::rename(slot, away(slot)).unwrap();
+                kind(slot);
+            }
+            let said = refusal(job(2, &state, end).job);
+            let wanted = format!("reading {}: ", unreadable[0].display());
+            assert!(said.contains(&wanted), "{said}");
+            for slot in unreadable {
+                let _ = fs::remove_dir(slot).or_else(|_| fs::remove_file(slot));
+                fs::rename(away(slot), slot).unwrap();
+            }
+        }
+    }
+    // Nothing was changed: it goes on behind what it had read.
+    let running = job(2, &state, end).job.start().unwrap();
+    assert_eq!(running.checkpoint().unwrap(), 3);
+    running.stop();
+    running.join().unwrap();
+}
+
 #[test]
 fn a_manifest_names_files_of_its_directory_alone() {
     let directory = tempfile::tempdir().unwrap();

@@ -4,8 +4,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use thalweg::connector::Collected;
+use thalweg::operator::{Feed, Progress, Source, Split};
 use thalweg::prelude::*;
 use thalweg::record::Key;
 use thalweg::runtime::Compression;
@@ -113,6 +117,135 @@ fn runs(text: bool) {
     assert_eq!(all.len(), expected.len());
     assert!(all == expected, "the sums are not those of the job that was never stopped");
     assert_eq!(totals.sorted(), (0..5).map(|key| (key, END / 5)).collect::<Vec<_>>());
+}
+
+/// Rows of a small table, of which those behind [`FILL`] change what few keys have.
+const ROWS: u64 = 150_000;
+const LOOKUPS: u64 = 20_000;
+
+/// Numbers below `end`, no more at a time than are `open`.
+#[derive(Clone)]
+struct Gated {
+    end: u64,
+    open: Arc<AtomicU64>,
+    next: u64,
+}
+
+impl Gated {
+    fn to(end: u64, open: u64) -> Gated {
+        Gated { end, open: Arc::new(open.into()), next: 0 }
+    }
+}
+
+impl Source for Gated {
+    type Record = u64;
+    fn name(&self) -> String {
+        "gated".into()
+    }
+    fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<u64>>>> {
+        Ok(vec![Box::new(self.clone())])
+    }
+}
+
+impl Split<u64> for Gated {
+    fn poll(&mut self, feed: &mut Feed<'_, u64>) -> Result<Progress> {
+        let to = self.open.load(Relaxed).min(self.end).min(self.next + 100);
+        let any = self.next < to;
+        for n in self.next..to {
+            feed.push(n)?;
+        }
+        self.next = self.next.max(to);
+        Ok(match self.next == self.end {
+            true => Progress::Done,
+            false if any => Progress::Busy,
+            false => Progress::Idle,
+        })
+    }
+    fn offset(&self) -> u64 {
+        self.next
+    }
+    fn seek(&mut self, offset: u64) -> Result {
+        self.next = offset;
+        Ok(())
+    }
+}
+
+fn text(key: u64) -> String {
+    format!("a key of some length: {key}")
+}
+
+/// The key that a number looks up, for which there may be no row.
+fn wanted(n: u64) -> u64 {
+    n * 31 % (2 * FILL)
+}
+
+/// Numbers, each with the newest row of its key.
+type Found = Vec<(u64, u64)>;
+
+fn lookups(shards: usize, state: &Path, of: [Gated; 2]) -> (Job, Collected<(u64, u64)>) {
+    let job = Job::new("lookups").shards(shards).checkpoints(state, 1.days());
+    let odd = !shards.is_multiple_of(2);
+    let job = job.compress_checkpoints(if odd { Compression::Lz4 } else { Compression::None });
+    let job = if odd { job.state_in(state.parent().unwrap()).state_memory(0) } else { job };
+    let [rows, numbers] = of;
+    let rows = job.source(rows).event_time(|n| Timestamp::from_millis(n as i64), 0.seconds());
+    let rows = rows.map(|n| (text(key_of(n)), n));
+    let (sink, found) = Collect::new();
+    job.source(numbers)
+        .join_table(
+            rows,
+            |n| text(wanted(n)),
+            |(key, _)| key.to_owned(),
+            |n, row| (n, row.map_or(u64::MAX, |(_, newest)| newest)),
+        )
+        .sink(sink);
+    (job, found)
+}
+
+/// Makes checkpoints while so many more numbers come each time, and stops; says how long the last
+/// file of the first shard is, in per cent of the first one.
+fn stopped(running: Running, state: &Path, open: &AtomicU64) -> u64 {
+    let saved = [(); 5].map(|()| {
+        open.fetch_add(3_000, Relaxed);
+        let epoch = running.checkpoint().unwrap();
+        std::fs::metadata(state.join(format!("state-{epoch:08}-0"))).unwrap().len()
+    });
+    running.stop();
+    running.join().unwrap();
+    saved[4] * 100 / saved[0]
+}
+
+#[test]
+fn a_small_table_that_every_shard_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    let (rows, numbers) = (Gated::to(ROWS, FILL), Gated::to(LOOKUPS, 1_000));
+    for (shards, first) in [(2, FILL), (3, 0), (1, 0)] {
+        let (job, found) = lookups(shards, &state, [rows.clone(), numbers.clone()]);
+        let running = job.start().unwrap();
+        wait_for(&running, first);
+        let ratio = stopped(running, &state, &rows.open);
+        assert!(found.take().is_empty(), "the table was whole too soon");
+        assert!(ratio < 50, "{ratio} %: all of the table was saved, on {shards} shards");
+    }
+    rows.open.store(ROWS, Relaxed);
+    let (job, found) = lookups(4, &state, [rows.clone(), numbers.clone()]);
+    let (running, mut all) = (job.start().unwrap(), Found::new());
+    while all.is_empty() {
+        assert!(!running.wait_for(1.millis()), "it has ended");
+        all = found.take();
+    }
+    let ratio = stopped(running, &state, &numbers.open);
+    assert!(ratio < 5, "{ratio} %: a table that is whole was saved again");
+    all.extend(found.take());
+    numbers.open.store(LOOKUPS, Relaxed);
+    let (job, found) = lookups(3, &state, [rows, numbers]);
+    job.run().unwrap();
+    all.extend(found.take());
+    all.sort_unstable();
+    let newest: HashMap<u64, u64> = (0..ROWS).map(|n| (key_of(n), n)).collect();
+    let row = |n| (n, newest.get(&wanted(n)).copied().unwrap_or(u64::MAX));
+    assert!(all == (0..LOOKUPS).map(row).collect::<Found>(), "other rows were found");
 }
 
 #[test]

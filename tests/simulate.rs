@@ -19,8 +19,10 @@ fn all_jobs_survive() {
     assert_eq!(survived.runs, SEEDS * JOBS.len() as u64);
     // What does not happen proves nothing.
     let Survived { crashes, kills, checkpoints, pages_lost, pages_torn, names_lost, .. } = survived;
+    let Survived { restarts_within, operators_failed, .. } = survived;
     let happened = [crashes, kills, checkpoints, pages_lost, pages_torn, names_lost];
-    assert!(happened.iter().all(|count| *count > 100), "{survived}");
+    let mut happened = happened.into_iter().chain([restarts_within, operators_failed]);
+    assert!(happened.all(|count| count > 100), "{survived}");
     let Survived { disks_full, syncs_failed, reads_failed, clocks_set, .. } = survived;
     let happened = [disks_full, syncs_failed, reads_failed, clocks_set];
     assert!(happened.iter().all(|count| *count > 10), "{survived}");

@@ -27,7 +27,7 @@ use crate::plan::{
 };
 use crate::record::Record;
 use crate::ring::{Bells, Idle};
-use crate::runtime::{Compression, Config, Executor, Report, Restart, Running, Simulated};
+use crate::runtime::{Around, Compression, Config, Executor, Report, Restart, Running, Simulated};
 
 /// A named program of streams.
 ///
@@ -307,8 +307,8 @@ impl Job {
     }
 
     /// Makes the job's shards, to be driven by a simulation.
-    pub(crate) fn simulated(self) -> Result<Option<Simulated>> {
-        Simulated::start(&self.name, self.plan.take(), &self.config)
+    pub(crate) fn simulated(self, around: Around) -> Result<Option<Simulated>> {
+        Simulated::start(&self.name, self.plan.take(), &self.config, around)
     }
 
     /// Runs the job to its end: until its sources have ended or something fails.

@@ -9,17 +9,43 @@ use crate::operator::{
     Stage, Stamp,
 };
 use crate::record::{Batch, Record};
-use crate::state::{Loader, Saver, Table};
+use crate::state::{Backend, Held, Loader, PagedTable, Saver};
 use crate::time::{Timestamp, Watermark};
 
 /// A left record's view.
 type Left<'a, J> = <<J as Joint>::Left as Record>::View<'a>;
 
+/// A row of the table, with its event time.
+struct Row<R> {
+    at: Timestamp,
+    row: R,
+}
+
+impl<R: Record> Clone for Row<R> {
+    fn clone(&self) -> Self {
+        Row { at: self.at, row: self.row.lend(R::own) }
+    }
+}
+
+impl<R: Record> Held for Row<R> {
+    type As = (Timestamp, R);
+    fn lend_as<T>(&self, look: impl FnOnce(<(Timestamp, R) as Record>::View<'_>) -> T) -> T {
+        self.row.lend(|row| look((self.at, row)))
+    }
+    fn own_as((at, row): <(Timestamp, R) as Record>::View<'_>) -> Self {
+        Row { at, row: R::own(row) }
+    }
+}
+
+/// The part that the table is saved as.
+const TABLE: &str = "table";
+
 /// The stage that looks left records up in the table. They wait until the table is whole.
 pub struct TableSide<J: Joint> {
     by: (J::LeftBy, J::RightBy),
     pairing: J::Pairing,
-    table: Table<J::Key, (Timestamp, J::Right)>,
+    /// No key goes.
+    table: PagedTable<J::Key, Row<J::Right>>,
     whole: bool,
     shard: usize,
     waiting: Vec<(Stamp, J::Left)>,
@@ -30,9 +56,9 @@ pub struct TableSide<J: Joint> {
 }
 
 impl<J: Joint> TableSide<J> {
-    /// Looks up by these keys.
-    pub fn new(by: (J::LeftBy, J::RightBy), pairing: J::Pairing) -> Self {
-        let (table, out) = (Table::new(), Emitter::new(0));
+    /// Looks up by these keys; the table is kept where `backend` says.
+    pub fn new(by: (J::LeftBy, J::RightBy), pairing: J::Pairing, backend: &Backend) -> Self {
+        let (table, out) = (PagedTable::of(backend.clone()), Emitter::new(0));
         let (waiting, held, idle) = (Vec::new(), Timestamp::MIN, false);
         TableSide { by, pairing, table, whole: false, shard: 0, waiting, held, idle, out }
     }
@@ -42,7 +68,7 @@ impl<J: Joint> TableSide<J> {
         let TableSide { by: (by, _), pairing, table, out: emitter, .. } = self;
         let part = by.part(record);
         let found = table.get(J::LeftBy::hash(&part), |key| J::LeftBy::is(&part, key));
-        match pairing.either(record, found.map(|(_, right)| right)) {
+        match pairing.either(record, found.map(|found| &found.row)) {
             Some(row) => row.lend(|row| emitter.pass(stamp, row, out)),
             None => Ok(()),
         }
@@ -51,16 +77,15 @@ impl<J: Joint> TableSide<J> {
     fn put(&mut self, at: Timestamp, record: <J::Right as Record>::View<'_>) {
         let by = &self.by.1;
         let part = by.part(record);
-        let (hash, new) = (J::RightBy::hash(&part), J::Right::own(record));
-        match self.table.get_mut(hash, |key| J::RightBy::is(&part, key)) {
-            None => {
-                self.table.insert(hash, J::RightBy::own(part), (at, new));
+        let (hash, new) = (J::RightBy::hash(&part), Row { at, row: J::Right::own(record) });
+        let is = |key: &J::Key| J::RightBy::is(&part, key);
+        match self.table.get(hash, is) {
+            None => self.table.insert_new(hash, J::RightBy::own(part), new),
+            // Whatever is looked at to be changed is saved again.
+            Some(old) if (old.at, Fields::of(&old.row)) < (at, Fields::of(&new.row)) => {
+                self.table.put(hash, J::RightBy::own(part), new);
             }
-            Some((since, old)) => {
-                if (*since, Fields::of(old)) < (at, Fields::of(&new)) {
-                    (*since, *old) = (at, new);
-                }
-            }
+            Some(_) => {}
         }
     }
 
@@ -87,6 +112,7 @@ impl<J: Joint> Lifecycle for TableSide<J> {
         Ok(())
     }
     fn end(&mut self, out: &mut Output<'_>) -> Result {
+        self.table.tend();
         self.out.flush(out)
     }
     fn watermark(&mut self, at: Watermark, out: &mut Output<'_>) -> Result {
@@ -100,12 +126,9 @@ impl<J: Joint> Lifecycle for TableSide<J> {
     }
     /// All shards have the same table: the first one saves it, all load it.
     fn save(&mut self, to: &mut Saver) -> Result {
-        let table = Some(&self.table).filter(|_| self.shard == 0);
-        to.part::<J::Right>("table", |part| {
-            for (_, (at, row)) in table.into_iter().flat_map(Table::iter) {
-                row.lend(|row| part.put_at(*at, row));
-            }
-        })?;
+        if self.shard == 0 {
+            to.begin_table::<_, _, J::Right>(TABLE, &mut self.table)?;
+        }
         to.part::<bool>("table is whole", |part| part.put(self.whole))?;
         to.part::<J::Left>("waiting for the table", |part| {
             for (stamp, left) in &self.waiting {
@@ -116,8 +139,15 @@ impl<J: Joint> Lifecycle for TableSide<J> {
             self.waiting.iter().for_each(|(stamp, _)| part.put(stamp.mark));
         })
     }
+    fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
+        to.table::<_, _, J::Right>(TABLE, &mut self.table, |part, _, Row { at, row }| {
+            row.lend(|row| part.put_at(*at, row));
+        })
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
-        from.part::<J::Right>("table", |_, at, row| self.put(at, row))?;
+        // Nothing of it is ever cleared, so that it is read as lists are. Of what a row was in
+        // older files of the chain the newest counts, as always; older versions saved all of it.
+        from.lists::<J::Right>(TABLE, |at, row| self.put(at, row))?;
         from.part::<bool>("table is whole", |_, _, whole| self.whole |= whole)?;
         let mut marks = VecDeque::new();
         from.part::<Timestamp>("marks of what waits", |_, _, mark| marks.push_back(mark))?;
@@ -259,7 +289,7 @@ mod tests {
     fn nothing_is_idle_behind_records_that_wait_for_the_table() {
         let by = || ByValue::new(|n: u64| n);
         fn side<B: KeyOf<u64, Key = u64>>(by: (B, B)) -> TableSide<Of<u64, B, u64, B, Sum>> {
-            TableSide::new(by, Sum)
+            TableSide::new(by, Sum, &Backend::Memory)
         }
         let (mut side, told) = (side((by(), by())), Arc::<Mutex<Vec<String>>>::default());
         let node = |outputs| {

@@ -66,6 +66,11 @@ impl Node {
         Node { operator, name, closures, outputs, counters, kept, ports, progress }
     }
 
+    /// The node with another operator around its own.
+    pub fn within(self, around: impl FnOnce(Box<dyn Operator>) -> Box<dyn Operator>) -> Node {
+        Node { operator: around(self.operator), ..self }
+    }
+
     /// The last epoch whose barrier it has handed on.
     pub fn epoch(&self) -> u64 {
         self.progress.epoch.get()

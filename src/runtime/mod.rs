@@ -24,4 +24,4 @@ pub use running::Running;
 pub use shard::{Shard, Turn};
 
 pub(crate) use shared::{Alive, Shared};
-pub(crate) use simulated::{Coordinated, Simulated};
+pub(crate) use simulated::{Around, Coordinated, Simulated};

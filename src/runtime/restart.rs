@@ -60,9 +60,39 @@ impl Default for Restart {
     }
 }
 
+/// How often a job has failed without a checkpoint between.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    count: u32,
+    /// The last checkpoint when it failed before.
+    made: u64,
+}
+
+impl Failures {
+    /// It has failed once more, when the last checkpoint was that of epoch `made`: how long to wait
+    /// before it is started again; none when it is not.
+    pub(super) fn add(&mut self, made: u64, restart: Restart) -> Option<Duration> {
+        let count = if made > self.made { 1 } else { self.count.saturating_add(1) };
+        *self = Failures { count, made };
+        (count <= restart.times).then(|| restart.after(count))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_are_added_up_until_a_checkpoint_is_made() {
+        let millis = Duration::from_millis;
+        let (restart, mut failures) =
+            (Restart::times(2).pause(millis(1), millis(9)), Failures::default());
+        let mut add = |made| failures.add(made, restart).map(|pause| pause.as_millis());
+        assert_eq!(
+            [0, 0, 3, 3, 4, 4, 4].map(&mut add),
+            [1, 2, 1, 2, 1, 2, 0].map(|ms| { (ms > 0).then_some(ms) })
+        );
+    }
 
     #[test]
     fn pauses_double() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use core_affinity::CoreId;
 
 use super::checkpoint::{Checkpoints, Coordinator, Epochs};
+use super::restart::Failures;
 use super::thread::Thread;
 use super::{Alive, Config, Executor, Shard, Shared, glommio, interrupt, threads};
 use crate::error::{Error, Kind, Result};
@@ -29,6 +30,7 @@ pub(super) struct Start {
     executor: Executor,
     shards: usize,
     shared: Arc<Shared>,
+    failures: Failures,
     /// What is wrong so far.
     wrong: Vec<Error>,
 }
@@ -62,8 +64,8 @@ impl Start {
         let epochs = config.checkpoints.as_ref().map(|_| Arc::new(Epochs::new(shards)));
         let shared = Shared::new(Arc::new(AtomicBool::new(false)), Bells::new(shards), epochs);
         let shared = Arc::new(shared);
-        let (job, config) = (job.to_owned(), config.clone());
-        Start { job, plan, config, executor, shards, shared, wrong }
+        let (job, config, failures) = (job.to_owned(), config.clone(), Failures::default());
+        Start { job, plan, config, executor, shards, shared, failures, wrong }
     }
 
     pub(super) fn shared(&self) -> Arc<Shared> {
@@ -83,25 +85,25 @@ impl Start {
     /// # Errors
     /// All that can be found wrong before the first record flows.
     pub(super) fn begin(mut self) -> Result<(Start, Threads)> {
-        let threads = self.start(true)?;
+        let ready = self.ready(true)?;
+        let threads = self.start(ready);
         if self.config.stop_on_ctrl_c {
             interrupt::stop_on_ctrl_c(&self.shared)?;
         }
         Ok((self, threads))
     }
 
-    /// Starts the shards; the first time the plan is looked over.
-    fn start(&mut self, first: bool) -> Result<Threads> {
-        let Some(Ready { seats, shards, checkpoints }) = self.ready(first)? else {
-            return Ok(Vec::new());
-        };
+    /// Starts the shards that are ready, and who makes their checkpoints.
+    fn start(&self, ready: Option<Ready>) -> Threads {
+        let Some(Ready { seats, shards, checkpoints }) = ready else { return Vec::new() };
         let mut threads = self.spawn(seats, shards);
         let coordinator = checkpoints.and_then(|checkpoints| self.coordinator(checkpoints));
         threads.extend(coordinator.and_then(|coordinator| self.coordinate(coordinator)));
-        Ok(threads)
+        threads
     }
 
     /// Makes the shards, with what they go on from; none when the job had come to its end before.
+    /// The first time the plan is looked over.
     ///
     /// # Errors
     /// All that can be found wrong before the first record flows.
@@ -238,23 +240,32 @@ impl Start {
     }
 
     fn supervise(mut self, mut threads: Threads) {
-        let restart = self.config.restart;
-        let (mut failures, mut before) = (0, 0);
         loop {
             join(threads, &self.shared);
             let Some(error) = self.shared.error() else { return };
-            let made = self.shared.epochs.as_ref().map_or(0, |epochs| epochs.made());
-            failures = if made > before { 1 } else { failures + 1 };
-            before = made;
-            if failures > restart.times || !self.pause(restart.after(failures)) {
+            if !self.pause_after_failure().is_some_and(|pause| self.pause(pause)) {
                 return self.shared.fail(error);
             }
-            self.shared.restart(error);
-            match self.start(false) {
-                Ok(started) => threads = started,
-                Err(error) => return self.shared.fail(error.within("restarting")),
+            match self.ready_again(error) {
+                Ok(ready) => threads = self.start(ready),
+                Err(error) => return self.shared.fail(error),
             }
         }
+    }
+
+    /// How long to wait before the job, which has failed, is started again; none when it is not.
+    pub(super) fn pause_after_failure(&mut self) -> Option<Duration> {
+        let made = self.shared.epochs.as_ref().map_or(0, |epochs| epochs.made());
+        self.failures.add(made, self.config.restart)
+    }
+
+    /// As [`ready`](Start::ready), after a failure, when nothing is left of what ran before.
+    ///
+    /// # Errors
+    /// What keeps the job from going on.
+    pub(super) fn ready_again(&mut self, after: Error) -> Result<Option<Ready>> {
+        self.shared.restart(after);
+        self.ready(false).map_err(|error| error.within("restarting"))
     }
 
     /// Waits; false when the job is stopped meanwhile.

@@ -62,7 +62,8 @@ impl<L: Record, C: Chain<Out = L>> Stream<L, C> {
         let rows = table.broadcast();
         let rows = Input::through(rows.from, &rows.chain);
         let make: Make = Box::new(move |site| {
-            let side = TableSide::<Of<L, _, R, _, _>>::new(by.clone(), pairing.clone());
+            let (by, pairing, backend) = (by.clone(), pairing.clone(), &site.seat.backend);
+            let side = TableSide::<Of<L, _, R, _, _>>::new(by, pairing, backend);
             let left = Fused::new(chain.clone(), side, site.lead(0));
             Ok(Box::new(TableJoin::new(left)) as Box<dyn Operator>)
         });

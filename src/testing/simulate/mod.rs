@@ -1,9 +1,12 @@
 //! Whole jobs on a machine that is made up and goes wrong.
 
+mod again;
+mod fuse;
 mod jobs;
 mod machine;
 mod patient;
 mod play;
+mod rest;
 mod run;
 
 pub use jobs::{JOBS, SimulatedJob};
@@ -34,6 +37,10 @@ pub struct Survived {
     pub kills: u64,
     /// Times that a job was started again, for whatever reason.
     pub restarts: u64,
+    /// Times that it was started again within the process, besides.
+    pub restarts_within: u64,
+    /// Operators that failed, or panicked.
+    pub operators_failed: u64,
     /// Checkpoints that were made.
     pub checkpoints: u64,
     /// Pages that were lost because they were not synced.
@@ -67,6 +74,8 @@ impl Add for Survived {
             crashes: self.crashes + other.crashes,
             kills: self.kills + other.kills,
             restarts: self.restarts + other.restarts,
+            restarts_within: self.restarts_within + other.restarts_within,
+            operators_failed: self.operators_failed + other.operators_failed,
             checkpoints: self.checkpoints + other.checkpoints,
             pages_lost: self.pages_lost + other.pages_lost,
             pages_torn: self.pages_torn + other.pages_torn,
@@ -96,14 +105,15 @@ impl Sum for Survived {
 
 impl fmt::Display for Survived {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Survived { runs, crashes, kills, restarts, checkpoints, .. } = self;
+        let Survived { runs, crashes, kills, restarts, restarts_within, checkpoints, .. } = self;
         let Survived { pages_lost, pages_torn, names_lost, .. } = self;
         let Survived { disks_full, syncs_failed, reads_failed, stalls, jumps, .. } = self;
-        let Survived { clocks_set, turns, .. } = self;
+        let Survived { operators_failed, clocks_set, turns, .. } = self;
         write!(
             f,
             "{runs} runs, all with the right rows: {crashes} crashes, {kills} kills, {restarts} \
-             restarts, {checkpoints} checkpoints; {pages_lost} pages lost, {pages_torn} torn, \
+             restarts and {restarts_within} within the process, {checkpoints} checkpoints; \
+             {operators_failed} operators failed, {pages_lost} pages lost, {pages_torn} torn, \
              {names_lost} names lost, {disks_full} full disks, {syncs_failed} failed syncs, \
              {reads_failed} failed reads, {stalls} stalled shards, {jumps} jumps of time, \
              {clocks_set} times that the clock was set, {turns} turns"
@@ -114,8 +124,10 @@ impl fmt::Display for Survived {
 /// Runs a job once for every seed, all its shards on this thread, on a machine that is made up:
 /// shards have their turns in any order, some have none for long; the power fails or the process is
 /// killed at any turn and at any call that changes the disk; what was not synced is lost or torn;
-/// the disk is full, a sync or a read fails; hours pass at once, the clock is set back or forth.
-/// Each time the job is started again, on 1 to 4 shards, until it comes to its end. Then the rows
+/// the disk is full, a sync or a read fails; hours pass at once, the clock is set back or forth; an
+/// operator fails or panics, and the job is started again within the process as often as it is told
+/// to ([`Job::restart`]). Each time that the process ends the job is started again, on 1 to 4
+/// shards, until it comes to its end. Then the rows
 /// that it has written must be the `expected` ones, in any order. The same seed gives the same run.
 ///
 /// `build` gives the job its streams. They must begin at sources that can be read again, as

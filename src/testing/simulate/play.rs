@@ -60,6 +60,12 @@ impl Acts {
         self.rows.load(Relaxed) as usize
     }
 
+    /// The job begins once more, and its splits, which are no more, where they were at its last
+    /// checkpoint.
+    pub fn begin(&self) {
+        self.now.store(0, Relaxed);
+    }
+
     /// The job is at rest: the next act begins, if this one is over.
     pub fn rest(&self) {
         if let Some(next) = self.next.iter().map(|next| next.load(Relaxed)).min() {

@@ -10,12 +10,15 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use super::again::{Patience, SOON_PASSES};
+use super::fuse::{Fragile, Fuse};
 use super::machine::{Faults, Machine};
 use super::play::Acts;
+use super::rest::Rest;
 use super::{OUT, Survived};
 use crate::api::Job;
 use crate::error::Error;
-use crate::runtime::{Coordinated, Executor, Simulated, Turn};
+use crate::runtime::{Coordinated, Executor, Restart, Simulated, Turn};
 use crate::sys::world::{World, enter};
 use crate::testing::Cuts;
 use crate::time::Units;
@@ -67,7 +70,7 @@ const DECADES: Duration = Duration::from_secs(600_000_000);
 const RESTS: [u32; 3] = [2, 4, 8];
 
 /// How a start ended.
-enum End {
+pub enum End {
     /// The job came to its end.
     Complete,
     /// The power failed, or the process was killed.
@@ -101,33 +104,72 @@ impl<'a> Trial<'a> {
     }
 }
 
-struct Run<'a, B> {
-    dice: SmallRng,
-    machine: Rc<Machine>,
+/// What gives a job its streams.
+pub trait Build: Fn(&Job, Cuts, &Arc<Acts>) {}
+
+impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Build for B {}
+
+/// A job on its way to its end.
+pub struct Run<'a, B> {
+    pub(super) dice: SmallRng,
+    pub(super) machine: Rc<Machine>,
     build: &'a B,
     trial: Trial<'a>,
     state: &'static str,
-    survived: Survived,
+    pub(super) survived: Survived,
+    /// That of the start which runs.
+    pub(super) fuse: Arc<Fuse>,
+}
+
+/// What goes wrong after a start, besides what does at any time.
+#[derive(Clone, Copy, Default)]
+struct Trouble {
+    faults: Faults,
+    /// The turn at which the process is gone.
+    cut_at: Option<u64>,
+    /// Passes of its fuse after which the job fails; 0 when it does not.
+    passes: u64,
+    patience: Patience,
+}
+
+/// A job from one start of the process to the next.
+pub struct Life<'a> {
+    pub(super) job: &'a mut Simulated,
+    acts: &'a Acts,
+    pub(super) patience: Patience,
+    rest: Rest,
+    /// Until which turn each shard, and the coordinator, has none.
+    stalled: Vec<u64>,
+    /// Which shards are done.
+    over: Vec<bool>,
+    /// How often the fuse had blown when it failed before.
+    pub(super) blown: u64,
+}
+
+impl Life<'_> {
+    /// Begins once more, within the process.
+    pub(super) fn begin(&mut self) {
+        self.acts.begin();
+        self.rest.begin();
+        self.stalled.fill(0);
+        self.over.fill(false);
+    }
 }
 
 /// Runs a job under one seed.
 ///
 /// # Errors
 /// What was not right.
-pub fn run<B: Fn(&Job, Cuts, &Arc<Acts>)>(
-    seed: u64,
-    trial: Trial<'_>,
-    build: &B,
-) -> Result<Survived, String> {
+pub fn run(seed: u64, trial: Trial<'_>, build: &impl Build) -> Result<Survived, String> {
     run_on(&Rc::new(Machine::new(seed ^ 0x5eed)), seed, trial, build)
 }
 
 /// Runs a job under one seed, on this machine, and before it the one that comes before.
-fn run_on<B: Fn(&Job, Cuts, &Arc<Acts>)>(
+fn run_on(
     machine: &Rc<Machine>,
     seed: u64,
     trial: Trial<'_>,
-    build: &B,
+    build: &impl Build,
 ) -> Result<Survived, String> {
     let _stay = enter(machine.clone());
     trial.inputs.iter().for_each(|(path, bytes)| machine.put(path, bytes.clone()));
@@ -144,17 +186,18 @@ fn run_on<B: Fn(&Job, Cuts, &Arc<Acts>)>(
 }
 
 /// Runs a job from its first start to its end.
-fn run_one<B: Fn(&Job, Cuts, &Arc<Acts>)>(
+fn run_one(
     machine: &Rc<Machine>,
     seed: u64,
     trial: Trial<'_>,
     state: &'static str,
-    build: &B,
+    build: &impl Build,
 ) -> Result<Survived, String> {
-    let (dice, survived) = (SmallRng::seed_from_u64(seed), Survived::default());
-    let mut run = Run { dice, machine: machine.clone(), build, trial, state, survived };
+    let mut run = Run::new(machine, seed, trial, state, build);
     run.finish()?;
+    run.leaves_nothing()?;
     run.stays_ended()?;
+    run.leaves_nothing()?;
     let rows = run.machine.rows();
     if rows != trial.expected {
         return Err(difference(&rows, trial.expected));
@@ -162,16 +205,29 @@ fn run_one<B: Fn(&Job, Cuts, &Arc<Acts>)>(
     Ok(run.survived)
 }
 
-impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
+impl<'a, B: Build> Run<'a, B> {
+    fn new(
+        machine: &Rc<Machine>,
+        seed: u64,
+        trial: Trial<'a>,
+        state: &'static str,
+        build: &'a B,
+    ) -> Run<'a, B> {
+        let (dice, machine) = (SmallRng::seed_from_u64(seed), machine.clone());
+        let (survived, fuse) = (Survived::default(), Arc::default());
+        Run { dice, machine, build, trial, state, survived, fuse }
+    }
+
     fn finish(&mut self) -> Result<(), String> {
         let faulty = self.dice.gen_range(0..=STARTS_MAX);
         for start in 0..=faulty {
-            let (faults, cut_at) = if start < faulty { self.faults() } else { Default::default() };
-            self.machine.arm(faults);
-            let end = self.start(cut_at)?;
+            let trouble = if start < faulty { self.trouble() } else { Trouble::default() };
+            let end = self.start(trouble)?;
+            let blown = self.fuse.blown();
+            self.survived.operators_failed += blown;
             match end {
                 End::Complete => return Ok(()),
-                End::Failed(error) if !self.machine.is_harmed() => {
+                End::Failed(error) if blown == 0 && !self.machine.is_harmed() => {
                     return Err(format!("nothing went wrong, and the job failed: {error}"));
                 }
                 End::Cut | End::Failed(_) => {}
@@ -197,7 +253,7 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
     }
 
     /// What shows while the job is not done is some of its rows, none of them twice.
-    fn shows_nothing_wrong(&self) -> Result<(), String> {
+    pub(super) fn shows_nothing_wrong(&self) -> Result<(), String> {
         let mut left = self.trial.expected.iter();
         match self.machine.rows().into_iter().find(|row| !left.any(|other| other == row)) {
             Some(row) => Err(format!("after start {} it shows {row}", self.survived.restarts)),
@@ -205,16 +261,21 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
         }
     }
 
-    /// What has ended has ended for good, and leaves no file that is not shown.
+    /// What has ended has ended for good.
     fn stays_ended(&mut self) -> Result<(), String> {
         self.machine.arm(Faults::default());
         if self.dice.gen_bool(0.5) {
             self.machine.crash();
         }
-        let again = self.job(2, Cuts::Single, &Arc::default());
+        let again = self.job(2, Cuts::Single, &Arc::default(), Restart::never());
         if again.map_err(|error| format!("it had ended, and does not start: {error}"))?.is_some() {
             return Err("it begins again although it had ended".into());
         }
+        Ok(())
+    }
+
+    /// That of a job which has ended no file is left that does not show.
+    fn leaves_nothing(&self) -> Result<(), String> {
         let files = self.machine.list(Path::new(OUT)).unwrap_or_default();
         match files.iter().find(|path| path.extension() == Some(OsStr::new("pending"))) {
             Some(path) => Err(format!("{} is left over", path.display())),
@@ -222,30 +283,39 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
         }
     }
 
-    /// What is to go wrong, and at which turn the process is gone.
-    fn faults(&mut self) -> (Faults, Option<u64>) {
-        let mut faults = Faults::default();
-        let (calls, dice) = (SOON_CALLS, &mut self.dice);
-        match dice.gen_range(0..10) {
-            0..=2 => return (faults, Some(dice.gen_range(0..SOON_TURNS))),
+    /// What is to go wrong.
+    fn trouble(&mut self) -> Trouble {
+        let mut trouble =
+            Trouble { patience: Patience::draw(&mut self.dice), ..Trouble::default() };
+        let (faults, calls, dice) = (&mut trouble.faults, SOON_CALLS, &mut self.dice);
+        if dice.gen_bool(0.5) {
+            trouble.passes = dice.gen_range(1..SOON_PASSES);
+        }
+        match dice.gen_range(0..12) {
+            0..=2 => trouble.cut_at = Some(dice.gen_range(0..SOON_TURNS)),
             3..=5 => faults.off_at = Some(dice.gen_range(1..calls)),
             6 => faults.sync_fails_at = Some(dice.gen_range(1..calls / 3)),
             7 => faults.rename_unsynced_at = Some(dice.gen_range(1..SOON_RENAMES)),
             8 => faults.read_fails_at = Some(dice.gen_range(1..SOON_READS)),
-            _ => faults.room = Some(dice.gen_range(0..20_000)),
+            9 => faults.room = Some(dice.gen_range(0..20_000)),
+            // What runs longer fails oftener.
+            _ => trouble.cut_at = Some(dice.gen_range(0..10 * SOON_TURNS)),
         }
-        (faults, None)
+        trouble
     }
 
     /// Starts the job and lets it run.
-    fn start(&mut self, cut_at: Option<u64>) -> Result<End, String> {
+    fn start(&mut self, trouble: Trouble) -> Result<End, String> {
+        self.machine.arm(trouble.faults);
         let shards = self.trial.shards[self.dice.gen_range(0..self.trial.shards.len())];
         let cuts =
             if self.dice.gen_bool(0.3) { Cuts::Single } else { Cuts::Small(self.dice.r#gen()) };
         let acts = Arc::default();
-        match self.job(shards, cuts, &acts) {
+        self.fuse = Arc::default();
+        match self.job(shards, cuts, &acts, trouble.patience.restart()) {
             Ok(Some(mut job)) => {
-                let end = self.go(&mut job, &acts, cut_at);
+                self.fuse.set(trouble.passes);
+                let end = self.go(&mut job, &acts, trouble);
                 if matches!(end, Ok(End::Cut)) {
                     self.machine.halt();
                 }
@@ -263,8 +333,10 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
         shards: usize,
         cuts: Cuts,
         acts: &Arc<Acts>,
+        restart: Restart,
     ) -> Result<Option<Simulated>, Error> {
         let job = Job::new("simulated").shards(shards).executor(Executor::Threads);
+        let job = job.restart(restart);
         let silence = self.dice.gen_range(0..SILENCES.len());
         let silence = if self.trial.idles { SILENCES[silence] } else { Duration::MAX };
         let mut job = job.checkpoints(self.state, 1.days()).idle_after(silence);
@@ -274,16 +346,21 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
             job = job.state_in(directory).state_memory(0);
         }
         (self.build)(&job, cuts, acts);
-        job.simulated()
+        let fuse = self.fuse.clone();
+        job.simulated(Box::new(move |operator| Fragile::around(operator, &fuse)))
     }
 
-    fn go(&mut self, job: &mut Simulated, acts: &Acts, cut_at: Option<u64>) -> Result<End, String> {
+    fn go(
+        &mut self,
+        job: &mut Simulated,
+        acts: &Acts,
+        Trouble { cut_at, patience, .. }: Trouble,
+    ) -> Result<End, String> {
         let shards = job.shards();
         acts.show(self.machine.rows().len());
-        let mut rest = Rest::new(shards, RESTS[self.dice.gen_range(0..RESTS.len())]);
-        // Until which turn each shard, and the coordinator, has none.
-        let mut stalled = vec![0; shards + 1];
-        let mut over = vec![false; shards];
+        let rest = Rest::new(shards, RESTS[self.dice.gen_range(0..RESTS.len())]);
+        let (stalled, over) = (vec![0; shards + 1], vec![false; shards]);
+        let mut life = Life { job, acts, patience, rest, stalled, over, blown: 0 };
         // How often the coordinator may begin: often in some runs, hardly ever in others.
         let often = if self.trial.idles { [20, 60, 200] } else { [2, 10, 60] };
         let often = often[self.dice.gen_range(0..often.len())];
@@ -292,48 +369,58 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
             if cut_at == Some(turn) || self.machine.is_off() {
                 return Ok(End::Cut);
             }
-            if self.dice.gen_ratio(1, JUMPS_EVERY) {
-                self.survived.jumps += 1;
-                self.machine.pass(JUMPS[self.dice.gen_range(0..JUMPS.len())]);
-            }
-            if turn < SETS_UNTIL && self.dice.gen_ratio(1, SETS_EVERY) {
-                self.set_clock();
-            }
+            self.let_time_jump(turn);
             let who = self.dice.gen_range(0..=shards);
             if self.dice.gen_ratio(1, 200) {
-                stalled[who] = turn + self.dice.gen_range(1..500);
+                life.stalled[who] = turn + self.dice.gen_range(1..500);
                 self.survived.stalls += 1;
             }
-            if stalled[who] > turn || over.get(who) == Some(&true) {
+            if life.stalled[who] > turn || life.over.get(who) == Some(&true) {
                 continue;
             }
             let done = if who == shards {
                 let may = self.dice.gen_ratio(1, often);
-                job.coordinate(may).map(|did| {
-                    self.survived.checkpoints += u64::from(did == Coordinated::Made);
-                    rest.did(did);
-                    if did == Coordinated::Made {
-                        acts.show(self.machine.rows().len());
-                    }
-                })
+                life.job.coordinate(may).map(|did| self.did(did, &mut life))
             } else {
                 self.survived.turns += 1;
-                job.turn(who).map(|turn| {
-                    rest.took(who, turn);
-                    self.took(turn, work_us, &mut over[who]);
+                life.job.turn(who).map(|turn| {
+                    life.rest.took(who, turn);
+                    self.took(turn, work_us, &mut life.over[who]);
                 })
             };
-            if rest.is_there() {
+            if life.rest.is_there() {
                 acts.rest();
             }
-            match done {
-                Err(_) if self.machine.is_off() => return Ok(End::Cut),
-                Err(error) => return Ok(End::Failed(error)),
-                Ok(()) if over.iter().all(|over| *over) => return Ok(End::Complete),
-                Ok(()) => {}
+            let end = match done {
+                Err(_) if self.machine.is_off() => Some(End::Cut),
+                Err(_) => self.fails(&mut life, who)?,
+                Ok(()) => life.over.iter().all(|over| *over).then_some(End::Complete),
+            };
+            if let Some(end) = end {
+                return Ok(end);
             }
         }
         Err(format!("the job has come to no end after {TURNS_MAX} turns"))
+    }
+
+    /// At some turns much time passes at once, or the clock is set.
+    fn let_time_jump(&mut self, turn: u64) {
+        if self.dice.gen_ratio(1, JUMPS_EVERY) {
+            self.survived.jumps += 1;
+            self.machine.pass(JUMPS[self.dice.gen_range(0..JUMPS.len())]);
+        }
+        if turn < SETS_UNTIL && self.dice.gen_ratio(1, SETS_EVERY) {
+            self.set_clock();
+        }
+    }
+
+    fn did(&mut self, did: Coordinated, life: &mut Life<'_>) {
+        life.rest.did(did);
+        if did == Coordinated::Made {
+            self.survived.checkpoints += 1;
+            life.patience.renew();
+            life.acts.show(self.machine.rows().len());
+        }
     }
 
     fn took(&mut self, turn: Turn, work_us: u64, over: &mut bool) {
@@ -344,48 +431,6 @@ impl<B: Fn(&Job, Cuts, &Arc<Acts>)> Run<'_, B> {
             Turn::Spin | Turn::Yield => WORK_US[0],
         };
         self.machine.pass(Duration::from_micros(self.dice.gen_range(1..most_us)));
-    }
-}
-
-/// Whether a job has nothing more to do until something comes from outside.
-struct Rest {
-    /// The turns of each shard since one of them had something to do.
-    idle: Vec<u32>,
-    /// How many there must be of each.
-    enough: u32,
-    /// Whether a checkpoint is being made.
-    saves: bool,
-}
-
-impl Rest {
-    fn new(shards: usize, enough: u32) -> Rest {
-        Rest { idle: vec![0; shards], enough, saves: false }
-    }
-
-    fn took(&mut self, shard: usize, turn: Turn) {
-        match turn {
-            Turn::Again => self.idle.fill(0),
-            Turn::Spin | Turn::Yield | Turn::Sleep(_) => self.idle[shard] += 1,
-            // Then all shards are done.
-            Turn::Done => {}
-        }
-    }
-
-    fn did(&mut self, did: Coordinated) {
-        match did {
-            Coordinated::Nothing => {}
-            Coordinated::Something => self.saves = true,
-            Coordinated::Made => self.saves = false,
-        }
-    }
-
-    /// Whether it is there now, once.
-    fn is_there(&mut self) -> bool {
-        let there = !self.saves && self.idle.iter().all(|idle| *idle >= self.enough);
-        if there {
-            self.idle.fill(0);
-        }
-        there
     }
 }
 
@@ -477,11 +522,10 @@ mod tests {
         let (_, expected) = numbers();
         let machine = Rc::new(Machine::new(seed));
         let _stay = enter(machine.clone());
-        let (dice, survived) = (SmallRng::seed_from_u64(seed), Survived::default());
-        let (trial, state) = (trial(&expected), STATE);
-        let mut run = Run { dice, machine: machine.clone(), build, trial, state, survived };
-        machine.arm(Faults { rename_unsynced_at: Some(renaming), ..Faults::default() });
-        let End::Failed(error) = run.start(None).unwrap() else { return None };
+        let mut run = Run::new(&machine, seed, trial(&expected), STATE, build);
+        let faults = Faults { rename_unsynced_at: Some(renaming), ..Faults::default() };
+        let trouble = Trouble { faults, ..Trouble::default() };
+        let End::Failed(error) = run.start(trouble).unwrap() else { return None };
         let of_manifest = error.to_string().contains("writing kept/state: input/output error");
         assert!(of_manifest || error.to_string().contains("writing out/part-"), "{error}");
         let shown = machine.rows();
@@ -493,8 +537,8 @@ mod tests {
         // Of a checkpoint that may not be there any more nothing has been shown.
         assert!(!of_manifest || machine.rows() == shown, "seed {seed}, renaming {renaming}");
         for cut_at in [Some(run.dice.gen_range(0..SOON_TURNS)), None] {
-            machine.arm(Faults::default());
-            if let End::Failed(error) = run.start(cut_at).unwrap() {
+            let trouble = Trouble { cut_at, ..Trouble::default() };
+            if let End::Failed(error) = run.start(trouble).unwrap() {
                 panic!("seed {seed}, renaming {renaming}: {error}");
             }
             machine.crash();
