@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Instant;
 
 use thalweg::connector::Collected;
 use thalweg::prelude::*;
@@ -141,6 +142,46 @@ fn a_job_is_restarted_within_the_process() {
                 assert!(error.to_string().contains("as was asked for"), "{error}");
             }
         }
+    }
+}
+
+/// Whoever asks for a checkpoint while the job fails gets it when the job has begun again; and an
+/// error once it is over. The next one by time would be made in a day.
+#[test]
+fn checkpoints_that_are_asked_for_outlive_failures() {
+    for shards in [1, 2, 4] {
+        let directory = tempfile::tempdir().unwrap();
+        let (state, own) = (directory.path().join("state"), directory.path());
+        let restart = Restart::always().pause(1.millis(), 2.millis());
+        let job = Job::new("asked").shards(shards).restart(restart).checkpoints(&state, 1.days());
+        let fails = Arc::new(AtomicU64::new(0));
+        let count = fails.clone();
+        let numbers = job.source(Counter::endless().rate(1e5)).inspect(move |_| {
+            let fails = count.try_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+            assert!(fails.is_err(), "as was asked for");
+        });
+        numbers.sink(Discard);
+        let running = job.start().unwrap();
+        let own = own.to_owned();
+        let asked = std::thread::spawn(move || {
+            for n in 0..20 {
+                fails.store(n % 3, Relaxed);
+                running.checkpoint().unwrap();
+                fails.store(n % 3, Relaxed);
+                running.savepoint(own.join(format!("kept-{n}"))).unwrap();
+            }
+            running
+        });
+        let begun = Instant::now();
+        while !asked.is_finished() {
+            assert!(begun.elapsed() < 60.seconds(), "it hangs");
+            std::thread::sleep(5.millis());
+        }
+        let running = asked.join().unwrap();
+        assert!(running.metrics().restarts > 0);
+        let last = running.checkpoint().unwrap();
+        running.stop();
+        assert!(running.join().is_ok() && last > 40);
     }
 }
 

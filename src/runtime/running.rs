@@ -61,9 +61,7 @@ impl Running {
     /// When the job has no checkpoints, or ends before.
     pub fn checkpoint(&self) -> Result<u64> {
         let epochs = self.epochs()?;
-        // One that is being made now may have begun before.
-        let epoch = epochs.asked() + 1;
-        epochs.want();
+        let epoch = epochs.want();
         let made = epochs.wait_until_made(epoch, || self.makes_no_more(epochs));
         if made { Ok(epoch) } else { Err(self.ended_before()) }
     }
@@ -107,7 +105,7 @@ impl Running {
 
     /// Whether no checkpoint will be made any more.
     fn makes_no_more(&self, epochs: &Epochs) -> bool {
-        self.shared.has_failed() || epochs.is_last(epochs.made()) || self.threads.is_empty()
+        self.shared.has_ended() || epochs.is_last(epochs.made()) || self.threads.is_empty()
     }
 
     fn ended_before(&self) -> Error {

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(super) stop: Arc<AtomicBool>,
     /// A shard has failed: all leave at once.
     failed: AtomicBool,
+    /// The job may begin again after that.
+    pub(super) restarts: AtomicBool,
     error: Mutex<Option<Error>>,
     /// A shard runs on a plain thread although glommio was chosen.
     pub(super) plain: AtomicBool,
@@ -65,8 +67,13 @@ impl Drop for Alive {
     fn drop(&mut self) {
         let mut alive = lock(&self.0.alive);
         *alive -= 1;
-        if *alive == 0 {
-            self.0.ended.notify_all();
+        if *alive > 0 {
+            return;
+        }
+        self.0.ended.notify_all();
+        drop(alive);
+        if let Some(epochs) = &self.0.epochs {
+            epochs.wake();
         }
     }
 }
@@ -80,6 +87,7 @@ impl Shared {
         Shared {
             stop,
             failed: AtomicBool::new(false),
+            restarts: AtomicBool::new(false),
             error: Mutex::new(None),
             plain: AtomicBool::new(false),
             bells,
@@ -103,6 +111,11 @@ impl Shared {
 
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Relaxed)
+    }
+
+    /// Whether the job has come to its end, or will without another checkpoint.
+    pub(super) fn has_ended(&self) -> bool {
+        (self.has_failed() && !self.restarts.load(Relaxed)) || *lock(&self.alive) == 0
     }
 
     /// What ended the job, if anything did; forgotten here.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
@@ -224,6 +225,7 @@ impl Start {
         if self.config.restart.times == 0 {
             return threads;
         }
+        self.shared.restarts.store(true, Relaxed);
         let (shared, alive) = (self.shared.clone(), Alive::new(&self.shared));
         let thread = std::thread::Builder::new().name("restarts".into());
         let spawned = thread.spawn(move || {

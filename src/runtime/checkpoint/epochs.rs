@@ -36,8 +36,8 @@ struct Desk {
     delivered: Vec<bool>,
     /// Which shards have nothing left to do but to save what they are asked for.
     done: Vec<bool>,
-    /// Whether somebody wants a checkpoint now.
-    wanted: bool,
+    /// Somebody wants the checkpoint of this epoch now, and those before.
+    wanted: u64,
     /// Where the next checkpoint is to be kept besides, and what became of that.
     savepoints: Vec<Savepoint>,
 }
@@ -77,7 +77,7 @@ impl Epochs {
             room: Vec::new(),
             delivered: vec![false; shards],
             done: vec![false; shards],
-            wanted: false,
+            wanted: 0,
             savepoints: Vec::new(),
         };
         Epochs {
@@ -91,7 +91,8 @@ impl Epochs {
         }
     }
 
-    /// Begins after an epoch, when no shard runs: what was delivered of a later one is nothing.
+    /// Begins after an epoch, when no shard runs: what was delivered of a later one is nothing, and
+    /// what is wanted still is.
     pub fn begin(&self, epoch: u64) {
         let mut desk = self.desk();
         desk.arrived.clear();
@@ -164,10 +165,16 @@ impl Epochs {
         }
     }
 
-    /// Somebody wants a checkpoint now.
-    pub fn want(&self) {
-        self.desk().wanted = true;
+    /// Somebody wants a checkpoint now; gives its epoch.
+    pub fn want(&self) -> u64 {
+        self.want_next(&mut self.desk())
+    }
+
+    fn want_next(&self, desk: &mut Desk) -> u64 {
+        // One that is being made now may have begun before.
+        desk.wanted = self.asked() + 1;
         self.news.notify_all();
+        desk.wanted
     }
 
     /// Somebody wants a checkpoint now that is kept besides.
@@ -175,14 +182,16 @@ impl Epochs {
         let savepoint = Arc::new(Wanted { to, made: OnceLock::new() });
         let mut desk = self.desk();
         desk.savepoints.push(savepoint.clone());
-        desk.wanted = true;
-        self.news.notify_all();
+        self.want_next(&mut desk);
         savepoint
     }
 
-    /// The copies that were wanted before the next epoch is asked for.
+    /// The copies that were wanted before the next epoch is asked for. They stay wanted until they
+    /// are made: what makes them may fail, and the job begin again.
     pub fn savepoints(&self) -> Vec<Savepoint> {
-        std::mem::take(&mut self.desk().savepoints)
+        let mut desk = self.desk();
+        desk.savepoints.retain(|savepoint| savepoint.made.get().is_none());
+        desk.savepoints.clone()
     }
 
     /// Wakes whoever waits for news.
@@ -195,11 +204,12 @@ impl Epochs {
     /// Waits until it is time for the next checkpoint: after so long, when somebody wants one, or
     /// when no shard has anything left to do, which is said. None when `given_up`.
     pub fn wait_for_turn(&self, at_most: Duration, given_up: impl Fn() -> bool) -> Option<bool> {
-        let idle =
-            |desk: &mut Desk| !given_up() && !desk.wanted && !desk.done.iter().all(|done| *done);
+        let idle = |desk: &mut Desk| {
+            let wanted = desk.wanted > self.asked();
+            !given_up() && !wanted && !desk.done.iter().all(|done| *done)
+        };
         let waited = self.news.wait_timeout_while(self.desk(), at_most, idle);
-        let mut desk = waited.unwrap_or_else(PoisonError::into_inner).0;
-        desk.wanted = false;
+        let desk = waited.unwrap_or_else(PoisonError::into_inner).0;
         (!given_up()).then(|| desk.done.iter().all(|done| *done))
     }
 
