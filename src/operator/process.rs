@@ -213,14 +213,17 @@ fn prune<K: Key, W: Row>(timers: &mut Timers<K>, table: &mut PagedTable<K, W>) {
     });
 }
 
-/// Sets the saved timers; gives the greatest number of a life that has one. Whether a life is over
-/// shows when its timer is due.
+/// Sets the saved timers of this shard's keys; gives the greatest number of a life that has one.
+/// Whether a life is over shows when its timer is due.
 fn set_again<K: Key>(timers: &mut Timers<K>, part: &str, from: &Loader<'_>) -> Result<u64> {
     let mut number = 0;
     from.timers::<K>(part, |at, key, life| {
         let key = K::own(key);
-        number = number.max(life);
-        timers.set(Timer { at, hash: key::hash(&key), life, key });
+        let hash = key::hash(&key);
+        if from.owns(hash) {
+            number = number.max(life);
+            timers.set(Timer { at, hash, life, key });
+        }
     })?;
     Ok(number)
 }
