@@ -434,7 +434,8 @@ fn an_equi_join_on_disk_gives_what_it_gives_in_memory() {
     let named = |n: u64| {
         let key = n * 7919 % KEYS;
         // Every fifth key is of the left side alone, every seventh of the right one.
-        let side = if key % 5 == 0 { 0 } else { u8::from(key % 7 == 0 || n % 2 == 1) };
+        let right = key.is_multiple_of(7) || n % 2 == 1;
+        let side = if key.is_multiple_of(5) { 0 } else { u8::from(right) };
         Named { name: format!("{key} {}", "long ".repeat(key as usize % 40)), side, id: n + 1 }
     };
     let rows = |shards, on_disk| {
