@@ -102,7 +102,7 @@ fn a_chain_of_changes_is_the_job_that_was_never_stopped() {
         let begun = Job::new("keyed").shards(shards).checkpoints(&state, 1.days());
         let begun =
             if shards == 3 { begun.state_in(directory.path()).state_memory(0) } else { begun };
-        let (cut, rows) = job(begun, if shards == 4 { 1e9 } else { 1e5 });
+        let (cut, rows) = job(begun, if shards == 4 { 1e9 } else { 3e4 });
         let running = cut.start().unwrap();
         if shards < 4 {
             wait_for(&running, 20_000);
