@@ -24,6 +24,14 @@ struct Twin<V> {
 impl<V: Held + PartialEq + std::fmt::Debug> Twin<V> {
     fn put(&mut self, key: u64, value: V) {
         let is = |other: &u64| *other == key;
+        if key.is_multiple_of(3) {
+            let mut known = false;
+            self.table.change(hash(&key), is, |kept| {
+                (known, *kept) = (true, value.clone());
+                true
+            });
+            assert_eq!(known, self.map.contains_key(&key));
+        }
         *self.table.entry(hash(&key), is, || (key, value.clone())) = value.clone();
         self.map.insert(key, value);
     }
@@ -47,8 +55,17 @@ impl<V: Held + PartialEq + std::fmt::Debug> Twin<V> {
     }
 
     fn remove(&mut self, key: u64) {
-        let taken = self.table.remove(hash(&key), |other| *other == key);
-        assert_eq!(taken.map(|(_, value)| value), self.map.remove(&key));
+        let is = |other: &u64| *other == key;
+        let mut taken = None;
+        if key.is_multiple_of(2) {
+            self.table.change(hash(&key), is, |value| {
+                taken = Some(value.clone());
+                false
+            });
+        } else {
+            taken = self.table.remove(hash(&key), is).map(|(_, value)| value);
+        }
+        assert_eq!(taken, self.map.remove(&key));
     }
 
     fn drain(&mut self) {
