@@ -92,6 +92,36 @@ fn alarms_outlive_a_stop() {
     assert_eq!(left, [1, 3, 5, 7, 8], "the others at the end");
 }
 
+/// A life of a key that begins after a restart is another than those before, whose timers are over.
+#[test]
+fn timers_that_were_cancelled_stay_so_after_a_restart() {
+    let program = |_: &Job, e: Stream<Event>| {
+        let timed = e.event_time(|event| event.at, 0.seconds());
+        timed.key_by(|event| event.key).process::<u64, (u64, u64)>(
+            |_, event, ctx| {
+                ctx.timer_at(Timestamp::from_millis(1_000 * event.id as i64));
+                if event.id == 1 {
+                    ctx.cancel_timers();
+                }
+            },
+            |_, at, ctx| ctx.emit((*ctx.key(), at.millis() as u64)),
+        )
+    };
+    let event =
+        |n: u64| Event { side: 0, key: n % 8, at: Timestamp::from_micros(n as i64), id: 1 + n / 8 };
+    let law = Law { events: Arc::new((0..16).map(event).collect()), splits: 1, program: &program };
+    for shards in [1, 2, 4] {
+        let directory = tempfile::tempdir().unwrap();
+        let cut = Cut { shards: 2, limit: 8, crash_after: None };
+        let (before, state) = law.cut(cut, directory.path());
+        assert!(before.is_empty(), "{before:?}");
+        let job = Job::new("cut").shards(shards).checkpoints(state, 1.days());
+        let mut fired: Vec<_> = law.finish(job).into_iter().map(|(_, key, at)| (key, at)).collect();
+        fired.sort_unstable();
+        assert!(fired.into_iter().eq((0..8).map(|key| (key, 2_000))));
+    }
+}
+
 record! {
     struct Padded { wide: u64, narrow: u8 }
 }
