@@ -9,7 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
 use thalweg::connector::Collected;
+use thalweg::operator::Source;
 use thalweg::prelude::*;
+
+#[path = "support/chains.rs"]
+mod chains;
+use chains::{Gated, wait_for};
 
 /// Numbers per key: how many, and their sum.
 type Totals = Vec<(u64, (u64, u64))>;
@@ -21,14 +26,14 @@ fn totals_of(end: u64) -> Totals {
 
 /// Gives every number twice: as it is, and summed up by key at the end. Fails when asked to.
 fn job(shards: usize, state: &Path, end: u64) -> Made {
-    paced(shards, state, end, 1e9)
+    job_of(shards, state, Counter::to(end))
 }
 
-fn paced(shards: usize, state: &Path, end: u64, per_second: f64) -> Made {
+fn job_of(shards: usize, state: &Path, numbers: impl Source<Record = u64> + 'static) -> Made {
     let job = Job::new("totals").shards(shards).checkpoints(state, 1.days());
     let (all, each) = Collect::new();
     let (sums, totals) = Collect::new();
-    let numbers = job.source(Counter::to(end).rate(per_second));
+    let numbers = job.source(numbers);
     let fails = Arc::new(AtomicBool::new(false));
     let asked = fails.clone();
     let numbers = numbers.inspect(move |_| assert!(!asked.load(Relaxed), "as was asked for"));
@@ -44,21 +49,15 @@ struct Made {
     fails: Arc<AtomicBool>,
 }
 
-fn wait_for(running: &Running, records: u64) {
-    while running.metrics().records_read() < records {
-        assert!(!running.wait_for(1.millis()), "it has ended");
-    }
-}
-
 #[test]
 fn a_stopped_job_goes_on_on_any_number_of_shards() {
     let (end, directory) = (2_000_000, tempfile::tempdir().unwrap());
     let state = directory.path().join("state");
-    let mut all = Vec::new();
+    let (gate, mut all) = (Gated::to(end, 0), Vec::new());
     for shards in [1, 4, 2, 8] {
-        let Made { job, each, totals, .. } = paced(shards, &state, end, 1e6);
+        let Made { job, each, totals, .. } = job_of(shards, &state, gate.clone());
         let running = job.start().unwrap();
-        wait_for(&running, 20_000);
+        gate.pass(&running, 20_000);
         let epoch = running.checkpoint().unwrap();
         assert_eq!(running.checkpoint().unwrap(), epoch + 1);
         running.stop();
@@ -66,7 +65,8 @@ fn a_stopped_job_goes_on_on_any_number_of_shards() {
         all.extend(each.sorted());
         assert!(totals.sorted().is_empty(), "it has not come to its end");
     }
-    let Made { job, each, totals, .. } = job(2, &state, end);
+    gate.open(end);
+    let Made { job, each, totals, .. } = job_of(2, &state, gate);
     assert!(job.run().unwrap().records_read() < end - 80_000);
     all.extend(each.sorted());
     all.sort_unstable();
@@ -91,19 +91,20 @@ fn a_job_that_has_ended_does_nothing_when_it_is_started_anew() {
 fn a_failed_job_goes_on_from_its_last_checkpoint() {
     let end = 2_000_000;
     for shards in [1, 2, 4, 8] {
-        let directory = tempfile::tempdir().unwrap();
+        let (directory, gate) = (tempfile::tempdir().unwrap(), Gated::to(end, 0));
         for _ in 0..3 {
-            let made = paced(shards, directory.path(), end, 1e6);
+            let made = job_of(shards, directory.path(), gate.clone());
             let running = made.job.start().unwrap();
-            wait_for(&running, 1_000);
+            gate.pass(&running, 1_000);
             running.checkpoint().unwrap();
-            let read = running.metrics().records_read();
-            wait_for(&running, read + 5_000);
+            gate.pass(&running, 5_000);
             made.fails.store(true, Relaxed);
+            gate.open(1_000);
             let error = running.join().unwrap_err().to_string();
             assert!(error.contains("as was asked for"), "{error}");
         }
-        let Made { job, totals, .. } = job(shards, directory.path(), end);
+        gate.open(end);
+        let Made { job, totals, .. } = job_of(shards, directory.path(), gate);
         assert!(job.run().unwrap().records_read() < end);
         assert_eq!(totals.sorted(), totals_of(end));
     }
@@ -239,15 +240,17 @@ fn barriers_pass_while_records_wait_for_room() {
 fn a_savepoint_outlives_the_job() {
     let directory = tempfile::tempdir().unwrap();
     let (state, kept) = (directory.path().join("state"), directory.path().join("kept"));
-    let running = paced(2, &state, 300_000, 1e6).job.start().unwrap();
-    wait_for(&running, 10_000);
+    let gate = Gated::to(300_000, 0);
+    let running = job_of(2, &state, gate.clone()).job.start().unwrap();
+    gate.pass(&running, 10_000);
     assert_eq!(running.savepoint(&kept).unwrap(), 1);
     let error = running.savepoint(&kept).unwrap_err().to_string();
     assert!(error.contains("kept: the directory is not empty"), "{error}");
+    gate.open(300_000);
     running.join().unwrap();
     fs::remove_dir_all(&state).unwrap();
     for shards in [3, 1] {
-        let Made { job, totals, .. } = job(shards, &kept, 300_000);
+        let Made { job, totals, .. } = job_of(shards, &kept, gate.clone());
         let report = job.run().unwrap();
         assert_eq!(report.had_ended, shards == 1, "{report}");
         let expected = if shards == 3 { totals_of(300_000) } else { Vec::new() };

@@ -16,7 +16,7 @@ use thalweg::window::{Counted, Sessions};
 
 #[path = "support/chains.rs"]
 mod chains;
-use chains::{files, wait_for};
+use chains::{Gated, files};
 
 const END: u64 = 400_000;
 /// Milliseconds that records may come after newer ones.
@@ -36,8 +36,8 @@ type Row = (u64, u64, u64);
 /// All that a job gives, operator by operator.
 type Rows = Vec<(&'static str, Collected<Row>)>;
 
-fn job(job: Job, per_second: f64) -> (Job, Rows) {
-    let numbers = job.source(Counter::to(END).rate(per_second).splits(1));
+fn job(job: Job, numbers: Gated) -> (Job, Rows) {
+    let numbers = job.source(numbers.splits(1));
     let timed = numbers.event_time(at, DISORDER.millis());
     let mut rows: Rows = Vec::new();
     let mut give = |name, stream: Stream<Row>| {
@@ -93,23 +93,25 @@ fn job(job: Job, per_second: f64) -> (Job, Rows) {
 
 #[test]
 fn a_chain_of_changes_is_the_job_that_was_never_stopped() {
-    let (whole, expected) = job(Job::new("keyed").shards(1), 1e9);
+    let (whole, expected) = job(Job::new("keyed").shards(1), Gated::opened(END));
     whole.run().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().join("state");
     let (mut all, mut longest) = (vec![Vec::new(); expected.len()], 0);
+    let gate = Gated::to(END, 0);
     for shards in [2, 3, 3, 1, 4] {
         let begun = Job::new("keyed").shards(shards).checkpoints(&state, 1.days());
         let begun =
             if shards == 3 { begun.state_in(directory.path()).state_memory(0) } else { begun };
-        let (cut, rows) = job(begun, if shards == 4 { 1e9 } else { 3e4 });
+        let (cut, rows) = job(begun, gate.clone());
         let running = cut.start().unwrap();
-        if shards < 4 {
-            wait_for(&running, 20_000);
+        if shards == 4 {
+            gate.open(END);
+        } else {
+            gate.pass(&running, 20_000);
             for _ in 0..4 {
                 running.checkpoint().unwrap();
-                let read = running.metrics().records_read();
-                wait_for(&running, read + 6_000);
+                gate.pass(&running, 6_000);
             }
             longest = longest.max(files(&state) / shards);
             running.stop();

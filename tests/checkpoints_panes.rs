@@ -8,7 +8,7 @@ use thalweg::prelude::*;
 
 #[path = "support/chains.rs"]
 mod chains;
-use chains::{files, wait_for};
+use chains::{Gated, files};
 
 const END: u64 = 300_000;
 /// Numbers of a pane, by their event time. Its table takes more pages than are saved at once.
@@ -22,9 +22,9 @@ fn row(which: u64, end: Timestamp, key: u64, value: u64) -> Row {
 }
 
 /// Windows of all kinds over the same numbers.
-fn job(job: &Job, per_second: f64) -> Collected<Row> {
+fn job(job: &Job, numbers: Gated) -> Collected<Row> {
     let (sink, rows) = Collect::new();
-    let numbers = job.source(Counter::to(END).rate(per_second).splits(1));
+    let numbers = job.source(numbers.splits(1));
     let timed = numbers.event_time(|n| Timestamp::from_micros(n as i64), 0.micros());
     let of = |n: u64| (n * PANE).micros();
     let key = |n: u64| n * 7919 % 3001;
@@ -52,7 +52,7 @@ fn job(job: &Job, per_second: f64) -> Collected<Row> {
 
 fn runs(shards: [usize; 5], in_file: bool) {
     let whole = Job::new("whole").shards(1);
-    let expected = job(&whole, 1e9);
+    let expected = job(&whole, Gated::opened(END));
     whole.run().unwrap();
     let expected = expected.sorted();
     let directory = tempfile::tempdir().unwrap();
@@ -63,13 +63,13 @@ fn runs(shards: [usize; 5], in_file: bool) {
     };
     let (mut all, mut longest) = (Vec::new(), 0);
     let [cut @ .., last] = shards;
+    let gate = Gated::to(END, 0);
     for shards in cut {
         let cut = begin(shards);
-        let rows = job(&cut, 1e5);
+        let rows = job(&cut, gate.clone());
         let running = cut.start().unwrap();
         for _ in 0..9 {
-            let read = running.metrics().records_read();
-            wait_for(&running, read + PANE * 3 / 10);
+            gate.pass(&running, PANE * 3 / 10);
             running.checkpoint().unwrap();
         }
         longest = longest.max(files(&state) / shards);
@@ -79,7 +79,7 @@ fn runs(shards: [usize; 5], in_file: bool) {
     }
     assert!(longest >= 4, "{longest} files of a shard: what has changed was not kept by itself");
     let cut = begin(last);
-    let rows = job(&cut, 1e9);
+    let rows = job(&cut, Gated::opened(END));
     cut.run().unwrap();
     all.extend(rows.sorted());
     all.sort_unstable();

@@ -4,19 +4,15 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 
 use thalweg::connector::Collected;
-use thalweg::operator::{Feed, Progress, Source, Split};
 use thalweg::prelude::*;
 use thalweg::record::Key;
 use thalweg::runtime::Compression;
 
 #[path = "support/chains.rs"]
 mod chains;
-use chains::{files, wait_for};
+use chains::{Gated, files, wait_for};
 
 /// Numbers that have a key of their own; those behind them share few.
 const FILL: u64 = 60_000;
@@ -50,8 +46,11 @@ fn naive() -> Vec<Row> {
     rows
 }
 
+/// The sums as they grow, and how many numbers there are at the end.
+type Given = (Collected<Row>, Collected<(u64, u64)>);
+
 /// Sums by key, of text in one job and of numbers in the other, and the numbers of all keys.
-fn job(shards: usize, state: &Path, text: bool) -> (Job, Collected<Row>, Collected<(u64, u64)>) {
+fn job(shards: usize, state: &Path, text: bool, numbers: Gated) -> (Job, Given) {
     let job = Job::new("sums").shards(shards).checkpoints(state, 1.days());
     // What is written one way is taken up by runs that write the other way.
     let odd = !shards.is_multiple_of(2);
@@ -61,7 +60,7 @@ fn job(shards: usize, state: &Path, text: bool) -> (Job, Collected<Row>, Collect
     let job = if text && odd { job.state_memory(0) } else { job };
     let (sink, rows) = Collect::new();
     let (last, totals) = Collect::new();
-    let numbers = job.source(Counter::to(END).rate(2e5).splits(1));
+    let numbers = job.source(numbers.splits(1));
     numbers.clone().key_by(|n| n % 5).aggregate_final(|ns| ns.count()).sink(last);
     if text {
         let keyed = numbers.key_by(|n| format!("a key of some length: {}", key_of(n)));
@@ -78,7 +77,7 @@ fn job(shards: usize, state: &Path, text: bool) -> (Job, Collected<Row>, Collect
             keyed.process(each, |_, _, _| ()).sink(sink);
         }
     }
-    (job, rows, totals)
+    (job, (rows, totals))
 }
 
 fn add<K: Key>((sum, count): &mut (u64, u64), n: u64, context: &mut Moment<'_, '_, K, Row>) {
@@ -92,15 +91,15 @@ fn add<K: Key>((sum, count): &mut (u64, u64), n: u64, context: &mut Moment<'_, '
 fn runs(text: bool) {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().join("state");
+    let gate = Gated::to(END, 0);
     let (mut all, mut longest) = (Vec::new(), 0);
     for shards in [2, 3, 3, 1] {
-        let (job, rows, totals) = job(shards, &state, text);
+        let (job, (rows, totals)) = job(shards, &state, text, gate.clone());
         let running = job.start().unwrap();
-        wait_for(&running, if all.is_empty() { FILL + 1_000 } else { 1_000 });
+        gate.pass(&running, if all.is_empty() { FILL + 1_000 } else { 1_000 });
         for _ in 0..4 {
             running.checkpoint().unwrap();
-            let read = running.metrics().records_read();
-            wait_for(&running, read + 5_000);
+            gate.pass(&running, 5_000);
         }
         longest = longest.max(files(&state) / shards);
         running.stop();
@@ -109,7 +108,8 @@ fn runs(text: bool) {
         assert!(totals.sorted().is_empty(), "it has not come to its end");
     }
     assert!(longest >= 4, "{longest} files of a shard: what has changed was not kept by itself");
-    let (job, rows, totals) = job(4, &state, text);
+    gate.open(END);
+    let (job, (rows, totals)) = job(4, &state, text, gate);
     job.run().unwrap();
     all.extend(rows.sorted());
     all.sort_unstable();
@@ -122,53 +122,6 @@ fn runs(text: bool) {
 /// Rows of a small table, of which those behind [`FILL`] change what few keys have.
 const ROWS: u64 = 150_000;
 const LOOKUPS: u64 = 20_000;
-
-/// Numbers below `end`, no more at a time than are `open`.
-#[derive(Clone)]
-struct Gated {
-    end: u64,
-    open: Arc<AtomicU64>,
-    next: u64,
-}
-
-impl Gated {
-    fn to(end: u64, open: u64) -> Gated {
-        Gated { end, open: Arc::new(open.into()), next: 0 }
-    }
-}
-
-impl Source for Gated {
-    type Record = u64;
-    fn name(&self) -> String {
-        "gated".into()
-    }
-    fn splits(&self, _: usize) -> Result<Vec<Box<dyn Split<u64>>>> {
-        Ok(vec![Box::new(self.clone())])
-    }
-}
-
-impl Split<u64> for Gated {
-    fn poll(&mut self, feed: &mut Feed<'_, u64>) -> Result<Progress> {
-        let to = self.open.load(Relaxed).min(self.end).min(self.next + 100);
-        let any = self.next < to;
-        for n in self.next..to {
-            feed.push(n)?;
-        }
-        self.next = self.next.max(to);
-        Ok(match self.next == self.end {
-            true => Progress::Done,
-            false if any => Progress::Busy,
-            false => Progress::Idle,
-        })
-    }
-    fn offset(&self) -> u64 {
-        self.next
-    }
-    fn seek(&mut self, offset: u64) -> Result {
-        self.next = offset;
-        Ok(())
-    }
-}
 
 fn text(key: u64) -> String {
     format!("a key of some length: {key}")
@@ -187,7 +140,7 @@ fn lookups(shards: usize, state: &Path, of: [Gated; 2]) -> (Job, Collected<(u64,
     let odd = !shards.is_multiple_of(2);
     let job = job.compress_checkpoints(if odd { Compression::Lz4 } else { Compression::None });
     let job = if odd { job.state_in(state.parent().unwrap()).state_memory(0) } else { job };
-    let [rows, numbers] = of;
+    let [rows, numbers] = of.map(|gate| gate.splits(1));
     let rows = job.source(rows).event_time(|n| Timestamp::from_millis(n as i64), 0.seconds());
     let rows = rows.map(|n| (text(key_of(n)), n));
     let (sink, found) = Collect::new();
@@ -204,9 +157,9 @@ fn lookups(shards: usize, state: &Path, of: [Gated; 2]) -> (Job, Collected<(u64,
 
 /// Makes checkpoints while so many more numbers come each time, and stops; says how long the last
 /// file of the first shard is, in per cent of the first one.
-fn stopped(running: Running, state: &Path, open: &AtomicU64) -> u64 {
+fn stopped(running: Running, state: &Path, gate: &Gated) -> u64 {
     let saved = [(); 5].map(|()| {
-        open.fetch_add(3_000, Relaxed);
+        gate.open(3_000);
         let epoch = running.checkpoint().unwrap();
         std::fs::metadata(state.join(format!("state-{epoch:08}-0"))).unwrap().len()
     });
@@ -224,21 +177,21 @@ fn a_small_table_that_every_shard_has() {
         let (job, found) = lookups(shards, &state, [rows.clone(), numbers.clone()]);
         let running = job.start().unwrap();
         wait_for(&running, first);
-        let ratio = stopped(running, &state, &rows.open);
+        let ratio = stopped(running, &state, &rows);
         assert!(found.take().is_empty(), "the table was whole too soon");
         assert!(ratio < 50, "{ratio} %: all of the table was saved, on {shards} shards");
     }
-    rows.open.store(ROWS, Relaxed);
+    rows.open(ROWS);
     let (job, found) = lookups(4, &state, [rows.clone(), numbers.clone()]);
     let (running, mut all) = (job.start().unwrap(), Found::new());
     while all.is_empty() {
         assert!(!running.wait_for(1.millis()), "it has ended");
         all = found.take();
     }
-    let ratio = stopped(running, &state, &numbers.open);
+    let ratio = stopped(running, &state, &numbers);
     assert!(ratio < 5, "{ratio} %: a table that is whole was saved again");
     all.extend(found.take());
-    numbers.open.store(LOOKUPS, Relaxed);
+    numbers.open(LOOKUPS);
     let (job, found) = lookups(3, &state, [rows, numbers]);
     job.run().unwrap();
     all.extend(found.take());

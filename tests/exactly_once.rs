@@ -14,6 +14,10 @@ use tempfile::TempDir;
 use thalweg::operator::Source;
 use thalweg::prelude::*;
 
+#[path = "support/chains.rs"]
+mod chains;
+use chains::{Gated, wait_for};
+
 record! {
     #[derive(Eq, PartialOrd, Ord)]
     struct Square { n: u64, square: u64 }
@@ -67,9 +71,14 @@ where
     rows.sorted()
 }
 
-/// A job that squares the numbers below `end`.
-fn squares(shards: usize, at: &Path, every: Duration, (end, per_second): (u64, f64)) -> Job {
-    squares_but(shards, at, every, (end, per_second), |_| false)
+/// A job that squares numbers.
+fn squares(
+    shards: usize,
+    at: &Path,
+    every: Duration,
+    numbers: impl Source<Record = u64> + 'static,
+) -> Job {
+    squares_but(shards, at, every, numbers, |_| false)
 }
 
 /// One that fails at a number.
@@ -77,34 +86,28 @@ fn squares_but(
     shards: usize,
     at: &Path,
     every: Duration,
-    (end, per_second): (u64, f64),
+    numbers: impl Source<Record = u64> + 'static,
     fails: impl Fn(u64) -> bool + Clone + Send + 'static,
 ) -> Job {
     let job = Job::new("squares").shards(shards).pin(false).checkpoints(at.join("state"), every);
-    job.source(Counter::to(end).rate(per_second))
+    job.source(numbers)
         .inspect(move |n| assert!(!fails(n), "as was asked for"))
         .map(|n| Square { n, square: n * n })
         .sink(Files::to_csv(at.join("csv")));
     job
 }
 
-fn wait_for(running: &Running, records: u64) {
-    while running.metrics().records_read() < records {
-        assert!(!running.wait_for(1.millis()), "it has ended");
-    }
-}
-
 #[test]
 fn a_job_that_is_stopped_shows_what_one_does_that_is_not() {
     let end = 1_000_000;
     for shards in [1, 2, 4] {
-        let at = Place::new();
+        let (at, gate) = (Place::new(), Gated::to(end, 0));
         let mut before = 0;
         for shards in [shards, 1 + shards % 3, shards] {
-            let running = squares(shards, at.0.path(), 1.days(), (end, 2e5)).start().unwrap();
+            let running = squares(shards, at.0.path(), 1.days(), gate.clone()).start().unwrap();
             assert_eq!(at.shown().len(), before, "nothing shows before its checkpoint");
-            for more in [5_000, 10_000] {
-                wait_for(&running, more);
+            for _ in 0..2 {
+                gate.pass(&running, 5_000);
                 running.checkpoint().unwrap();
                 let shown = at.shown();
                 assert!(shown.len() > before && shown.iter().is_sorted_by(|a, b| a < b));
@@ -114,11 +117,12 @@ fn a_job_that_is_stopped_shows_what_one_does_that_is_not() {
             running.join().unwrap();
             before = at.shown().len();
         }
-        squares(shards, at.0.path(), 1.days(), (end, 1e9)).run().unwrap();
+        gate.open(end);
+        squares(shards, at.0.path(), 1.days(), gate.clone()).run().unwrap();
         assert!(at.shown().into_iter().eq(0..end));
         assert_eq!(at.names("csv", true), [".part.csv.lock"]);
         // It has ended: there is nothing to do.
-        squares(shards, at.0.path(), 1.days(), (end, 1e9)).run().unwrap();
+        squares(shards, at.0.path(), 1.days(), gate).run().unwrap();
         assert!(at.shown().into_iter().eq(0..end));
     }
 }
@@ -130,14 +134,15 @@ fn a_job_that_fails_shows_what_one_does_that_does_not() {
         let at = Place::new();
         for fails_from in [0, 10_000, 10_001, 60_000, end - 1] {
             let fails = move |n| n >= fails_from;
-            let job = squares_but(shards, at.0.path(), 3.millis(), (end, 5e5), fails);
+            let job =
+                squares_but(shards, at.0.path(), 3.millis(), Counter::to(end).rate(5e5), fails);
             let error = job.run().unwrap_err().to_string();
             assert!(error.contains("as was asked for"), "{error}");
             let shown = at.shown();
             assert!(shown.iter().is_sorted_by(|a, b| a < b));
             assert!(shown.last().is_none_or(|n| *n < fails_from));
         }
-        squares(shards, at.0.path(), 3.millis(), (end, 5e5)).run().unwrap();
+        squares(shards, at.0.path(), 3.millis(), Counter::to(end).rate(5e5)).run().unwrap();
         assert!(at.shown().into_iter().eq(0..end));
         assert_eq!(at.names("csv", true), [".part.csv.lock"]);
     }
@@ -149,7 +154,7 @@ fn a_job_that_is_restarted_shows_what_one_does_that_is_not() {
     for shards in [1, 2, 4] {
         let (at, failed) = (Place::new(), Arc::new(AtomicBool::new(false)));
         let fails = move |n| n == 100_000 && !failed.swap(true, Relaxed);
-        let job = squares_but(shards, at.0.path(), 3.millis(), (end, 5e5), fails);
+        let job = squares_but(shards, at.0.path(), 3.millis(), Counter::to(end).rate(5e5), fails);
         let report = job.restart(Restart::times(1)).run().unwrap();
         assert_eq!(report.failures.len(), 1);
         assert!(at.shown().into_iter().eq(0..end));
@@ -195,7 +200,7 @@ fn runs_until_it_is_killed() {
         return;
     };
     let shards = shards.parse().unwrap();
-    squares(shards, Path::new(&at), 1.millis(), (KILLED_END, 3e5)).run().unwrap();
+    squares(shards, Path::new(&at), 1.millis(), Counter::to(KILLED_END).rate(3e5)).run().unwrap();
 }
 
 #[test]
@@ -221,7 +226,7 @@ fn a_process_that_is_killed_shows_what_it_would_have_shown() {
         }
     }
     assert!(before > 1_000, "it came to checkpoints");
-    squares(2, at.0.path(), 1.days(), (KILLED_END, 1e9)).run().unwrap();
+    squares(2, at.0.path(), 1.days(), Counter::to(KILLED_END)).run().unwrap();
     assert!(at.shown().into_iter().eq(0..KILLED_END));
     assert_eq!(at.names("csv", true), [".part.csv.lock"]);
 }
@@ -230,8 +235,9 @@ fn a_process_that_is_killed_shows_what_it_would_have_shown() {
 fn what_could_not_be_shown_is_shown_when_the_job_goes_on() {
     let end = 100_000;
     for shards in [1, 2] {
-        let at = Place::new();
-        let running = squares(shards, at.0.path(), 1.days(), (end, 2e5)).start().unwrap();
+        let (at, gate) = (Place::new(), Gated::to(end, 0));
+        let running = squares(shards, at.0.path(), 1.days(), gate.clone()).start().unwrap();
+        gate.open(2_000);
         wait_for(&running, 2_000);
         // In the way of a file that the checkpoint has prepared.
         let way = at.path("csv/part-0-00000001.csv");
@@ -242,10 +248,11 @@ fn what_could_not_be_shown_is_shown_when_the_job_goes_on() {
         let sink = format!("sink csv files in {}", csv.display());
         let wanted = format!("job squares: checkpoint 1: {sink}: writing {to}: Is a directory");
         assert!(error.starts_with(&wanted), "{error}");
-        let error = refusal(squares(shards, at.0.path(), 1.days(), (end, 2e5)));
+        let error = refusal(squares(shards, at.0.path(), 1.days(), gate.clone()));
         assert!(error.contains(&format!("{sink}: writing {to}: Is a directory")), "{error}");
         fs::remove_dir_all(way).unwrap();
-        squares(1, at.0.path(), 1.days(), (end, 1e9)).run().unwrap();
+        gate.open(end);
+        squares(1, at.0.path(), 1.days(), gate).run().unwrap();
         assert!(at.shown().into_iter().eq(0..end));
     }
 }
@@ -253,7 +260,7 @@ fn what_could_not_be_shown_is_shown_when_the_job_goes_on() {
 #[test]
 fn what_can_not_be_prepared_ends_the_job_with_sink_path_and_cause() {
     let at = Place::new();
-    let running = squares(1, at.0.path(), 1.days(), (u64::MAX, 1e4)).start().unwrap();
+    let running = squares(1, at.0.path(), 1.days(), Counter::endless().rate(1e4)).start().unwrap();
     wait_for(&running, 10);
     running.checkpoint().unwrap();
     fs::remove_dir_all(at.path("csv")).unwrap();
@@ -273,10 +280,10 @@ fn refusal(job: Job) -> String {
 #[test]
 fn results_are_not_mixed_with_others() {
     let at = Place::new();
-    squares(2, at.0.path(), 1.days(), (1_000, 1e9)).run().unwrap();
+    squares(2, at.0.path(), 1.days(), Counter::to(1_000)).run().unwrap();
     let names = at.names("csv", false);
     fs::rename(at.path("state"), at.path("old")).unwrap();
-    let error = refusal(squares(2, at.0.path(), 1.days(), (1_000, 1e9)));
+    let error = refusal(squares(2, at.0.path(), 1.days(), Counter::to(1_000)));
     assert!(error.contains(&format!("{} is there, and the job begins anew", names[0])), "{error}");
     let without = Job::new("without").shards(2);
     without.source(Counter::to(10)).sink(Files::to_csv(at.path("csv")));
@@ -286,19 +293,19 @@ fn results_are_not_mixed_with_others() {
     // A state that can't be read is no reason to throw results away.
     fs::remove_dir_all(at.path("state")).unwrap();
     fs::write(at.path("state"), "").unwrap();
-    let error = refusal(squares(2, at.0.path(), 1.days(), (1_000, 1e9)));
+    let error = refusal(squares(2, at.0.path(), 1.days(), Counter::to(1_000)));
     assert!(error.starts_with("job squares: opening the state directory"), "{error}");
     // The state of before is.
     fs::remove_file(at.path("state")).unwrap();
     fs::rename(at.path("old"), at.path("state")).unwrap();
-    squares(3, at.0.path(), 1.days(), (1_000, 1e9)).run().unwrap();
+    squares(3, at.0.path(), 1.days(), Counter::to(1_000)).run().unwrap();
     assert!(at.shown().into_iter().eq(0..1_000));
 }
 
 #[test]
 fn a_job_that_goes_on_from_an_older_state_is_refused() {
     let at = Place::new();
-    let running = squares(2, at.0.path(), 1.days(), (u64::MAX, 1e5)).start().unwrap();
+    let running = squares(2, at.0.path(), 1.days(), Counter::endless().rate(1e5)).start().unwrap();
     wait_for(&running, 1_000);
     running.savepoint(at.path("kept")).unwrap();
     wait_for(&running, 5_000);
@@ -306,7 +313,7 @@ fn a_job_that_goes_on_from_an_older_state_is_refused() {
     drop(running);
     fs::remove_dir_all(at.path("state")).unwrap();
     fs::rename(at.path("kept"), at.path("state")).unwrap();
-    let error = refusal(squares(2, at.0.path(), 1.days(), (u64::MAX, 1e5)));
+    let error = refusal(squares(2, at.0.path(), 1.days(), Counter::endless().rate(1e5)));
     assert!(error.contains("of epoch 2, and the job goes on after epoch 1"), "{error}");
 }
 
