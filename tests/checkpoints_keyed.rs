@@ -212,12 +212,12 @@ const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 fn windows_are_saved_in_slices() {
     let sum = Aggregates::<Event>::default().sum(|event| event.1);
     let session = Session::gap(1.seconds());
-    let sessions = Sessions::<Event, _, _>::new(by(), sum.clone(), session, 0, &Backend::Memory);
+    let sessions = Sessions::<Event, _, _>::new(by(), sum.clone(), session, 0, &Backend::Pages);
     slices("sessions", sessions, "sessions", |stage, key, out| {
         stage.record(stamp(NOW), (NOW, (key, 1)), out)
     });
     let counted = CountWindow::sliding(5, 2);
-    let counted = Counted::<Event, _, _>::new(by(), sum, counted, &Backend::Memory);
+    let counted = Counted::<Event, _, _>::new(by(), sum, counted, &Backend::Pages);
     slices("counts", counted, "windows", |stage, key, out| {
         stage.record(stamp(NOW), (NOW, (key, 1)), out)
     });
@@ -230,13 +230,13 @@ fn joins_are_saved_in_slices() {
         (by(), by()),
         (-50, 50),
         pairs(),
-        &Backend::Memory,
+        &Backend::Pages,
     );
     slices("interval", interval, part, |stage, key, out| {
         Stage::<Event, 0>::record(stage, stamp(NOW), (key, 1), out)
     });
     let as_of =
-        AsOfJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), 50, pairs(), &Backend::Memory);
+        AsOfJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), 50, pairs(), &Backend::Pages);
     slices("as-of", as_of, part, |stage, key, out| {
         Stage::<Event, 1>::record(stage, stamp(NOW + key.micros()), (key, 1), out)?;
         Stage::<Event, 0>::record(stage, stamp(NOW), (key, 1), out)
@@ -253,7 +253,7 @@ fn timers_are_saved_in_slices() {
                 ctx.timer_at(NOW + (*count).seconds());
             },
             |_: &mut u64, _, _: &mut Context<'_, u64, Event>| (),
-            &Backend::Memory,
+            &Backend::Pages,
         );
         slices(part, process, part, |stage, key, out| stage.record(stamp(NOW), (key, 1), out));
     }

@@ -56,8 +56,8 @@ fn job(shards: usize, state: &Path, text: bool, numbers: Gated) -> (Job, Given) 
     let odd = !shards.is_multiple_of(2);
     let job = job.compress_checkpoints(if odd { Compression::Lz4 } else { Compression::None });
     let job = job.state_in(state.parent().unwrap());
-    // All text that is not in use goes to the disk in some runs.
-    let job = if text && odd { job.state_memory(0) } else { job };
+    // All text that is not in use goes to the disk in some runs, and no table of numbers is small.
+    let job = if !text || odd { job.state_memory(0) } else { job };
     let (sink, rows) = Collect::new();
     let (last, totals) = Collect::new();
     let numbers = job.source(numbers.splits(1));

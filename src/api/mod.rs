@@ -182,6 +182,24 @@ impl Job {
         self
     }
 
+    /// Whether tables of state are one hash map each as long as they take no more than 4 MiB (an
+    /// eighth of that where keys or values are text or lists), which they are unless said
+    /// otherwise. Such a table is faster than one on pages, but a checkpoint keeps all of it when
+    /// any of it has changed: where checkpoints are made many times a second, `false` may be
+    /// better. [In a file](Job::state_in) they take no more than their part of
+    /// [`state_memory`](Job::state_memory), whatever is said here.
+    ///
+    /// ```
+    /// use thalweg::prelude::*;
+    ///
+    /// let job = Job::new("orders").checkpoints("state", 20.millis()).small_tables(false);
+    /// ```
+    #[must_use]
+    pub fn small_tables(mut self, small: bool) -> Job {
+        self.config.small_tables = small;
+        self
+    }
+
     /// Starts the job again, within the process and from its last checkpoint, when a shard fails.
     ///
     /// ```

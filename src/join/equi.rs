@@ -37,7 +37,7 @@ enum Keys<K> {
 impl<K: Key> Keys<K> {
     fn of(backend: &Backend) -> Self {
         match backend {
-            Backend::Memory => Keys::Memory(Table::new()),
+            Backend::Memory | Backend::Pages => Keys::Memory(Table::new()),
             Backend::Disk(_) => Keys::Disk(Box::new(PagedTable::of(backend.clone()))),
         }
     }

@@ -79,6 +79,8 @@ pub struct Config {
     pub state_in: Option<PathBuf>,
     /// Bytes of text and lists in that file's tables that may be in memory.
     pub state_memory: usize,
+    /// See [`Job::small_tables`](crate::api::Job::small_tables).
+    pub small_tables: bool,
     /// Whether it is started again after a failure.
     pub restart: Restart,
 }
@@ -105,6 +107,7 @@ impl Default for Config {
             compression: Compression::None,
             state_in: None,
             state_memory: STATE_MEMORY,
+            small_tables: true,
             restart: Restart::never(),
         }
     }

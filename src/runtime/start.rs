@@ -145,7 +145,9 @@ impl Start {
 
     /// Where state is kept.
     fn backend(&self) -> Result<Backend> {
-        let Some(directory) = &self.config.state_in else { return Ok(Backend::Memory) };
+        let Some(directory) = &self.config.state_in else {
+            return Ok(if self.config.small_tables { Backend::Memory } else { Backend::Pages });
+        };
         let what = format_args!("making a file for state in {}", directory.display());
         let scratch = Scratch::within(directory, self.config.state_memory);
         Ok(Backend::Disk(Arc::new(scratch.map_err(|cause| Error::io(what, &cause))?)))

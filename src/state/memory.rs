@@ -19,9 +19,12 @@ pub(super) const ALIGN: usize = 64;
 /// Where the pages of tables lie, and lists that only grow.
 #[derive(Clone, Debug, Default)]
 pub enum Backend {
-    /// In memory.
+    /// In memory; tables of few entries as one hash map each, which a save shows as a whole.
     #[default]
     Memory,
+    /// In memory, on pages however few entries there are: slower, and a save shows only what has
+    /// changed.
+    Pages,
     /// In a file without a name, of which the system keeps in memory what is used: state may be
     /// larger than memory. What it holds is lost with the process; checkpoints are elsewhere.
     Disk(Arc<Scratch>),
@@ -68,6 +71,13 @@ impl Scratch {
     pub(super) fn is_over(&self, own: usize) -> bool {
         let part = self.loose_max / self.holders.load(Relaxed).max(1);
         own > part && self.loose.load(Relaxed) > self.loose_max
+    }
+
+    /// Whether a table that has so many bytes in memory may have more instead: there is room for
+    /// them, or it is its part.
+    pub(super) fn has_room(&self, wanted: usize, own: usize) -> bool {
+        let part = self.loose_max / (self.holders.load(Relaxed) + 1);
+        wanted <= part || self.loose.load(Relaxed) - own + wanted <= self.loose_max
     }
 
     /// So many bytes more, zero, which begin at a page of the system. The room on the disk is taken
@@ -241,8 +251,10 @@ impl Memory {
             Backend::Disk(scratch) => {
                 self.put(Chunk::OnDisk(scratch.room(wanted)?), 0, wanted);
             }
-            Backend::Memory if wanted < HUGE => self.put(Chunk::allocated(wanted)?, 0, wanted),
-            Backend::Memory => {
+            Backend::Memory | Backend::Pages if wanted < HUGE => {
+                self.put(Chunk::allocated(wanted)?, 0, wanted);
+            }
+            Backend::Memory | Backend::Pages => {
                 // What is not used for the alignment is never touched, so it takes no memory.
                 let map = MmapMut::map_anon(wanted + HUGE)?;
                 // Where there are no huge pages, small ones do.

@@ -100,7 +100,7 @@ impl<K, V> Series<K, V> {
 
     /// Looks after one table, and at another call after the next one; see [`PagedTable::tend`].
     pub fn tend(&mut self) {
-        if let Backend::Memory = self.backend {
+        if !matches!(self.backend, Backend::Disk(_)) {
             return;
         }
         let behind = (Bound::Excluded(self.tended), Bound::Unbounded);
@@ -206,7 +206,7 @@ fn save_some<K: Key, V: Held>(
     to: &mut impl FnMut(Timestamp, Change<'_, K, V>),
 ) -> bool {
     let all = table.save_some(*pages, |change| to(at, change));
-    *pages = pages.saturating_sub(1 + table.page_bytes() / PAGE_BYTES);
+    *pages = pages.saturating_sub(1 + table.bytes() / PAGE_BYTES);
     all
 }
 

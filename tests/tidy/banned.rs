@@ -19,6 +19,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/state/held.rs",
     "src/state/lists.rs",
     "src/state/memory.rs",
+    "src/state/paged/beside.rs",
     "src/state/paged/directory.rs",
     "src/state/paged/group.rs",
     "src/state/paged/packed.rs",

@@ -2,7 +2,7 @@
 
 use super::PagedTable;
 use super::directory::At;
-use super::page::Guess;
+use super::page::{Guess, Page};
 use crate::record::Key;
 
 /// Keys that are under way at a time: more than a core waits for at once.
@@ -71,7 +71,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     #[inline]
     pub fn is_far(&self) -> bool {
         // Tests with small tables shall test what is done with large ones.
-        (self.page_bytes() > CACHE || cfg!(test)) && !K::SINGLE
+        (self.pages.pages() * Page::<K, V>::BYTES > CACHE || cfg!(test)) && !K::SINGLE
     }
 
     /// Begins to bring the value of a hash into the cache: what says where it is.

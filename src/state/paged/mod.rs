@@ -1,6 +1,7 @@
 //! Keyed tables that a checkpoint saves while they are used, and only what has changed.
 
 mod ahead;
+mod beside;
 mod directory;
 mod group;
 mod packed;
@@ -15,8 +16,8 @@ pub use save::Change;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
+use beside::Beside;
 use directory::{At, Directory};
-use hashbrown::HashTable;
 use page::Page;
 use save::{Copied, Save};
 
@@ -25,13 +26,14 @@ use super::{Backend, Held, no_memory};
 use crate::key;
 use crate::record::Key;
 
-/// A value for each key, on pages of memory: for state that lives long and grows large.
+/// A value for each key: for state that lives long and grows large. While entries are few they are
+/// in one hash map, then on pages of memory.
 ///
 /// It does what [`Table`](super::Table) does, and besides it can be saved without a stop.
 /// [`begin_save`](Self::begin_save) takes no time; [`save_some`](Self::save_some) then shows the
 /// entries as they were at that moment, a few pages at a time, while the table goes on changing: a
 /// page that is about to be changed is copied before, if it has not been shown yet. Unless all
-/// is asked for, only what has changed since the save before is shown.
+/// is asked for, only what has changed since the save before is shown; all of few entries.
 ///
 /// Pages do not go away when entries do: a table takes the memory of the most entries that it had.
 ///
@@ -57,8 +59,12 @@ use crate::record::Key;
 /// ```
 pub struct PagedTable<K, V> {
     pages: Directory<K, V>,
-    /// Entries that found no room: their hashes begin like those of too many others.
-    crowd: HashTable<(K, V)>,
+    /// All entries, while there are no pages; or those that found no room: their hashes begin like
+    /// those of too many others.
+    beside: Beside<K, V>,
+    /// Whether there are no pages, and all may be changed: it is known that something has changed,
+    /// and nothing is still to be shown as it is.
+    open: bool,
     /// The only entry when the type of the key has only one value.
     single: Option<(K, V)>,
     len: usize,
@@ -67,6 +73,8 @@ pub struct PagedTable<K, V> {
     changed: bool,
     /// Whether all that there was has gone since the save before.
     lost: bool,
+    /// Whether no save has told anything of it.
+    untold: bool,
     save: Option<Save>,
     /// Copies of what has changed before it was shown.
     copied: VecDeque<Copied<K, V>>,
@@ -92,12 +100,14 @@ impl<K, V> PagedTable<K, V> {
     fn with(backend: Backend, codec: Option<Codec<K, V>>) -> Self {
         PagedTable {
             pages: Directory::new(backend.clone(), codec),
-            crowd: HashTable::new(),
+            beside: Beside::of(&backend),
+            open: false,
             single: None,
             len: 0,
             backend,
             changed: false,
             lost: false,
+            untold: false,
             save: None,
             copied: VecDeque::new(),
             spare: Vec::new(),
@@ -114,15 +124,21 @@ impl<K, V> PagedTable<K, V> {
         self.len == 0
     }
 
-    /// How many bytes the pages take.
-    pub fn page_bytes(&self) -> usize {
-        self.pages.pages() * Page::<K, V>::BYTES
+    /// How many bytes its entries take, and the room for more.
+    pub fn bytes(&self) -> usize {
+        self.pages.pages() * Page::<K, V>::BYTES + self.beside.bytes()
+    }
+
+    /// Whether there are no pages.
+    #[inline(always)]
+    fn is_small(&self) -> bool {
+        self.pages.pages() == 0
     }
 
     /// All keys and values, in no particular order. Text and lists that are on disk come into
     /// memory, all of them: to look at one entry after the other, see [`for_each`](Self::for_each).
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let all = self.pages.iter().chain(&self.crowd).chain(&self.single);
+        let all = self.pages.iter().chain(self.beside.iter()).chain(&self.single);
         all.map(|(key, value)| (key, value))
     }
 
@@ -133,7 +149,7 @@ impl<K, V> PagedTable<K, V> {
     /// What `show` fails with, which ends it.
     pub fn try_for_each<E>(&self, mut show: impl FnMut(&K, &V) -> Result<(), E>) -> Result<(), E> {
         self.pages.try_for_each(|(key, value)| show(key, value))?;
-        self.crowd.iter().chain(&self.single).try_for_each(|(key, value)| show(key, value))
+        self.beside.iter().chain(&self.single).try_for_each(|(key, value)| show(key, value))
     }
 
     /// As [`try_for_each`](Self::try_for_each), where nothing fails.
@@ -164,9 +180,12 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         if K::SINGLE {
             return self.single.as_ref().map(|(_, value)| value);
         }
+        if self.is_small() {
+            return self.beside.find(hash, is).map(|(_, value)| value);
+        }
         let found = self.pages.get(hash, &mut is).map(|(_, value)| value);
-        if found.is_none() && !self.crowd.is_empty() {
-            return self.crowd.find(hash, |(key, _)| is(key)).map(|(_, value)| value);
+        if found.is_none() && !self.beside.is_empty() {
+            return self.beside.find(hash, is).map(|(_, value)| value);
         }
         found
     }
@@ -177,11 +196,26 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         if K::SINGLE {
             return self.single.as_mut().map(|(_, value)| value);
         }
+        match self.at_hand(hash, &mut is) {
+            Ok((_, value)) => Some(value),
+            Err(table) => table.find(hash, is).map(|(_, value)| value),
+        }
+    }
+
+    /// The entry to be changed.
+    #[inline(never)]
+    fn find(&mut self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<&mut (K, V)> {
+        if self.is_small() {
+            if !self.open && self.beside.find(hash, &mut is).is_some() {
+                self.open_small();
+            }
+            return self.beside.find_mut(hash, is);
+        }
         let at = self.open(hash)?;
         match self.pages.find(at, hash, &mut is) {
-            Some(slot) => Some(&mut self.pages.found(at, slot).1),
-            None if self.crowd.is_empty() => None,
-            None => self.crowd.find_mut(hash, |(key, _)| is(key)).map(|(_, value)| value),
+            Some(slot) => Some(self.pages.found(at, slot)),
+            None if self.beside.is_empty() => None,
+            None => self.beside.find_mut(hash, is),
         }
     }
 
@@ -222,14 +256,27 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             let (key, value) = self.single.get_or_insert_with(make);
             return (key, value);
         }
-        let (key, value) = match self.open(hash) {
-            Some(at) => match self.pages.find(at, hash, &mut is) {
-                Some(slot) => self.pages.found(at, slot),
-                None => self.add(hash, is, make),
-            },
-            None => self.add(hash, is, make),
+        let (key, value) = match self.at_hand(hash, &mut is) {
+            Ok(entry) => entry,
+            Err(table) => table.entry_on_page(hash, is, make),
         };
         (key, value)
+    }
+
+    /// The entry of a key of a table that has pages, or that is not open, or that has none of it.
+    #[inline(always)]
+    fn entry_on_page(
+        &mut self,
+        hash: u64,
+        mut is: impl FnMut(&K) -> bool,
+        make: impl FnOnce() -> (K, V),
+    ) -> &mut (K, V) {
+        if let Some(at) = self.open(hash)
+            && let Some(slot) = self.pages.find(at, hash, &mut is)
+        {
+            return self.pages.found(at, slot);
+        }
+        self.add(hash, is, make)
     }
 
     /// The entry of a key that is on no page.
@@ -240,16 +287,48 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         mut is: impl FnMut(&K) -> bool,
         make: impl FnOnce() -> (K, V),
     ) -> &mut (K, V) {
-        let crowded = !self.crowd.is_empty() && self.crowd.find(hash, |(key, _)| is(key)).is_some();
-        if crowded || !self.make_room(hash) {
-            let entry = self.crowd.entry(hash, |(key, _)| is(key), |(key, _)| key::hash(key));
-            self.len += usize::from(!crowded);
-            return entry.or_insert_with(make).into_mut();
+        if self.is_small() && !self.open {
+            self.open_small();
         }
-        (self.len, self.changed) = (self.len + 1, true);
+        let beside = !self.beside.is_empty() && self.beside.find(hash, &mut is).is_some();
+        if beside {
+            return self.beside.find_mut(hash, is).expect("it is there");
+        }
+        self.len += 1;
+        if self.is_small() {
+            if self.beside.may_hold(self.len) {
+                return self.beside.insert(hash, make());
+            }
+            self.spread();
+        }
+        if !self.make_room(hash) {
+            return self.beside.insert(hash, make());
+        }
+        self.changed = true;
         let mut page = self.pages.page(self.pages.at(hash).expect("it has room"));
         let slot = page.put(hash, make(), true);
         page.get_mut(slot)
+    }
+
+    /// Puts all entries of a small table on pages, where they are marked as changed.
+    fn spread(&mut self) {
+        let all = self.beside.drain();
+        let begun = self.pages.begin(Self::bits(all.len()));
+        begun.unwrap_or_else(|cause| no_memory(&cause));
+        (self.open, self.lost) = (false, self.lost || !self.untold);
+        for entry in all {
+            let hash = key::hash(&entry.0);
+            if self.make_room(hash) {
+                self.pages.page(self.pages.at(hash).expect("it has room")).put(hash, entry, true);
+            } else {
+                self.beside.insert(hash, entry);
+            }
+        }
+    }
+
+    /// Bits of a hash that tell apart the pages of so many entries.
+    fn bits(entries: usize) -> u32 {
+        usize::BITS - (entries / (Page::<K, V>::SLOTS / 16 * 13)).leading_zeros()
     }
 
     /// Sees to it that the page of a hash may be changed and has room; false where it can't have.
@@ -282,9 +361,13 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// # Panics
     /// As [`entry`](Self::entry).
     pub fn reserve(&mut self, entries: usize) {
-        let pages = entries / (Page::<K, V>::SLOTS / 16 * 13);
-        if pages > 0 && self.pages.pages() == 0 && !K::SINGLE {
-            let begun = self.pages.begin(usize::BITS - pages.leading_zeros());
+        if K::SINGLE || !self.is_small() {
+            return;
+        }
+        if self.beside.may_hold(entries) {
+            self.beside.reserve(entries.saturating_sub(self.len));
+        } else if self.beside.is_empty() && Self::bits(entries) > 0 {
+            let begun = self.pages.begin(Self::bits(entries));
             begun.unwrap_or_else(|cause| no_memory(&cause));
         }
     }
@@ -317,6 +400,11 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         let taken = if K::SINGLE {
             self.lost |= self.single.is_some();
             self.single.take()
+        } else if self.is_small() {
+            if !self.open {
+                self.find(hash, &mut is)?;
+            }
+            self.beside.remove(hash, is)
         } else {
             self.open(hash);
             let taken = self.pages.take(hash, &mut is);
@@ -330,6 +418,21 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// they do not stay. One lookup instead of two.
     #[inline(always)]
     pub fn change(
+        &mut self,
+        hash: u64,
+        is: impl FnMut(&K) -> bool,
+        act: impl FnOnce(&mut V) -> bool,
+    ) {
+        if self.open {
+            self.len -= usize::from(self.beside.change(hash, is, act));
+        } else {
+            self.change_on_page(hash, is, act);
+        }
+    }
+
+    /// As [`change`](Self::change), for a table that has pages or is not open.
+    #[inline(never)]
+    fn change_on_page(
         &mut self,
         hash: u64,
         mut is: impl FnMut(&K) -> bool,
@@ -349,9 +452,9 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         }
     }
 
-    /// Takes an entry out whose page may be changed.
-    fn remove_from_crowd(&mut self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<(K, V)> {
-        let taken = self.crowd.find_entry(hash, |(key, _)| is(key)).ok()?.remove().0;
+    /// Takes an entry out that is beside the pages.
+    fn remove_from_crowd(&mut self, hash: u64, is: impl FnMut(&K) -> bool) -> Option<(K, V)> {
+        let taken = self.beside.remove(hash, is)?;
         // Saved with its page, whose hashes begin as this one does.
         if let Some(at) = self.pages.at(hash) {
             self.pages.page(at).set_lost(true);

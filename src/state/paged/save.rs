@@ -16,11 +16,13 @@ pub enum Change<'a, K, V> {
 }
 
 /// A save that has begun.
-pub(super) struct Save {
-    /// Whether all is shown, not only what has changed.
-    full: bool,
-    /// Where the pages begin that have not been looked at.
-    next: Option<u64>,
+#[derive(Clone, Copy)]
+pub(super) enum Save {
+    /// Of a table without pages: the entries from a place on are to be shown.
+    Small { next: usize },
+    /// Of pages: whether all is shown, not only what has changed; and where those begin that have
+    /// not been looked at.
+    Pages { full: bool, next: u64 },
 }
 
 /// What is to be shown of a page, later.
@@ -76,14 +78,24 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// before. The save before must have come to its end.
     pub fn begin_save(&mut self, full: bool) {
         debug_assert!(self.save.is_none() && self.copied.is_empty(), "one save at a time");
-        let cleared = (std::mem::take(&mut self.lost) && !full).then_some(Prefix::ALL);
-        let put: Vec<(K, V)> = self.crowd.iter().chain(&self.single).cloned().collect();
+        let (lost, untold) = (std::mem::take(&mut self.lost), std::mem::take(&mut self.untold));
+        let changed = std::mem::take(&mut self.changed) || full;
+        if self.is_small() && !K::SINGLE {
+            self.open = false;
+            if (changed || lost) && !full && !untold {
+                self.copied.push_back(Copied { cleared: Some(Prefix::ALL), put: Vec::new() });
+            }
+            self.save = (changed && self.len > 0).then_some(Save::Small { next: 0 });
+            return;
+        }
+        let cleared = (lost && !full).then_some(Prefix::ALL);
+        let put: Vec<(K, V)> = self.beside.iter().chain(&self.single).cloned().collect();
         if cleared.is_some() || !put.is_empty() {
             self.copied.push_back(Copied { cleared, put });
         }
-        if std::mem::take(&mut self.changed) || full {
+        if changed {
             self.pages.barrier();
-            self.save = Some(Save { full, next: Some(0) });
+            self.save = Some(Save::Pages { full, next: 0 });
         }
     }
 
@@ -101,30 +113,66 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             copied.put.clear();
             self.spare.push(copied.put);
         }
-        let Some(Save { full, mut next }) = self.save.take() else {
-            return self.copied.is_empty();
-        };
-        for _ in copies..pages {
-            next = next.and_then(|first| {
-                let hash = Prefix::hash_at(first);
-                let prefix = self.pages.prefix(hash);
-                let at = self.pages.at(hash)?;
-                if !at.is_saved() {
-                    if full || !at.has_rested() {
-                        // Others are packed instead of what is unpacked.
-                        self.pages.relieve();
-                        self.pages.unpack(hash);
-                        show(&mut self.pages.page(at), prefix, full, &mut to);
-                    }
-                    self.pages.rests(hash);
+        let pages = pages - copies.min(pages);
+        self.save = match self.save {
+            None => None,
+            Some(Save::Small { next }) => {
+                let end = next + pages * Page::<K, V>::SLOTS;
+                let entries = (next..end).filter_map(|place| self.beside.at(place));
+                entries.for_each(|(key, value)| to(Change::Put(key, value)));
+                (end < self.beside.places()).then_some(Save::Small { next: end })
+            }
+            Some(Save::Pages { full, next }) => {
+                let mut next = Some(next);
+                for _ in 0..pages {
+                    next = next.and_then(|first| self.save_page(first, full, &mut to));
                 }
-                prefix.next()
-            });
+                next.map(|next| Save::Pages { full, next })
+            }
+        };
+        !self.is_saving()
+    }
+
+    /// Shows what is to be saved of the page whose hashes begin so; says how those of the next one
+    /// begin.
+    fn save_page(
+        &mut self,
+        first: u64,
+        full: bool,
+        to: &mut impl FnMut(Change<'_, K, V>),
+    ) -> Option<u64> {
+        let hash = Prefix::hash_at(first);
+        let prefix = self.pages.prefix(hash);
+        let at = self.pages.at(hash)?;
+        if !at.is_saved() {
+            if full || !at.has_rested() {
+                // Others are packed instead of what is unpacked.
+                self.pages.relieve();
+                self.pages.unpack(hash);
+                show(&mut self.pages.page(at), prefix, full, to);
+            }
+            self.pages.rests(hash);
         }
-        if next.is_some() {
-            self.save = Some(Save { full, next });
+        prefix.next()
+    }
+
+    /// Sees to it that a table without pages may be changed: copies what is still to be saved.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn open_small(&mut self) {
+        if let Some(Save::Small { next }) = self.save.take() {
+            let mut left = (next..self.beside.places()).filter_map(|place| self.beside.at(place));
+            loop {
+                let mut put = self.spare.pop().unwrap_or_default();
+                put.extend(left.by_ref().take(Page::<K, V>::FULL).cloned());
+                if put.is_empty() {
+                    self.spare.push(put);
+                    break;
+                }
+                self.copied.push_back(Copied { cleared: None, put });
+            }
         }
-        next.is_none() && self.copied.is_empty()
+        (self.open, self.changed) = (true, true);
     }
 
     /// Sees to it that a page may be changed: unpacks it, copies what is still to be saved of it.
@@ -133,7 +181,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     pub(super) fn make_open(&mut self, at: At, hash: u64) -> At {
         self.pages.relieve();
         self.pages.unpack(hash);
-        let full = self.save.as_ref().is_some_and(|save| save.full);
+        let full = matches!(self.save, Some(Save::Pages { full: true, .. }));
         if !at.is_saved() && (full || !at.has_rested()) {
             let (mut cleared, mut put) = (None, self.spare.pop().unwrap_or_default());
             let prefix = self.pages.prefix(hash);
@@ -154,7 +202,13 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
 
     /// Takes all entries out. What a save that has begun still has to show of them is copied.
     pub fn drain(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V> {
-        let mut next = self.save.as_ref().and_then(|save| save.next);
+        if let Some(Save::Small { .. }) = self.save {
+            self.open_small();
+        }
+        let mut next = match self.save {
+            Some(Save::Pages { next, .. }) => Some(next),
+            _ => None,
+        };
         while let Some(first) = next {
             let hash = Prefix::hash_at(first);
             self.open(hash);
@@ -162,7 +216,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         }
         (self.len, self.lost, self.save) = (0, true, None);
         let paged = self.pages.drain(self.backend.clone());
-        paged.chain(std::mem::take(&mut self.crowd)).chain(self.single.take())
+        paged.chain(self.beside.drain()).chain(self.single.take())
     }
 
     /// Drops all entries and keeps the pages, for a table of something else: no save will say that
@@ -170,8 +224,9 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     pub fn reset(&mut self) {
         debug_assert!(!self.is_saving(), "what is to be shown is still here");
         self.pages.reset();
-        self.crowd.clear();
-        (self.single, self.len, self.lost, self.changed) = (None, 0, false, false);
+        self.beside.reset();
+        (self.single, self.len) = (None, 0);
+        (self.open, self.changed, self.lost, self.untold) = (false, false, false, true);
     }
 
     /// Takes out the entries whose hashes begin so and for which `of` holds; not while it is saved.
@@ -180,9 +235,12 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             let hash = key::hash(key);
             prefix.holds(hash) && of(hash)
         };
-        let before = self.crowd.len();
-        self.crowd.retain(|(key, _)| !goes(key));
-        self.len -= before - self.crowd.len();
+        let before = self.beside.len();
+        self.beside.retain(|key| !goes(key));
+        if self.beside.len() < before {
+            self.len -= before - self.beside.len();
+            self.changed = true;
+        }
         if self.single.take_if(|(key, _)| goes(key)).is_some() {
             self.len = 0;
         }

@@ -85,7 +85,7 @@ impl<K: Key> Timers<K> {
     /// No timers. On disk, all that wait will be there but for a few thousand.
     pub fn of(backend: &Backend) -> Self {
         let depot = match backend {
-            Backend::Memory => None,
+            Backend::Memory | Backend::Pages => None,
             Backend::Disk(scratch) => Some(Depot::of(scratch.clone())),
         };
         Timers { depot, ..Timers::new() }

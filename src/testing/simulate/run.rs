@@ -340,6 +340,7 @@ impl<'a, B: Build> Run<'a, B> {
         let silence = self.dice.gen_range(0..SILENCES.len());
         let silence = if self.trial.idles { SILENCES[silence] } else { Duration::MAX };
         let mut job = job.checkpoints(self.state, 1.days()).idle_after(silence);
+        job = job.small_tables(self.dice.gen_ratio(1, 2));
         let on_disk = self.dice.gen_ratio(1, 4);
         if let Some(directory) = self.trial.state_in.filter(|_| on_disk) {
             // What is not in use has no place in memory.

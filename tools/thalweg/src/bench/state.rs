@@ -11,6 +11,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use thalweg::key;
+use thalweg::limits::STATE_MEMORY;
 use thalweg::state::{Backend, PagedTable, Scratch};
 
 use crate::args;
@@ -50,7 +51,7 @@ struct Bench {
 impl Bench {
     /// All hold the same keys, with a count of 1.
     fn of(keys: usize, directory: &Path) -> anyhow::Result<Bench> {
-        let scratch = Scratch::within(directory, 0)
+        let scratch = Scratch::within(directory, STATE_MEMORY)
             .with_context(|| format!("making a file in {}", directory.display()))?;
         let mut bench = Bench {
             map: HashMap::default(),
