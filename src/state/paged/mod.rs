@@ -71,10 +71,9 @@ pub struct PagedTable<K, V> {
     backend: Backend,
     /// Whether anything has changed since the save before.
     changed: bool,
-    /// Whether all that there was has gone since the save before.
+    /// Whether all that there was has gone since the save before; or anything, of a table without
+    /// pages, whose save shows all that is left.
     lost: bool,
-    /// Whether no save has told anything of it.
-    untold: bool,
     save: Option<Save>,
     /// Copies of what has changed before it was shown.
     copied: VecDeque<Copied<K, V>>,
@@ -107,7 +106,6 @@ impl<K, V> PagedTable<K, V> {
             backend,
             changed: false,
             lost: false,
-            untold: false,
             save: None,
             copied: VecDeque::new(),
             spare: Vec::new(),
@@ -315,7 +313,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         let all = self.beside.drain();
         let begun = self.pages.begin(Self::bits(all.len()));
         begun.unwrap_or_else(|cause| no_memory(&cause));
-        (self.open, self.lost) = (false, self.lost || !self.untold);
+        self.open = false;
         for entry in all {
             let hash = key::hash(&entry.0);
             if self.make_room(hash) {
@@ -404,7 +402,9 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             if !self.open {
                 self.find(hash, &mut is)?;
             }
-            self.beside.remove(hash, is)
+            let taken = self.beside.remove(hash, is);
+            self.lost |= taken.is_some();
+            taken
         } else {
             self.open(hash);
             let taken = self.pages.take(hash, &mut is);
@@ -424,7 +424,9 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         act: impl FnOnce(&mut V) -> bool,
     ) {
         if self.open {
-            self.len -= usize::from(self.beside.change(hash, is, act));
+            let gone = self.beside.change(hash, is, act);
+            self.len -= usize::from(gone);
+            self.lost |= gone;
         } else {
             self.change_on_page(hash, is, act);
         }

@@ -78,17 +78,16 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// before. The save before must have come to its end.
     pub fn begin_save(&mut self, full: bool) {
         debug_assert!(self.save.is_none() && self.copied.is_empty(), "one save at a time");
-        let (lost, untold) = (std::mem::take(&mut self.lost), std::mem::take(&mut self.untold));
+        let cleared = (std::mem::take(&mut self.lost) && !full).then_some(Prefix::ALL);
         let changed = std::mem::take(&mut self.changed) || full;
         if self.is_small() && !K::SINGLE {
             self.open = false;
-            if (changed || lost) && !full && !untold {
-                self.copied.push_back(Copied { cleared: Some(Prefix::ALL), put: Vec::new() });
+            if cleared.is_some() {
+                self.copied.push_back(Copied { cleared, put: Vec::new() });
             }
             self.save = (changed && self.len > 0).then_some(Save::Small { next: 0 });
             return;
         }
-        let cleared = (lost && !full).then_some(Prefix::ALL);
         let put: Vec<(K, V)> = self.beside.iter().chain(&self.single).cloned().collect();
         if cleared.is_some() || !put.is_empty() {
             self.copied.push_back(Copied { cleared, put });
@@ -226,7 +225,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         self.pages.reset();
         self.beside.reset();
         (self.single, self.len) = (None, 0);
-        (self.open, self.changed, self.lost, self.untold) = (false, false, false, true);
+        (self.open, self.changed, self.lost) = (false, false, false);
     }
 
     /// Takes out the entries whose hashes begin so and for which `of` holds; not while it is saved.
@@ -239,7 +238,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         self.beside.retain(|key| !goes(key));
         if self.beside.len() < before {
             self.len -= before - self.beside.len();
-            self.changed = true;
+            (self.changed, self.lost) = (true, self.lost || self.is_small());
         }
         if self.single.take_if(|(key, _)| goes(key)).is_some() {
             self.len = 0;
