@@ -168,7 +168,8 @@ impl Job {
 
     /// How many bytes of text and lists may be in memory while state is kept
     /// [in a file](Job::state_in), about and counted as they are encoded; 128 MiB unless said
-    /// otherwise. The operators of all shards share them; where one has more than its part and is
+    /// otherwise; [small tables](Job::small_tables) of numbers count as well, which take half of it
+    /// at most. The operators of all shards share them; where one has more than its part and is
     /// silent, the others still have theirs, so that it may be twice as much.
     ///
     /// ```

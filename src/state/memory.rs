@@ -73,11 +73,13 @@ impl Scratch {
         own > part && self.loose.load(Relaxed) > self.loose_max
     }
 
-    /// Whether a table that has so many bytes in memory may have more instead: there is room for
-    /// them, or it is its part.
+    /// Whether a table that has so many bytes in memory for good may have `wanted` instead: half of
+    /// what is allowed is left to those that can be packed. Where that half is used up, it may have
+    /// its part.
     pub(super) fn has_room(&self, wanted: usize, own: usize) -> bool {
-        let part = self.loose_max / (self.holders.load(Relaxed) + 1);
-        wanted <= part || self.loose.load(Relaxed) - own + wanted <= self.loose_max
+        let half = self.loose_max / 2;
+        let part = half / (self.holders.load(Relaxed) + 1);
+        wanted <= part || self.loose.load(Relaxed) - own + wanted <= half
     }
 
     /// So many bytes more, zero, which begin at a page of the system. The room on the disk is taken

@@ -65,9 +65,9 @@ impl<K, V> Beside<K, V> {
         self.map.num_buckets()
     }
 
-    /// The entry at a place; none behind the last one.
+    /// The entry at a place, if there is one.
     pub fn at(&self, place: usize) -> Option<&(K, V)> {
-        if place < self.places() { self.map.get_bucket(place) } else { None }
+        self.map.get_bucket(place)
     }
 
     #[inline(always)]

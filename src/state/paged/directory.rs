@@ -95,7 +95,7 @@ impl Prefix {
         Prefix { first, bits: bits.min(u64::BITS) }
     }
 
-    fn of(hash: u64, bits: u32) -> Prefix {
+    pub(super) fn of(hash: u64, bits: u32) -> Prefix {
         let first = if bits == 0 { 0 } else { hash << SKIP >> (64 - bits) << (64 - bits) };
         Prefix { first, bits }
     }

@@ -106,27 +106,26 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// Shows what is to be saved of some `pages` pages, more when many were copied; true when that
     /// was all of the save that was begun.
     pub fn save_some(&mut self, pages: usize, mut to: impl FnMut(Change<'_, K, V>)) -> bool {
-        let copies = self.copied.len().min(pages + self.copied.len() / SHARE);
+        let copies = self.copied.len().min(pages.saturating_add(self.copied.len() / SHARE));
         for mut copied in self.copied.drain(..copies) {
             copied.show(&mut to);
             copied.put.clear();
             self.spare.push(copied.put);
         }
-        let pages = pages - copies.min(pages);
+        let pages = pages.saturating_sub(copies);
         self.save = match self.save {
             None => None,
             Some(Save::Small { next }) => {
-                let end = next + pages * Page::<K, V>::SLOTS;
+                let places = pages.saturating_mul(Page::<K, V>::SLOTS);
+                let end = next.saturating_add(places).min(self.beside.places());
                 let entries = (next..end).filter_map(|place| self.beside.at(place));
                 entries.for_each(|(key, value)| to(Change::Put(key, value)));
                 (end < self.beside.places()).then_some(Save::Small { next: end })
             }
             Some(Save::Pages { full, next }) => {
-                let mut next = Some(next);
-                for _ in 0..pages {
-                    next = next.and_then(|first| self.save_page(first, full, &mut to));
-                }
-                next.map(|next| Save::Pages { full, next })
+                let page = |first: &u64| self.save_page(*first, full, &mut to);
+                let last = std::iter::successors(Some(next), page).nth(pages);
+                last.map(|next| Save::Pages { full, next })
             }
         };
         !self.is_saving()
@@ -228,27 +227,29 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         (self.open, self.changed, self.lost) = (false, false, false);
     }
 
-    /// Takes out the entries whose hashes begin so and for which `of` holds; not while it is saved.
+    /// Takes out the entries whose hashes begin so and for which `of` holds.
     pub fn clear(&mut self, prefix: Prefix, of: impl Fn(u64) -> bool) {
         let goes = |key: &K| {
             let hash = key::hash(key);
             prefix.holds(hash) && of(hash)
         };
+        if self.is_small() && !self.open {
+            self.open_small();
+        }
         let before = self.beside.len();
         self.beside.retain(|key| !goes(key));
-        if self.beside.len() < before {
-            self.len -= before - self.beside.len();
-            (self.changed, self.lost) = (true, self.lost || self.is_small());
-        }
+        let beside = before - self.beside.len();
+        self.len -= beside;
+        self.lost |= self.is_small() && beside > 0;
         if self.single.take_if(|(key, _)| goes(key)).is_some() {
-            self.len = 0;
+            (self.len, self.lost) = (0, true);
         }
         let mut next = Some(prefix.first);
         while let Some(hash) = next.map(Prefix::hash_at).filter(|hash| prefix.holds(*hash)) {
             next = self.pages.prefix(hash).next();
-            let Some(at) = self.pages.at(hash) else { return };
-            self.pages.unpack(hash);
+            let Some(at) = self.open(hash) else { return };
             let mut page = self.pages.page(at);
+            page.set_lost(page.has_lost() || beside > 0);
             let slots: Vec<Slot> = page.slots().filter(|slot| goes(&page.get(*slot).0)).collect();
             self.len -= slots.len();
             slots.into_iter().for_each(|slot| drop(page.take(slot)));

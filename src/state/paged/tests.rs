@@ -68,6 +68,14 @@ impl<V: Held + PartialEq + std::fmt::Debug> Twin<V> {
         assert_eq!(taken, self.map.remove(&key));
     }
 
+    /// Takes out every second key of those whose hashes begin as one does.
+    fn clear(&mut self, key: u64, bits: u32) {
+        let prefix = Prefix::of(hash(&key), bits);
+        let goes = |hash: u64| prefix.holds(hash) && hash.is_multiple_of(2);
+        self.table.clear(prefix, |hash| hash.is_multiple_of(2));
+        self.map.retain(|key, _| !goes(hash(key)));
+    }
+
     fn drain(&mut self) {
         let mut all: Vec<u64> = self.table.drain().map(|(key, _)| key).collect();
         let mut own: Vec<u64> = self.map.drain().map(|(key, _)| key).collect();
@@ -124,6 +132,7 @@ enum Act {
     Batch(u64, u32),
     Remove(u64),
     RemoveRange(u64),
+    Clear(u64, u32),
     Begin(bool),
     Save(usize),
     Drain,
@@ -137,6 +146,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         4 => (0..4000_u64, any::<u32>()).prop_map(|(key, value)| Act::Batch(key, value)),
         2 => (0..4000_u64).prop_map(Act::Remove),
         2 => (0..4000_u64).prop_map(Act::RemoveRange),
+        1 => (0..4000_u64, 0..8_u32).prop_map(|(key, bits)| Act::Clear(key, bits)),
         2 => any::<bool>().prop_map(Act::Begin),
         4 => (0..6_usize).prop_map(Act::Save),
         1 => Just(Act::Drain),
@@ -178,6 +188,7 @@ fn run_on<V: Held + PartialEq + std::fmt::Debug + Default>(
             Act::Batch(key, value) => twin.put_all(*key..key + 500, &of(*value)),
             Act::Remove(key) => twin.remove(*key),
             Act::RemoveRange(key) => (*key..key + 300).for_each(|key| twin.remove(key)),
+            Act::Clear(key, bits) => twin.clear(*key, *bits),
             Act::Begin(full) => twin.begin(*full),
             Act::Save(pages) => twin.save(*pages),
             Act::Drain => twin.drain(),
@@ -389,20 +400,40 @@ fn a_silent_table_that_holds_much_leaves_others_their_part() {
 
 #[test]
 fn a_table_that_was_reset_is_empty_and_says_nothing_of_what_it_held() {
-    let mut table: PagedTable<u64, Vec<u64>> = PagedTable::default();
-    (0..5000).for_each(|key| table.put(hash(&key), key, vec![key]));
-    let bytes = table.bytes();
-    table.remove(hash(&7_u64), |key| *key == 7);
-    table.reset();
-    assert_eq!((table.len(), table.iter().count(), table.bytes()), (0, 0, bytes));
-    table.put(hash(&9_u64), 9, Vec::new());
-    table.begin_save(false);
-    let mut shown = Vec::new();
-    while !table.save_some(1, |change| match change {
-        Change::Put(key, _) => shown.push(*key),
-        Change::Cleared(prefix) => panic!("{prefix:?} is cleared"),
-    }) {}
-    assert_eq!(shown, [9]);
+    for keys in [20, 5_000] {
+        let mut table: PagedTable<u64, Vec<u64>> = PagedTable::default();
+        (0..keys).for_each(|key| table.put(hash(&key), key, vec![key]));
+        let bytes = table.bytes();
+        table.remove(hash(&7_u64), |key| *key == 7);
+        table.reset();
+        assert_eq!((table.len(), table.iter().count(), table.bytes()), (0, 0, bytes));
+        table.put(hash(&9_u64), 9, Vec::new());
+        table.begin_save(false);
+        let mut shown = Vec::new();
+        let all = table.save_some(usize::MAX, |change| match change {
+            Change::Put(key, _) => shown.push(*key),
+            Change::Cleared(prefix) => panic!("{prefix:?} is cleared"),
+        });
+        assert!(all && shown == [9], "{shown:?}");
+    }
+}
+
+#[test]
+fn small_tables_on_disk_take_half_of_what_is_allowed_in_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let scratch = Arc::new(Scratch::within(directory.path(), 1 << 20).unwrap());
+    let make = || {
+        let mut table: PagedTable<u64, u64> = PagedTable::of(Backend::Disk(scratch.clone()));
+        (0..400).for_each(|key| table.put(hash(&key), key, key));
+        table
+    };
+    for _ in 0..3 {
+        let tables: Vec<_> = (0..200).map(|_| make()).collect();
+        let beside: usize = tables.iter().map(|table| table.beside.bytes()).sum();
+        assert!((400_000..=1 << 19).contains(&beside), "{beside} bytes of small tables");
+        // All that they take is given back with them: so it is three times.
+    }
+    assert!(make().is_small());
 }
 
 #[test]
