@@ -20,6 +20,7 @@ use thalweg::prelude::*;
 use thalweg::runtime::{Running, StateDirectory};
 use thalweg::sys::probe;
 
+use super::stats::Summary;
 use crate::args;
 use crate::procfs::{Procfs, kib, readable_bytes};
 
@@ -263,25 +264,24 @@ pub fn run(args: &args::Checkpoint) -> anyhow::Result<ExitCode> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     println!("{table}");
-    print_what(args, shards, &mut ratios);
+    print_what(args, shards, &ratios);
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_what(args: &args::Checkpoint, shards: usize, ratios: &mut [f64]) {
-    ratios.sort_by(f64::total_cmp);
+fn print_what(args: &args::Checkpoint, shards: usize, ratios: &[f64]) {
+    let (best, median) =
+        Summary::of(ratios).map_or((f64::NAN, f64::NAN), |all| (all.max, all.median));
     println!(
         "{} keys{} on {shards} shards, {} % of them updated at random, a checkpoint every {} ms, \
          {} s a run. Stop: the longest time between two looks of a shard at its source, whatever \
          the cause; work: the longest such time in which its thread ran. Kept: bytes of the last \
          checkpoint. First record: after the start of a job that goes on from it.\n\
-         Best ratio {:.2}, median {:.2}.",
+         Best ratio {best:.2}, median {median:.2}.",
         args.keys,
         if args.text { " of text" } else { "" },
         args.hot,
         args.every,
         args.seconds,
-        ratios.last().copied().unwrap_or(f64::NAN),
-        ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN),
     );
     super::print_machine();
 }
