@@ -88,6 +88,20 @@ fn job(job: Job, numbers: Gated) -> (Job, Rows) {
         |count, at, ctx| ctx.emit((at.millis() as u64, *count, ctx.key().len() as u64)),
     );
     give("last", last.settle());
+    // One key for all, whose table is a single slot: its timers are in tables of their own.
+    let end = Timestamp::from_millis(3 * END as i64);
+    let beats = timed.clone().key_by(|_| ()).process::<u64, Row>(
+        move |count, _, ctx| {
+            *count += 1;
+            ctx.timer_at(Timestamp::from_millis(ctx.time().millis() / 700 * 700 + 5_000));
+            ctx.timer_at(end);
+        },
+        move |count, at, ctx| {
+            let count = if at == end { *count } else { 0 };
+            ctx.emit((at.millis() as u64, count, 0));
+        },
+    );
+    give("beats", beats.settle());
     (job, rows)
 }
 
@@ -169,27 +183,35 @@ fn save<S: Lifecycle>(
 
 const KEYS: u64 = 20_000;
 
-/// Feeds a record of each key, saves all while more records come, then what has changed.
+/// Feeds a record of each key, saves all while more records come, then what has changed: on pages,
+/// and in memory, where tables whose entries have no memory of their own are `small`.
 fn slices<S: Lifecycle>(
     name: &str,
-    mut stage: S,
+    small: bool,
+    make: impl Fn(&Backend) -> S,
     part: &str,
     feed: impl Fn(&mut S, u64, &mut Output<'_>) -> Result,
 ) {
     let more = |stage: &mut S, keys: std::ops::Range<u64>| {
         with_output(|out| keys.clone().try_for_each(|key| feed(stage, key, out)));
     };
-    more(&mut stage, 0..KEYS);
-    let (pieces, rows) = save(&mut stage, part, 1, |stage| more(stage, 0..7));
-    assert!(pieces >= 4, "{name}: {pieces} slices");
-    assert_eq!(rows, KEYS as usize, "{name}: all, as they were");
-    let (_, rows) = save(&mut stage, part, 2, |_| ());
-    assert_eq!(rows, 7, "{name}: what came while all was saved");
-    more(&mut stage, 100..103);
-    let (pieces, rows) = save(&mut stage, part, 3, |_| ());
-    assert_eq!(rows, 3, "{name}: what has changed, in {pieces} slices");
-    let (_, rows) = save(&mut stage, part, 4, |_| ());
-    assert_eq!(rows, 0, "{name}: nothing has changed");
+    for backend in [Backend::Pages, Backend::Memory] {
+        let name = format!("{name}, {backend:?}");
+        let all = small && matches!(backend, Backend::Memory);
+        let shown = |changed: usize| if all { KEYS as usize } else { changed };
+        let mut stage = make(&backend);
+        more(&mut stage, 0..KEYS);
+        let (pieces, rows) = save(&mut stage, part, 1, |stage| more(stage, 0..7));
+        assert!(pieces >= 4, "{name}: {pieces} slices");
+        assert_eq!(rows, KEYS as usize, "{name}: all, as they were");
+        let (_, rows) = save(&mut stage, part, 2, |_| ());
+        assert_eq!(rows, shown(7), "{name}: what came while all was saved");
+        more(&mut stage, 100..103);
+        let (pieces, rows) = save(&mut stage, part, 3, |_| ());
+        assert_eq!(rows, shown(3), "{name}: what has changed, in {pieces} slices");
+        let (_, rows) = save(&mut stage, part, 4, |_| ());
+        assert_eq!(rows, 0, "{name}: nothing has changed");
+    }
 }
 
 fn stamp(at: Timestamp) -> Stamp {
@@ -210,15 +232,15 @@ const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
 #[test]
 fn windows_are_saved_in_slices() {
-    let sum = Aggregates::<Event>::default().sum(|event| event.1);
+    let sum = || Aggregates::<Event>::default().sum(|event| event.1);
     let session = Session::gap(1.seconds());
-    let sessions = Sessions::<Event, _, _>::new(by(), sum.clone(), session, 0, &Backend::Pages);
-    slices("sessions", sessions, "sessions", |stage, key, out| {
+    let sessions = |on: &Backend| Sessions::<Event, _, _>::new(by(), sum(), session, 0, on);
+    slices("sessions", false, sessions, "sessions", |stage, key, out| {
         stage.record(stamp(NOW), (NOW, (key, 1)), out)
     });
-    let counted = CountWindow::sliding(5, 2);
-    let counted = Counted::<Event, _, _>::new(by(), sum, counted, &Backend::Pages);
-    slices("counts", counted, "windows", |stage, key, out| {
+    let counts = CountWindow::sliding(5, 2);
+    let counted = |on: &Backend| Counted::<Event, _, _>::new(by(), sum(), counts, on);
+    slices("counts", false, counted, "windows", |stage, key, out| {
         stage.record(stamp(NOW), (NOW, (key, 1)), out)
     });
 }
@@ -226,18 +248,15 @@ fn windows_are_saved_in_slices() {
 #[test]
 fn joins_are_saved_in_slices() {
     let part = "records of both sides";
-    let interval = IntervalJoin::<Of<Event, _, Event, _, _>>::new(
-        (by(), by()),
-        (-50, 50),
-        pairs(),
-        &Backend::Pages,
-    );
-    slices("interval", interval, part, |stage, key, out| {
+    let interval = |on: &Backend| {
+        IntervalJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), (-50, 50), pairs(), on)
+    };
+    slices("interval", false, interval, part, |stage, key, out| {
         Stage::<Event, 0>::record(stage, stamp(NOW), (key, 1), out)
     });
     let as_of =
-        AsOfJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), 50, pairs(), &Backend::Pages);
-    slices("as-of", as_of, part, |stage, key, out| {
+        |on: &Backend| AsOfJoin::<Of<Event, _, Event, _, _>>::new((by(), by()), 50, pairs(), on);
+    slices("as-of", false, as_of, part, |stage, key, out| {
         Stage::<Event, 1>::record(stage, stamp(NOW + key.micros()), (key, 1), out)?;
         Stage::<Event, 0>::record(stage, stamp(NOW), (key, 1), out)
     });
@@ -246,15 +265,20 @@ fn joins_are_saved_in_slices() {
 #[test]
 fn timers_are_saved_in_slices() {
     for part in ["keys", "timers"] {
-        let process = Process::<Event, _, Timed<u64>, Event, _, _>::new(
-            by(),
-            |count: &mut u64, _: Event, ctx: &mut Context<'_, u64, Event>| {
-                *count += 1;
-                ctx.timer_at(NOW + (*count).seconds());
-            },
-            |_: &mut u64, _, _: &mut Context<'_, u64, Event>| (),
-            &Backend::Pages,
-        );
-        slices(part, process, part, |stage, key, out| stage.record(stamp(NOW), (key, 1), out));
+        let process = |on: &Backend| {
+            Process::<Event, _, Timed<u64>, Event, _, _>::new(
+                by(),
+                |count: &mut u64, _: Event, ctx: &mut Context<'_, u64, Event>| {
+                    *count += 1;
+                    ctx.timer_at(NOW + (*count).seconds());
+                },
+                |_: &mut u64, _, _: &mut Context<'_, u64, Event>| (),
+                on,
+            )
+        };
+        let small = part == "keys";
+        slices(part, small, process, part, |stage, key, out| {
+            stage.record(stamp(NOW), (key, 1), out)
+        });
     }
 }

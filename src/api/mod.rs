@@ -166,11 +166,11 @@ impl Job {
         self
     }
 
-    /// How many bytes of text and lists may be in memory while state is kept
-    /// [in a file](Job::state_in), about and counted as they are encoded; 128 MiB unless said
-    /// otherwise; [small tables](Job::small_tables) of numbers count as well, which take half of it
-    /// at most. The operators of all shards share them; where one has more than its part and is
-    /// silent, the others still have theirs, so that it may be twice as much.
+    /// How many bytes of state may be in memory while it is kept [in a file](Job::state_in), about;
+    /// 128 MiB unless said otherwise. [Small tables](Job::small_tables) take no more than half of
+    /// it, first come first served; text and lists, counted as they are encoded, take the rest. The
+    /// operators of all shards share it; where one has more text than its part and is silent, the
+    /// others still have theirs, so that it may be twice as much.
     ///
     /// ```
     /// use thalweg::prelude::*;
@@ -183,12 +183,12 @@ impl Job {
         self
     }
 
-    /// Whether tables of state are one hash map each as long as they take no more than 4 MiB (an
-    /// eighth of that where keys or values are text or lists), which they are unless said
-    /// otherwise. Such a table is faster than one on pages, but a checkpoint keeps all of it when
-    /// any of it has changed: where checkpoints are made many times a second, `false` may be
-    /// better. [In a file](Job::state_in) they take no more than their part of
-    /// [`state_memory`](Job::state_memory), whatever is said here.
+    /// Whether tables of state are one hash map each as long as that takes no more than 4 MiB
+    /// (114,688 entries of two `u64`), which they are unless said otherwise. Such a table is faster
+    /// than one on pages, but a checkpoint keeps all of it when any of it has changed: where
+    /// checkpoints are made many times a second, `false` may be better. Tables whose keys or values
+    /// are text or lists are on pages, whatever is said here; with state [in a file](Job::state_in)
+    /// small tables are in memory while there is [room](Job::state_memory).
     ///
     /// ```
     /// use thalweg::prelude::*;

@@ -150,7 +150,10 @@ impl Start {
         };
         let what = format_args!("making a file for state in {}", directory.display());
         let scratch = Scratch::within(directory, self.config.state_memory);
-        Ok(Backend::Disk(Arc::new(scratch.map_err(|cause| Error::io(what, &cause))?)))
+        let scratch = scratch.map_err(|cause| Error::io(what, &cause))?;
+        let small = self.config.small_tables;
+        let scratch = if small { scratch } else { scratch.without_small_tables() };
+        Ok(Backend::Disk(Arc::new(scratch)))
     }
 
     fn seats(&self, checkpoints: Option<&Checkpoints>, backend: &Backend) -> Vec<Seat> {

@@ -37,26 +37,46 @@ pub struct Scratch {
     /// Where it was made, for messages.
     directory: PathBuf,
     pieces: Mutex<Pieces>,
-    /// What text and lists of all tables may take in memory, and what they take, about.
-    loose_max: usize,
+    /// What tables may take in memory all the same, about: half of it by small ones, the rest by
+    /// text and lists.
+    memory: usize,
+    /// What text and lists of all tables take, about.
     loose: AtomicUsize,
     /// Tables that have text or lists in memory.
     holders: AtomicUsize,
+    /// What small tables may take, and what they take.
+    small_max: usize,
+    small: AtomicUsize,
 }
 
 impl Scratch {
-    /// A file in a directory, which loses its name at once. Of the text and lists that tables hold
-    /// about `loose_max` bytes are in memory, counted as they are encoded.
+    /// A file in a directory, which loses its name at once. About `memory` bytes of what tables
+    /// hold are in memory: tables of few entries without memory of their own, which take no more
+    /// than half of it; and text and lists, counted as they are encoded, which take the rest.
     ///
     /// # Errors
     /// When there can be none.
-    pub fn within(directory: &Path, loose_max: usize) -> io::Result<Scratch> {
+    pub fn within(directory: &Path, memory: usize) -> io::Result<Scratch> {
         use rustix::fs::{Mode, OFlags};
         let (flags, mode) = (OFlags::TMPFILE | OFlags::RDWR, Mode::RUSR | Mode::WUSR);
         let file = File::from(rustix::fs::open(directory, flags, mode)?);
         let (directory, pieces) = (directory.to_owned(), Mutex::default());
-        let (loose, holders) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Ok(Scratch { file, directory, pieces, loose_max, loose, holders })
+        Ok(Scratch {
+            file,
+            directory,
+            pieces,
+            memory,
+            loose: AtomicUsize::new(0),
+            holders: AtomicUsize::new(0),
+            small_max: memory / 2,
+            small: AtomicUsize::new(0),
+        })
+    }
+
+    /// As it is, but with all tables on pages, however few entries they have.
+    #[must_use]
+    pub fn without_small_tables(self) -> Scratch {
+        Scratch { small_max: 0, ..self }
     }
 
     /// Text and lists of a table take so much in memory, no longer so much.
@@ -69,17 +89,19 @@ impl Scratch {
     /// Whether a table that has so much in memory shall have less: all have more than they may, and
     /// it has more than its part, which it keeps where others have too much and are silent.
     pub(super) fn is_over(&self, own: usize) -> bool {
-        let part = self.loose_max / self.holders.load(Relaxed).max(1);
-        own > part && self.loose.load(Relaxed) > self.loose_max
+        let max = self.memory.saturating_sub(self.small.load(Relaxed));
+        let part = max / self.holders.load(Relaxed).max(1);
+        own > part && self.loose.load(Relaxed) > max
     }
 
-    /// Whether a table that has so many bytes in memory for good may have `wanted` instead: half of
-    /// what is allowed is left to those that can be packed. Where that half is used up, it may have
-    /// its part.
+    /// A small table takes so much, no longer so much.
+    pub(super) fn small_takes(&self, now: usize, before: usize) {
+        self.small.fetch_add(now.wrapping_sub(before), Relaxed);
+    }
+
+    /// Whether a small table that takes so much may take `wanted` instead.
     pub(super) fn has_room(&self, wanted: usize, own: usize) -> bool {
-        let half = self.loose_max / 2;
-        let part = half / (self.holders.load(Relaxed) + 1);
-        wanted <= part || self.loose.load(Relaxed) - own + wanted <= half
+        self.small.load(Relaxed).saturating_sub(own).saturating_add(wanted) <= self.small_max
     }
 
     /// So many bytes more, zero, which begin at a page of the system. The room on the disk is taken

@@ -1,6 +1,6 @@
-//! Entries that are on no page: all of a table while they are few, in one hash map, which is
-//! faster than pages as long as it is in a cache, and is saved as a whole; and those that found no
-//! room on their page.
+//! Entries that are on no page: all of a table while they are few and have no memory of their own,
+//! in one hash map, which is faster than pages as long as it is in a cache, and is saved as a
+//! whole; and those that found no room on their page.
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
@@ -15,9 +15,7 @@ use crate::state::{Backend, Scratch};
 
 /// What so many bytes hold is few. Where a table takes more its entries go on pages, all at once,
 /// and a save copies as much at once: both take a few milliseconds at most.
-const MOST: usize = if cfg!(test) { 1 << 14 } else { 4 << 20 };
-/// Of entries that have memory of their own, and are copied one by one.
-const MOST_OWNING: usize = MOST / 8;
+pub(super) const MOST: usize = if cfg!(test) { 1 << 15 } else { 4 << 20 };
 
 /// The entries of a table that are on no page.
 pub(super) struct Beside<K, V> {
@@ -32,13 +30,12 @@ pub(super) struct Beside<K, V> {
 
 impl<K, V> Beside<K, V> {
     pub fn of(backend: &Backend) -> Self {
-        let owning = std::mem::needs_drop::<(K, V)>();
         let (most, scratch) = match backend {
-            Backend::Memory if owning => (MOST_OWNING, None),
+            // Nobody knows how much there would be to copy at once.
+            _ if std::mem::needs_drop::<(K, V)>() => (0, None),
             Backend::Memory => (MOST, None),
-            // What has memory of its own is packed, page by page.
-            Backend::Disk(scratch) if !owning => (MOST, Some(scratch.clone())),
-            Backend::Pages | Backend::Disk(_) => (0, None),
+            Backend::Disk(scratch) => (MOST, Some(scratch.clone())),
+            Backend::Pages => (0, None),
         };
         Beside { map: HashTable::new(), most, scratch, counted: 0 }
     }
@@ -81,23 +78,20 @@ impl<K, V> Beside<K, V> {
     }
 
     /// Gives `act` the value of a key that has one; key and value are taken out when it says that
-    /// they do not stay. True if they were.
+    /// they do not stay.
     #[inline(always)]
     pub fn change(
         &mut self,
         hash: u64,
         mut is: impl FnMut(&K) -> bool,
         act: impl FnOnce(&mut V) -> bool,
-    ) -> bool {
+    ) -> Option<(K, V)> {
         match self.map.find_entry(hash, |(key, _)| is(key)) {
             Ok(mut entry) => {
-                let goes = !act(&mut entry.get_mut().1);
-                if goes {
-                    drop(entry.remove());
-                }
-                goes
+                let stays = act(&mut entry.get_mut().1);
+                if stays { None } else { Some(entry.remove().0) }
             }
-            Err(AbsentEntry { .. }) => false,
+            Err(AbsentEntry { .. }) => None,
         }
     }
 
@@ -125,7 +119,7 @@ impl<K, V> Beside<K, V> {
     fn count(&mut self) {
         if let Some(scratch) = &self.scratch {
             let now = self.bytes();
-            scratch.takes(now, std::mem::replace(&mut self.counted, now));
+            scratch.small_takes(now, std::mem::replace(&mut self.counted, now));
         }
     }
 
@@ -134,7 +128,16 @@ impl<K, V> Beside<K, V> {
         if entries <= self.map.capacity() {
             return true;
         }
-        let places = (entries * 8 / 7 + 1).next_power_of_two().max(4);
+        // What the map would take: seven eighths of its places are filled at most, and where many
+        // that were removed stand in the way it grows with fewer entries in it.
+        let full = self.map.num_buckets() / 8 * 7;
+        if entries <= full / 2 {
+            return true;
+        }
+        if entries > self.most {
+            return false;
+        }
+        let places = (entries.max(full + 1) * 8).div_ceil(7).next_power_of_two().max(4);
         let bytes = places * (size_of::<(K, V)>() + 1);
         let scratch = self.scratch.as_ref();
         bytes <= self.most && scratch.is_none_or(|scratch| scratch.has_room(bytes, self.counted))
@@ -160,7 +163,7 @@ impl<K: Key, V> Beside<K, V> {
 impl<K, V> Drop for Beside<K, V> {
     fn drop(&mut self) {
         if let Some(scratch) = &self.scratch {
-            scratch.takes(0, self.counted);
+            scratch.small_takes(0, self.counted);
         }
     }
 }

@@ -26,8 +26,8 @@ use super::{Backend, Held, no_memory};
 use crate::key;
 use crate::record::Key;
 
-/// A value for each key: for state that lives long and grows large. While entries are few they are
-/// in one hash map, then on pages of memory.
+/// A value for each key: for state that lives long and grows large. While entries are few, and have
+/// no memory of their own, they are in one hash map, otherwise on pages of memory.
 ///
 /// It does what [`Table`](super::Table) does, and besides it can be saved without a stop.
 /// [`begin_save`](Self::begin_save) takes no time; [`save_some`](Self::save_some) then shows the
@@ -36,6 +36,7 @@ use crate::record::Key;
 /// is asked for, only what has changed since the save before is shown; all of few entries.
 ///
 /// Pages do not go away when entries do: a table takes the memory of the most entries that it had.
+/// Only when all are taken out at once, by [`drain`](Self::drain), it begins anew.
 ///
 /// ```
 /// use thalweg::key::hash;
@@ -62,8 +63,8 @@ pub struct PagedTable<K, V> {
     /// All entries, while there are no pages; or those that found no room: their hashes begin like
     /// those of too many others.
     beside: Beside<K, V>,
-    /// Whether there are no pages, and all may be changed: it is known that something has changed,
-    /// and nothing is still to be shown as it is.
+    /// Whether it is small, and all may be changed: it is known that something has changed, and
+    /// nothing is still to be shown as it is.
     open: bool,
     /// The only entry when the type of the key has only one value.
     single: Option<(K, V)>,
@@ -127,12 +128,6 @@ impl<K, V> PagedTable<K, V> {
         self.pages.pages() * Page::<K, V>::BYTES + self.beside.bytes()
     }
 
-    /// Whether there are no pages.
-    #[inline(always)]
-    fn is_small(&self) -> bool {
-        self.pages.pages() == 0
-    }
-
     /// All keys and values, in no particular order. Text and lists that are on disk come into
     /// memory, all of them: to look at one entry after the other, see [`for_each`](Self::for_each).
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
@@ -172,6 +167,12 @@ impl<K, V> PagedTable<K, V> {
 }
 
 impl<K: Key, V: Clone> PagedTable<K, V> {
+    /// Whether there are no pages, and all entries are in the map beside them.
+    #[inline(always)]
+    fn is_small(&self) -> bool {
+        !K::SINGLE && self.pages.pages() == 0
+    }
+
     /// The value of the key that has this hash and for which `is` holds.
     #[inline(always)]
     pub fn get(&self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<&V> {
@@ -256,14 +257,14 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         }
         let (key, value) = match self.at_hand(hash, &mut is) {
             Ok(entry) => entry,
-            Err(table) => table.entry_on_page(hash, is, make),
+            Err(table) => table.entry_not_at_hand(hash, is, make),
         };
         (key, value)
     }
 
     /// The entry of a key of a table that has pages, or that is not open, or that has none of it.
     #[inline(always)]
-    fn entry_on_page(
+    fn entry_not_at_hand(
         &mut self,
         hash: u64,
         mut is: impl FnMut(&K) -> bool,
@@ -285,11 +286,12 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         mut is: impl FnMut(&K) -> bool,
         make: impl FnOnce() -> (K, V),
     ) -> &mut (K, V) {
-        if self.is_small() && !self.open {
+        let was_open = self.open;
+        if self.is_small() && !was_open {
             self.open_small();
         }
-        let beside = !self.beside.is_empty() && self.beside.find(hash, &mut is).is_some();
-        if beside {
+        // In one that was open it would have been at hand.
+        if !was_open && !self.beside.is_empty() && self.beside.find(hash, &mut is).is_some() {
             return self.beside.find_mut(hash, is).expect("it is there");
         }
         self.len += 1;
@@ -311,9 +313,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// Puts all entries of a small table on pages, where they are marked as changed.
     fn spread(&mut self) {
         let all = self.beside.drain();
-        let begun = self.pages.begin(Self::bits(all.len()));
-        begun.unwrap_or_else(|cause| no_memory(&cause));
-        self.open = false;
+        self.begin_pages(Self::bits(all.len()));
         for entry in all {
             let hash = key::hash(&entry.0);
             if self.make_room(hash) {
@@ -324,6 +324,13 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         }
     }
 
+    /// From now on entries are on pages.
+    fn begin_pages(&mut self, bits: u32) {
+        debug_assert!(self.is_small() && self.beside.is_empty());
+        self.pages.begin(bits).unwrap_or_else(|cause| no_memory(&cause));
+        self.open = false;
+    }
+
     /// Bits of a hash that tell apart the pages of so many entries.
     fn bits(entries: usize) -> u32 {
         usize::BITS - (entries / (Page::<K, V>::SLOTS / 16 * 13)).leading_zeros()
@@ -332,25 +339,17 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// Sees to it that the page of a hash may be changed and has room; false where it can't have.
     fn make_room(&mut self, hash: u64) -> bool {
         self.pages.relieve();
-        let made = loop {
-            let Some(at) = self.open(hash) else {
-                if let Err(cause) = self.pages.begin(0) {
-                    break Err(cause);
-                }
-                continue;
-            };
+        while let Some(at) = self.open(hash) {
             let page = self.pages.page(at);
             if !page.is_full() {
-                break Ok(true);
+                return true;
             }
             if page.len() > Page::<K, V>::FULL / 2 && !self.pages.can_split(hash) {
-                break Ok(false);
+                break;
             }
-            if let Err(cause) = self.pages.make_room(at, hash) {
-                break Err(cause);
-            }
-        };
-        made.unwrap_or_else(|cause| no_memory(&cause))
+            self.pages.make_room(at, hash).unwrap_or_else(|cause| no_memory(&cause));
+        }
+        false
     }
 
     /// Makes room for so many entries, if there is none yet: they come without a page being split,
@@ -363,10 +362,13 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             return;
         }
         if self.beside.may_hold(entries) {
+            // Entries move, so what is to be shown of them is copied.
+            if self.save.is_some() {
+                self.open_small();
+            }
             self.beside.reserve(entries.saturating_sub(self.len));
         } else if self.beside.is_empty() && Self::bits(entries) > 0 {
-            let begun = self.pages.begin(Self::bits(entries));
-            begun.unwrap_or_else(|cause| no_memory(&cause));
+            self.begin_pages(Self::bits(entries));
         }
     }
 
@@ -408,7 +410,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         } else {
             self.open(hash);
             let taken = self.pages.take(hash, &mut is);
-            taken.or_else(|| self.remove_from_crowd(hash, is))
+            taken.or_else(|| self.remove_beside(hash, is))
         };
         self.len -= usize::from(taken.is_some());
         taken
@@ -425,16 +427,16 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     ) {
         if self.open {
             let gone = self.beside.change(hash, is, act);
-            self.len -= usize::from(gone);
-            self.lost |= gone;
+            self.len -= usize::from(gone.is_some());
+            self.lost |= gone.is_some();
         } else {
-            self.change_on_page(hash, is, act);
+            self.change_not_at_hand(hash, is, act);
         }
     }
 
     /// As [`change`](Self::change), for a table that has pages or is not open.
     #[inline(never)]
-    fn change_on_page(
+    fn change_not_at_hand(
         &mut self,
         hash: u64,
         mut is: impl FnMut(&K) -> bool,
@@ -455,7 +457,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     }
 
     /// Takes an entry out that is beside the pages.
-    fn remove_from_crowd(&mut self, hash: u64, is: impl FnMut(&K) -> bool) -> Option<(K, V)> {
+    fn remove_beside(&mut self, hash: u64, is: impl FnMut(&K) -> bool) -> Option<(K, V)> {
         let taken = self.beside.remove(hash, is)?;
         // Saved with its page, whose hashes begin as this one does.
         if let Some(at) = self.pages.at(hash) {

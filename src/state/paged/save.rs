@@ -80,7 +80,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         debug_assert!(self.save.is_none() && self.copied.is_empty(), "one save at a time");
         let cleared = (std::mem::take(&mut self.lost) && !full).then_some(Prefix::ALL);
         let changed = std::mem::take(&mut self.changed) || full;
-        if self.is_small() && !K::SINGLE {
+        if self.is_small() {
             self.open = false;
             if cleared.is_some() {
                 self.copied.push_back(Copied { cleared, put: Vec::new() });

@@ -6,25 +6,42 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use proptest::prelude::*;
 
+use super::beside::MOST;
 use super::*;
 use crate::key::hash;
 use crate::state::Scratch;
 
-/// What a table must be equal to, and what its saves must give.
-#[derive(Default)]
-struct Twin<V> {
-    table: PagedTable<u64, V>,
-    map: HashMap<u64, V>,
-    /// What the saves so far come to.
-    kept: HashMap<u64, V>,
-    /// What the table was when the save began, and the changes that were shown.
-    saving: Option<(HashMap<u64, V>, Vec<Prefix>, Vec<(u64, V)>)>,
+/// A key of each number, or one for all.
+trait Numbered: Key + Ord + Default + std::fmt::Debug {
+    fn of(number: u64) -> Self;
 }
 
-impl<V: Held + PartialEq + std::fmt::Debug> Twin<V> {
-    fn put(&mut self, key: u64, value: V) {
-        let is = |other: &u64| *other == key;
-        if key.is_multiple_of(3) {
+impl Numbered for u64 {
+    fn of(number: u64) -> Self {
+        number
+    }
+}
+
+impl Numbered for () {
+    fn of(_: u64) -> Self {}
+}
+
+/// What a table must be equal to, and what its saves must give.
+#[derive(Default)]
+struct Twin<K, V> {
+    table: PagedTable<K, V>,
+    map: HashMap<K, V>,
+    /// What the saves so far come to.
+    kept: HashMap<K, V>,
+    /// What the table was when the save began, and the changes that were shown.
+    saving: Option<(HashMap<K, V>, Vec<Prefix>, Vec<(K, V)>)>,
+}
+
+impl<K: Numbered, V: Held + PartialEq + std::fmt::Debug> Twin<K, V> {
+    fn put(&mut self, number: u64, value: V) {
+        let key = K::of(number);
+        let is = |other: &K| *other == key;
+        if number.is_multiple_of(3) {
             let mut known = false;
             self.table.change(hash(&key), is, |kept| {
                 (known, *kept) = (true, value.clone());
@@ -32,19 +49,19 @@ impl<V: Held + PartialEq + std::fmt::Debug> Twin<V> {
             });
             assert_eq!(known, self.map.contains_key(&key));
         }
-        *self.table.entry(hash(&key), is, || (key, value.clone())) = value.clone();
+        *self.table.entry(hash(&key), is, || (key.clone(), value.clone())) = value.clone();
         self.map.insert(key, value);
     }
 
     /// Puts values of keys, the last ones twice, at once.
-    fn put_all(&mut self, keys: std::ops::Range<u64>, value: &V) {
-        let keys: Vec<u64> = keys.clone().chain(keys.rev().take(20)).collect();
+    fn put_all(&mut self, numbers: std::ops::Range<u64>, value: &V) {
+        let keys: Vec<K> = numbers.clone().chain(numbers.rev().take(20)).map(K::of).collect();
         let hashes: Vec<u64> = keys.iter().map(hash).collect();
         let mut seen = Vec::new();
         self.table.each_entry(
             &hashes,
             |number, key| keys[number] == *key,
-            |number| (keys[number], value.clone()),
+            |number| (keys[number].clone(), value.clone()),
             |number, kept| {
                 seen.push(number);
                 *kept = value.clone();
@@ -54,10 +71,11 @@ impl<V: Held + PartialEq + std::fmt::Debug> Twin<V> {
         self.map.extend(keys.into_iter().map(|key| (key, value.clone())));
     }
 
-    fn remove(&mut self, key: u64) {
-        let is = |other: &u64| *other == key;
+    fn remove(&mut self, number: u64) {
+        let key = K::of(number);
+        let is = |other: &K| *other == key;
         let mut taken = None;
-        if key.is_multiple_of(2) {
+        if number.is_multiple_of(2) {
             self.table.change(hash(&key), is, |value| {
                 taken = Some(value.clone());
                 false
@@ -69,16 +87,16 @@ impl<V: Held + PartialEq + std::fmt::Debug> Twin<V> {
     }
 
     /// Takes out every second key of those whose hashes begin as one does.
-    fn clear(&mut self, key: u64, bits: u32) {
-        let prefix = Prefix::of(hash(&key), bits);
+    fn clear(&mut self, number: u64, bits: u32) {
+        let prefix = Prefix::of(hash(&K::of(number)), bits);
         let goes = |hash: u64| prefix.holds(hash) && hash.is_multiple_of(2);
         self.table.clear(prefix, |hash| hash.is_multiple_of(2));
         self.map.retain(|key, _| !goes(hash(key)));
     }
 
     fn drain(&mut self) {
-        let mut all: Vec<u64> = self.table.drain().map(|(key, _)| key).collect();
-        let mut own: Vec<u64> = self.map.drain().map(|(key, _)| key).collect();
+        let mut all: Vec<K> = self.table.drain().map(|(key, _)| key).collect();
+        let mut own: Vec<K> = self.map.drain().map(|(key, _)| key).collect();
         all.sort_unstable();
         own.sort_unstable();
         assert_eq!(all, own);
@@ -99,7 +117,7 @@ impl<V: Held + PartialEq + std::fmt::Debug> Twin<V> {
         let Some((_, cleared, put)) = &mut self.saving else { return };
         let done = self.table.save_some(pages, |change| match change {
             Change::Cleared(prefix) => cleared.push(prefix),
-            Change::Put(key, value) => put.push((*key, value.clone())),
+            Change::Put(key, value) => put.push((key.clone(), value.clone())),
         });
         if let Some((was, cleared, put)) = self.saving.take_if(|_| done) {
             self.kept.retain(|key, _| !cleared.iter().any(|prefix| prefix.holds(hash(key))));
@@ -109,18 +127,27 @@ impl<V: Held + PartialEq + std::fmt::Debug> Twin<V> {
         }
     }
 
+    /// What holds after every call.
+    fn is_whole(&self) {
+        let table = &self.table;
+        assert_eq!(table.len(), self.map.len());
+        assert!(!table.open || table.is_small(), "open, with {} pages", table.pages.pages());
+        assert!(!(table.open && matches!(table.save, Some(Save::Small { .. }))), "open and saved");
+        assert!(K::SINGLE || table.single.is_none());
+    }
+
     fn check(&self) {
-        assert_eq!(self.table.len(), self.map.len());
-        let mut all: HashMap<u64, V> = HashMap::new();
-        let shown = self.table.try_for_each(|key, value| match all.insert(*key, value.clone()) {
-            None => Ok(()),
-            Some(_) => Err(*key),
-        });
+        let mut all: HashMap<K, V> = HashMap::new();
+        let shown =
+            self.table.try_for_each(|key, value| match all.insert(key.clone(), value.clone()) {
+                None => Ok(()),
+                Some(_) => Err(key.clone()),
+            });
         assert_eq!((shown, &all), (Ok(()), &self.map));
-        for (key, value) in self.map.iter().filter(|(key, _)| *key % 2 == 0) {
+        for (key, value) in self.map.iter().filter(|(key, _)| hash(*key).is_multiple_of(2)) {
             assert_eq!(self.table.get(hash(key), |other| other == key), Some(value));
         }
-        let all: HashMap<u64, V> = self.table.iter().map(|(k, v)| (*k, v.clone())).collect();
+        let all: HashMap<K, V> = self.table.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         assert_eq!(all, self.map);
     }
 }
@@ -133,6 +160,7 @@ enum Act {
     Remove(u64),
     RemoveRange(u64),
     Clear(u64, u32),
+    Reserve(usize),
     Begin(bool),
     Save(usize),
     Drain,
@@ -147,6 +175,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => (0..4000_u64).prop_map(Act::Remove),
         2 => (0..4000_u64).prop_map(Act::RemoveRange),
         1 => (0..4000_u64, 0..8_u32).prop_map(|(key, bits)| Act::Clear(key, bits)),
+        1 => (0..4000_usize).prop_map(Act::Reserve),
         2 => any::<bool>().prop_map(Act::Begin),
         4 => (0..6_usize).prop_map(Act::Save),
         1 => Just(Act::Drain),
@@ -160,7 +189,7 @@ fn run<V: Held + PartialEq + std::fmt::Debug + Default>(
     bits: u32,
     of: impl Fn(u32) -> V,
 ) {
-    run_on(Backend::Memory, acts, bits, of);
+    run_on::<u64, V>(Backend::Memory, acts, bits, of);
 }
 
 /// A file in which all that has not been used just now is packed.
@@ -169,13 +198,13 @@ fn packing() -> Backend {
     Backend::Disk(Arc::new(Scratch::within(directory.path(), 0).unwrap()))
 }
 
-fn run_on<V: Held + PartialEq + std::fmt::Debug + Default>(
+fn run_on<K: Numbered, V: Held + PartialEq + std::fmt::Debug + Default>(
     backend: Backend,
     acts: &[Act],
     bits: u32,
     of: impl Fn(u32) -> V,
 ) {
-    let mut twin: Twin<V> = Twin { table: PagedTable::of(backend), ..Twin::default() };
+    let mut twin: Twin<K, V> = Twin { table: PagedTable::of(backend), ..Twin::default() };
     twin.table.pages.limit(bits);
     // Some begin with room.
     if acts.len().is_multiple_of(3) {
@@ -189,12 +218,13 @@ fn run_on<V: Held + PartialEq + std::fmt::Debug + Default>(
             Act::Remove(key) => twin.remove(*key),
             Act::RemoveRange(key) => (*key..key + 300).for_each(|key| twin.remove(key)),
             Act::Clear(key, bits) => twin.clear(*key, *bits),
+            Act::Reserve(keys) => twin.table.reserve(*keys),
             Act::Begin(full) => twin.begin(*full),
             Act::Save(pages) => twin.save(*pages),
             Act::Drain => twin.drain(),
             Act::Tend => twin.table.tend(),
         }
-        assert_eq!(twin.table.len(), twin.map.len());
+        twin.is_whole();
     }
     twin.begin(false);
     twin.begin(true);
@@ -213,17 +243,25 @@ proptest! {
     #[test]
     fn few_entries_are_in_one_map(acts in acts()) {
         let few = |act: &Act| match act {
-            Act::Range(key, value) | Act::Batch(key, value) => Act::Put(*key % 400, *value),
-            Act::Put(key, value) => Act::Put(*key % 400, *value),
-            Act::RemoveRange(key) | Act::Remove(key) => Act::Remove(*key % 400),
+            Act::Range(key, value) | Act::Batch(key, value) => Act::Put(*key % 800, *value),
+            Act::Put(key, value) => Act::Put(*key % 800, *value),
+            Act::Reserve(keys) => Act::Reserve(*keys % 800),
+            Act::RemoveRange(key) | Act::Remove(key) => Act::Remove(*key % 800),
             other => other.clone(),
         };
-        run_on(Backend::Memory, &acts.iter().map(few).collect::<Vec<_>>(), 28, u64::from);
+        let acts: Vec<Act> = acts.iter().map(few).collect();
+        run_on::<u64, _>(Backend::Memory, &acts, 28, u64::from);
+    }
+
+    #[test]
+    fn all_keys_may_be_one(acts in acts()) {
+        run_on::<(), _>(Backend::Memory, &acts, 28, u64::from);
+        run_on::<(), _>(packing(), &acts, 28, |value| vec![value.to_string(); value as usize % 3]);
     }
 
     #[test]
     fn few_entries_may_be_on_pages(acts in acts()) {
-        run_on(Backend::Pages, &acts, 28, u64::from);
+        run_on::<u64, _>(Backend::Pages, &acts, 28, u64::from);
     }
 
     #[test]
@@ -233,12 +271,12 @@ proptest! {
 
     #[test]
     fn text_and_lists_that_are_packed(acts in acts()) {
-        run_on(packing(), &acts, 28, |value| vec![value.to_string(); value as usize % 3]);
+        run_on::<u64, _>(packing(), &acts, 28, |value| vec![value.to_string(); value as usize % 3]);
     }
 
     #[test]
     fn lists_that_take_many_blocks(acts in acts()) {
-        run_on(packing(), &acts[..acts.len().min(12)], 28, |value| {
+        run_on::<u64, _>(packing(), &acts[..acts.len().min(12)], 28, |value| {
             vec![u64::from(value); value as usize % 300]
         });
     }
@@ -400,14 +438,14 @@ fn a_silent_table_that_holds_much_leaves_others_their_part() {
 
 #[test]
 fn a_table_that_was_reset_is_empty_and_says_nothing_of_what_it_held() {
-    for keys in [20, 5_000] {
-        let mut table: PagedTable<u64, Vec<u64>> = PagedTable::default();
-        (0..keys).for_each(|key| table.put(hash(&key), key, vec![key]));
+    fn of<V: Held + std::fmt::Debug>(keys: u64, value: impl Fn(u64) -> V) {
+        let mut table: PagedTable<u64, V> = PagedTable::of(Backend::Memory);
+        (0..keys).for_each(|key| table.put(hash(&key), key, value(key)));
         let bytes = table.bytes();
         table.remove(hash(&7_u64), |key| *key == 7);
         table.reset();
         assert_eq!((table.len(), table.iter().count(), table.bytes()), (0, 0, bytes));
-        table.put(hash(&9_u64), 9, Vec::new());
+        table.put(hash(&9_u64), 9, value(9));
         table.begin_save(false);
         let mut shown = Vec::new();
         let all = table.save_some(usize::MAX, |change| match change {
@@ -416,6 +454,39 @@ fn a_table_that_was_reset_is_empty_and_says_nothing_of_what_it_held() {
         });
         assert!(all && shown == [9], "{shown:?}");
     }
+    for keys in [20, 5_000] {
+        of(keys, |key| key);
+        of(keys, |key| vec![key]);
+    }
+}
+
+#[test]
+fn a_small_table_takes_no_more_than_it_may() {
+    let mut table: PagedTable<u64, u64> = PagedTable::default();
+    // Those that were removed keep their places: the map grows with fewer entries in it.
+    for key in 0..10_000_u64 {
+        table.put(hash(&key), key, key);
+        if key >= 600 {
+            table.remove(hash(&(key - 600)), |other| *other == key - 600);
+        }
+        assert!(!table.is_small() || table.bytes() <= MOST, "{} bytes", table.bytes());
+    }
+    let table: PagedTable<u64, u64> = PagedTable::default();
+    assert!(table.beside.may_hold(400) && !table.beside.may_hold(usize::MAX));
+}
+
+#[test]
+fn room_that_is_made_while_a_small_table_is_saved_moves_nothing_that_is_to_be_shown() {
+    let mut twin: Twin<u64, u64> = Twin::default();
+    (0..400).for_each(|key| twin.put(key, key));
+    twin.begin(false);
+    twin.save(1);
+    assert!(twin.saving.is_some(), "half of the places are shown");
+    let before = twin.table.bytes();
+    twin.table.reserve(800);
+    assert!(twin.table.is_small() && twin.table.bytes() > before);
+    twin.is_whole();
+    twin.begin(false);
 }
 
 #[test]
@@ -428,12 +499,16 @@ fn small_tables_on_disk_take_half_of_what_is_allowed_in_memory() {
         table
     };
     for _ in 0..3 {
-        let tables: Vec<_> = (0..200).map(|_| make()).collect();
+        let tables: Vec<_> = (0..2_000).map(|_| make()).collect();
         let beside: usize = tables.iter().map(|table| table.beside.bytes()).sum();
         assert!((400_000..=1 << 19).contains(&beside), "{beside} bytes of small tables");
         // All that they take is given back with them: so it is three times.
     }
     assert!(make().is_small());
+    let without = Scratch::within(directory.path(), 1 << 20).unwrap().without_small_tables();
+    let mut table: PagedTable<u64, u64> = PagedTable::of(Backend::Disk(Arc::new(without)));
+    table.put(hash(&1), 1, 1);
+    assert!(!table.is_small());
 }
 
 #[test]
