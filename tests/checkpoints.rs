@@ -269,7 +269,10 @@ fn what_is_left_of_an_older_run_makes_no_checkpoint() {
     running.checkpoint().unwrap();
     // As if another machine had taken the directory over, whose locks are not seen here.
     fs::write(directory.path().join("LOCK"), "2\n").unwrap();
+    let its = directory.path().join("state-00000002-0-2");
+    fs::write(&its, "what it is saving").unwrap();
     running.checkpoint().unwrap_err();
+    assert_eq!(fs::read_to_string(its).unwrap(), "what it is saving");
     let error = running.join().unwrap_err().to_string();
     assert!(error.contains("was taken over by a run with term 2, and this one has 1"), "{error}");
 }
@@ -448,7 +451,7 @@ fn a_manifest_names_files_of_its_directory_alone() {
     let path = state.join("manifest-0");
     let text = fs::read_to_string(&path).unwrap();
     let (title, body) = text.split_once('\n').unwrap();
-    let (file, version) = ("state-00000002-0", title.split(' ').nth(1).unwrap());
+    let (file, version) = ("state-00000002-0-1", title.split(' ').nth(1).unwrap());
     assert!(body.contains(file));
     fs::copy(state.join(file), directory.path().join(file)).unwrap();
     for other in [format!("../{file}"), directory.path().join(file).display().to_string()] {

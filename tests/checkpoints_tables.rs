@@ -12,7 +12,7 @@ use thalweg::runtime::Compression;
 
 #[path = "support/chains.rs"]
 mod chains;
-use chains::{Gated, files, wait_for};
+use chains::{Gated, file, files, wait_for};
 
 /// Numbers that have a key of their own; those behind them share few.
 const FILL: u64 = 60_000;
@@ -161,7 +161,7 @@ fn stopped(running: Running, state: &Path, gate: &Gated) -> u64 {
     let saved = [(); 5].map(|()| {
         gate.open(3_000);
         let epoch = running.checkpoint().unwrap();
-        std::fs::metadata(state.join(format!("state-{epoch:08}-0"))).unwrap().len()
+        std::fs::metadata(file(state, epoch, 0)).unwrap().len()
     });
     running.stop();
     running.join().unwrap();

@@ -136,13 +136,13 @@ impl<J: Joint> Lifecycle for EquiJoin<J> {
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         let EquiJoin { by, keys, lefts, rights, .. } = self;
-        from.lists::<J::Left>("left", |at, record| {
+        from.lists::<J::Left>("left", |_, at, record| {
             if owns(from, &by.0, record) {
                 let list = &mut keys.ends(&by.0, record).left;
                 lefts.push(list, at, record);
             }
         })?;
-        from.lists::<J::Right>("right", |at, record| {
+        from.lists::<J::Right>("right", |_, at, record| {
             if owns(from, &by.1, record) {
                 let list = &mut keys.ends(&by.1, record).right;
                 rights.push(list, at, record);

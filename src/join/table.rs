@@ -9,7 +9,7 @@ use crate::operator::{
     Stage, Stamp,
 };
 use crate::record::{Batch, Record};
-use crate::state::{Backend, Held, Loader, PagedTable, Saver};
+use crate::state::{Backend, Held, List, Lists, Loader, PagedTable, Saver};
 use crate::time::{Timestamp, Watermark};
 
 /// A left record's view.
@@ -37,8 +37,9 @@ impl<R: Record> Held for Row<R> {
     }
 }
 
-/// The part that the table is saved as.
+/// The parts that the table and what waits for it are saved as.
 const TABLE: &str = "table";
+const WAITING: &str = "waiting";
 
 /// The stage that looks left records up in the table. They wait until the table is whole.
 pub struct TableSide<J: Joint> {
@@ -48,7 +49,8 @@ pub struct TableSide<J: Joint> {
     table: PagedTable<J::Key, Row<J::Right>>,
     whole: bool,
     shard: usize,
-    waiting: Vec<(Stamp, J::Left)>,
+    /// Left records that wait, with their marks, in the order in which they came.
+    waiting: Lists<(Timestamp, J::Left)>,
     /// The watermark of what waits, and whether nothing more comes for long.
     held: Watermark,
     idle: bool,
@@ -58,14 +60,28 @@ pub struct TableSide<J: Joint> {
 impl<J: Joint> TableSide<J> {
     /// Looks up by these keys; the table is kept where `backend` says.
     pub fn new(by: (J::LeftBy, J::RightBy), pairing: J::Pairing, backend: &Backend) -> Self {
-        let (table, out) = (PagedTable::of(backend.clone()), Emitter::new(0));
-        let (waiting, held, idle) = (Vec::new(), Timestamp::MIN, false);
+        let table = PagedTable::of(backend.clone());
+        let waiting = Lists::of(backend.clone());
+        let (held, idle, out) = (Timestamp::MIN, false, Emitter::new(0));
         TableSide { by, pairing, table, whole: false, shard: 0, waiting, held, idle, out }
     }
 
     #[inline(always)]
     fn row(&mut self, stamp: Stamp, record: Left<'_, J>, out: &mut Output<'_>) -> Result {
         let TableSide { by: (by, _), pairing, table, out: emitter, .. } = self;
+        Self::pair(by, pairing, table, emitter, stamp, record, out)
+    }
+
+    #[inline(always)]
+    fn pair(
+        by: &J::LeftBy,
+        pairing: &mut J::Pairing,
+        table: &PagedTable<J::Key, Row<J::Right>>,
+        emitter: &mut Emitter<J::Out>,
+        stamp: Stamp,
+        record: Left<'_, J>,
+        out: &mut Output<'_>,
+    ) -> Result {
         let part = by.part(record);
         let found = table.get(J::LeftBy::hash(&part), |key| J::LeftBy::is(&part, key));
         match pairing.either(record, found.map(|found| &found.row)) {
@@ -95,9 +111,11 @@ impl<J: Joint> TableSide<J> {
             // A job that goes on is told again.
             return Ok(());
         }
-        for (at, record) in std::mem::take(&mut self.waiting) {
-            record.lend(|record| self.row(at, record, out))?;
+        let TableSide { by: (by, _), pairing, table, out: emitter, waiting, .. } = self;
+        for (at, (mark, left)) in waiting.all() {
+            Self::pair(by, pairing, table, emitter, Stamp { at, mark }, left, out)?;
         }
+        self.waiting.clear();
         self.out.flush(out)?;
         if self.held > Timestamp::MIN {
             out.watermark(self.held)?;
@@ -130,32 +148,32 @@ impl<J: Joint> Lifecycle for TableSide<J> {
             to.begin_table::<_, _, J::Right>(TABLE, &mut self.table)?;
         }
         to.part::<bool>("table is whole", |part| part.put(self.whole))?;
-        to.part::<J::Left>("waiting for the table", |part| {
-            for (stamp, left) in &self.waiting {
-                left.lend(|left| part.put_at(stamp.at, left));
-            }
-        })?;
-        to.part::<Timestamp>("marks of what waits", |part| {
-            self.waiting.iter().for_each(|(stamp, _)| part.put(stamp.mark));
-        })
+        to.begin_lists(WAITING, &mut self.waiting)
     }
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
-        to.table::<_, _, J::Right>(TABLE, &mut self.table, |part, _, Row { at, row }| {
-            row.lend(|row| part.put_at(*at, row));
-        })
+        let table = to.table::<_, _, J::Right>(TABLE, &mut self.table, |part, _, row| {
+            row.row.lend(|view| part.put_at(row.at, view));
+        })?;
+        Ok(table && to.lists(WAITING, &mut self.waiting)?)
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         // Nothing of it is ever cleared, so that it is read as lists are. Of what a row was in
         // older files of the chain the newest counts, as always; older versions saved all of it.
-        from.lists::<J::Right>(TABLE, |at, row| self.put(at, row))?;
+        from.lists::<J::Right>(TABLE, |_, at, row| self.put(at, row))?;
         from.part::<bool>("table is whole", |_, _, whole| self.whole |= whole)?;
+        let own = |shard: usize| shard % from.shards() == from.shard();
+        from.lists::<(Timestamp, J::Left)>(WAITING, |shard, at, waits| {
+            if own(shard) {
+                self.waiting.push(&mut List::default(), at, waits);
+            }
+        })?;
+        // An older version saved all that waits, and its marks, at each checkpoint.
         let mut marks = VecDeque::new();
         from.part::<Timestamp>("marks of what waits", |_, _, mark| marks.push_back(mark))?;
         from.part::<J::Left>("waiting for the table", |shard, at, left| {
-            // An older version kept none.
             let mark = marks.pop_front().unwrap_or(Timestamp::MIN);
-            if shard % from.shards() == from.shard() {
-                self.waiting.push((Stamp { at, mark }, J::Left::own(left)));
+            if own(shard) {
+                self.waiting.push(&mut List::default(), at, (mark, left));
             }
         })
     }
@@ -167,7 +185,7 @@ impl<J: Joint> Stage<J::Left> for TableSide<J> {
         if self.whole {
             return self.row(stamp, record, out);
         }
-        self.waiting.push((stamp, J::Left::own(record)));
+        self.waiting.push(&mut List::default(), stamp.at, (stamp.mark, record));
         Ok(())
     }
 }

@@ -103,24 +103,24 @@ impl Saver {
 
 impl Loader<'_> {
     /// Shows the values of all lists that were saved under a name, in the order in which they came
-    /// to each of the shards that saved them.
+    /// to each of the shards that saved them: who shows them, at what time.
     ///
     /// # Errors
     /// As [`part`](Loader::part).
     pub fn lists<R: Record>(
         &self,
         part: &str,
-        mut show: impl FnMut(Timestamp, R::View<'_>),
+        mut show: impl FnMut(usize, Timestamp, R::View<'_>),
     ) -> Result {
         let cleared = cleared(part);
-        for files in self.files() {
+        for (shard, files) in self.files().enumerate() {
             // What came before it was cleared counts no more.
             let mut first = 0;
             for (number, file) in files.iter().enumerate() {
                 file.each::<Cleared>(self.owner(), &cleared, &mut |_, _, _| first = number)?;
             }
             for file in &files[first..] {
-                file.each::<R>(self.owner(), part, &mut |_, at, record| show(at, record))?;
+                file.each::<R>(self.owner(), part, &mut |_, at, record| show(shard, at, record))?;
             }
         }
         Ok(())

@@ -181,6 +181,20 @@ impl<R: Record> Area<R> {
         }
     }
 
+    /// The value at a place or, where a chunk ends there, the first one of the next; and the place
+    /// behind it. None at `until`.
+    fn next(&self, mut from: Place, until: Place) -> Option<(Timestamp, R::View<'_>, Place)> {
+        // A chunk that is left is full.
+        if from != until && from.offset as usize == self.chunks[from.chunk as usize].used {
+            from = Place { chunk: from.chunk + 1, offset: 0 };
+        }
+        if from == until {
+            return None;
+        }
+        let (_, at, view, size) = self.read(from);
+        Some((at, view, Place { offset: from.offset + size as u32, ..from }))
+    }
+
     /// Shows some values from a place on, and gives where it has come to.
     fn show(
         &self,
@@ -190,16 +204,9 @@ impl<R: Record> Area<R> {
         mut show: impl FnMut(Timestamp, R::View<'_>),
     ) -> Place {
         for _ in 0..values {
-            // A chunk that is left is full.
-            if from != until && from.offset as usize == self.chunks[from.chunk as usize].used {
-                from = Place { chunk: from.chunk + 1, offset: 0 };
-            }
-            if from == until {
-                break;
-            }
-            let (_, at, view, size) = self.read(from);
+            let Some((at, view, behind)) = self.next(from, until) else { return until };
             show(at, view);
-            from.offset += size as u32;
+            from = behind;
         }
         from
     }
@@ -229,6 +236,16 @@ impl<R: Record> Lists<R> {
         std::iter::from_fn(move || {
             let (before, at, view, _) = self.area.read(Place::of(next)?);
             next = before;
+            Some((at, view))
+        })
+    }
+
+    /// The records of all lists, in the order in which they came.
+    pub fn all(&self) -> impl Iterator<Item = (Timestamp, R::View<'_>)> {
+        let (mut next, end) = (Place::default(), self.area.end());
+        std::iter::from_fn(move || {
+            let (at, view, behind) = self.area.next(next, end)?;
+            next = behind;
             Some((at, view))
         })
     }
@@ -312,6 +329,7 @@ mod tests {
         let times: Vec<i64> = lists.iter(few).map(|(at, _)| at.micros()).collect();
         assert!(times.iter().rev().copied().eq((0..20_000).step_by(100)));
         assert_eq!(lists.iter(many).count(), 19_800);
+        assert!(lists.all().map(|(at, _)| at.micros()).eq(0..20_000));
 
         assert!(!lists.begin_save(true));
         lists.save_some(1, |_, _| ());

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,6 +22,13 @@ pub fn wait_for(running: &Running, records: u64) {
 pub fn files(state: &Path) -> usize {
     let entries = fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name());
     entries.filter(|name| name.to_string_lossy().starts_with("state-")).count()
+}
+
+/// The file that a shard saved of an epoch.
+pub fn file(state: &Path, epoch: u64, shard: usize) -> PathBuf {
+    let begins = format!("state-{epoch:08}-{shard}-");
+    let mut paths = fs::read_dir(state).unwrap().map(|entry| entry.unwrap().path());
+    paths.find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&begins)).unwrap()
 }
 
 /// The numbers below `end`, as a [`Counter`] gives them, but none that a test has not let through:

@@ -4,7 +4,8 @@
 //! LOCK                 held as long as a job uses the directory; holds the job's term
 //! manifest-0           of even epochs  } two slots: while one is replaced, by renaming what was
 //! manifest-1           of odd epochs   } written as manifest-new, the other one holds
-//! state-00000012-0     what shard 0 saved of epoch 12: all, or what has changed since epoch 11
+//! state-00000012-0-3   what shard 0 saved of epoch 12 in the run of term 3: all, or what has
+//!                      changed since epoch 11
 //! ```
 //!
 //! A manifest names the files of its epoch, each with length and checksum: of each shard one that
@@ -13,7 +14,7 @@
 //!
 //! Whoever opens the directory has a higher *term* than all before. What is left of an older one,
 //! where the lock did not hold it off (on some network file systems it does not), makes no
-//! checkpoint any more.
+//! checkpoint any more, and touches no file of a newer one.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -220,7 +221,7 @@ impl Store {
     /// # Errors
     /// When it can't be written.
     pub fn begin(&self, epoch: u64, shard: usize) -> Result<Written> {
-        let name = format!("state-{epoch:08}-{shard}");
+        let name = format!("state-{epoch:08}-{shard}-{}", self.term);
         let path = self.directory.join(&name);
         // What a killed run left under this name may have another one too, in a savepoint.
         match fs::remove_file(&path) {
@@ -237,7 +238,8 @@ impl Store {
         Ok(written)
     }
 
-    /// Removes files of state that neither slot names.
+    /// Removes files of state that neither slot names, but for those of newer terms: they may be
+    /// on their way into a checkpoint.
     fn clean(&self, newest: &Manifest) -> Result {
         let manifests = manifests(&self.directory)?;
         let named = manifests.iter().chain([newest]).flat_map(|manifest| manifest.files());
@@ -246,7 +248,7 @@ impl Store {
         for path in fs::list(&self.directory).map_err(failed)? {
             let name = path.file_name().and_then(|name| name.to_str());
             let unnamed = |name: &str| name.starts_with("state-") && !named.contains(name);
-            if name.is_some_and(unnamed) {
+            if name.is_some_and(|name| unnamed(name) && term_of(name) <= self.term) {
                 // One that stays is removed the next time.
                 let _ = fs::remove_file(&path);
             }
@@ -332,6 +334,11 @@ fn load_file(directory: &Path, shard: usize, file: &StateFile) -> Result<Saved> 
 /// Where the manifest of an epoch is.
 fn slot(directory: &Path, epoch: u64) -> PathBuf {
     directory.join(format!("manifest-{}", epoch % 2))
+}
+
+/// The term in the name of a file of state; names of older versions have none.
+fn term_of(name: &str) -> u64 {
+    name.split('-').nth(3).and_then(|term| term.parse().ok()).unwrap_or(0)
 }
 
 /// The term of whoever opened a directory last; 0 when that is not known.

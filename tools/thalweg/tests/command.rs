@@ -294,7 +294,7 @@ fn inspect_shows_what_a_job_has_kept() {
 fn inspect_tells_damage() {
     let directory = kept();
     let path = directory.path().to_str().expect("UTF-8");
-    let file = directory.path().join("state-00000002-1");
+    let file = directory.path().join("state-00000002-1-1");
     let mut bytes = std::fs::read(&file).expect("a file of state");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
