@@ -183,6 +183,8 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         if !at.is_saved() && (full || !at.has_rested()) {
             let (mut cleared, mut put) = (None, self.spare.pop().unwrap_or_default());
             let prefix = self.pages.prefix(hash);
+            // At once what all of it takes: memory that is fresh is what costs most.
+            put.reserve_exact(self.pages.page(at).len());
             show(&mut self.pages.page(at), prefix, full, |change| match change {
                 Change::Cleared(prefix) => cleared = Some(prefix),
                 Change::Put(key, value) => put.push((key.clone(), value.clone())),
