@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use csv_core::ReadRecordResult;
 
-use super::FromText;
 use super::cells::read_cells;
 use super::header::missing_columns;
 use super::json::{Json, write_time};
 use super::plan::{Kind, Plan};
-use crate::record::{Record, Visitor};
+use super::{FromText, Untyped};
+use crate::record::{Record, Type, Visitor};
 use crate::time::Timestamp;
 
 /// Writes records as CSV rows into a buffer of its own.
@@ -49,14 +49,49 @@ pub struct CsvText<R> {
 impl<R: Record> CsvText<R> {
     /// A writer with an empty buffer and this delimiter between cells.
     pub fn new(delimiter: u8) -> CsvText<R> {
+        CsvText::untyped(&R::data_type(), delimiter)
+    }
+
+    /// Appends a record as a row.
+    pub fn push(&mut self, record: &R) {
+        self.start_row();
+        record.visit(self);
+        self.end_value();
+    }
+}
+
+impl CsvText<Untyped> {
+    /// A writer of records of this type, with this delimiter between cells.
+    pub fn of(data_type: &Type, delimiter: u8) -> Self {
+        CsvText::untyped(data_type, delimiter)
+    }
+
+    /// Appends the record that is shown as a row; nothing where `show` gives none.
+    pub fn show<T>(&mut self, show: impl FnOnce(&mut dyn Visitor) -> Option<T>) -> Option<T> {
+        let before = self.out.len();
+        self.start_row();
+        let shown = show(self);
+        if shown.is_some() {
+            self.end_value();
+        } else {
+            self.out.truncate(before);
+            self.json.forget(0);
+            self.nested = false;
+        }
+        shown
+    }
+}
+
+impl<R> CsvText<R> {
+    fn untyped(data_type: &Type, delimiter: u8) -> Self {
         CsvText {
             out: Vec::new(),
             delimiter,
-            plan: Plan::of::<R>(),
+            plan: Plan::of_type(data_type),
             node: 0,
             open: Vec::new(),
             cells: 0,
-            json: Json::of(&R::data_type()),
+            json: Json::of(data_type),
             nested: false,
             record: PhantomData,
         }
@@ -67,17 +102,6 @@ impl<R: Record> CsvText<R> {
         let names: Vec<String> = self.plan.header().map(str::to_owned).collect();
         self.start_row();
         names.iter().for_each(|name| self.cell(name.as_bytes()));
-        self.end_row();
-    }
-
-    /// Appends a record as a row.
-    pub fn push(&mut self, record: &R) {
-        self.start_row();
-        record.visit(self);
-        if self.nested {
-            self.json.close();
-            self.nest();
-        }
         self.end_row();
     }
 
@@ -95,6 +119,14 @@ impl<R: Record> CsvText<R> {
         self.node = 0;
         self.cells = 0;
         self.open.clear();
+    }
+
+    fn end_value(&mut self) {
+        if self.nested {
+            self.json.close();
+            self.nest();
+        }
+        self.end_row();
     }
 
     /// A row of one empty cell is quoted: a reader takes an empty line for no row.
@@ -169,7 +201,7 @@ impl<R: Record> CsvText<R> {
     }
 }
 
-impl<R: Record> Visitor for CsvText<R> {
+impl<R> Visitor for CsvText<R> {
     fn null(&mut self) {
         if self.nested {
             self.json.null();

@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::de::DeserializeOwned;
 
+use super::Untyped;
 use super::wording::reword;
 use crate::record::{Record, Schema, Type, Visitor};
 use crate::time::Timestamp;
@@ -34,15 +35,38 @@ pub struct JsonText<R> {
 impl<R: Record> JsonText<R> {
     /// A writer with an empty buffer.
     pub fn new() -> JsonText<R> {
-        let (json, record) = (Json::of(&R::data_type()), PhantomData);
-        JsonText { json, record }
+        JsonText::untyped(&R::data_type())
     }
 
     /// Appends a record and a line feed.
     pub fn push(&mut self, record: &R) {
         record.visit(&mut self.json);
-        self.json.close();
-        self.json.out.push(b'\n');
+        self.json.end_line();
+    }
+}
+
+impl JsonText<Untyped> {
+    /// A writer of records of this type.
+    pub fn of(data_type: &Type) -> Self {
+        JsonText::untyped(data_type)
+    }
+
+    /// Appends the record that is shown, and a line feed; nothing where `show` gives none.
+    pub fn show<T>(&mut self, show: impl FnOnce(&mut dyn Visitor) -> Option<T>) -> Option<T> {
+        let before = self.json.out.len();
+        let shown = show(&mut self.json);
+        if shown.is_some() {
+            self.json.end_line();
+        } else {
+            self.json.forget(before);
+        }
+        shown
+    }
+}
+
+impl<R> JsonText<R> {
+    fn untyped(data_type: &Type) -> Self {
+        JsonText { json: Json::of(data_type), record: PhantomData }
     }
 
     /// The lines so far.
@@ -100,6 +124,19 @@ impl Json {
 
     pub fn clear(&mut self) {
         self.out.clear();
+    }
+
+    /// Ends a line of one value.
+    fn end_line(&mut self) {
+        self.close();
+        self.out.push(b'\n');
+    }
+
+    /// Takes back what has been shown behind so many bytes.
+    pub fn forget(&mut self, behind: usize) {
+        self.out.truncate(behind);
+        self.open.clear();
+        self.awaits = false;
     }
 
     /// Ends a value that showed nothing: `()`.

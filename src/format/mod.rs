@@ -10,11 +10,19 @@ mod header;
 mod json;
 mod plan;
 #[cfg(test)]
+mod shape_tests;
+#[cfg(test)]
 mod tests;
 mod wording;
 
 pub use csv::{CsvReader, CsvText, Row};
 pub use json::{JsonText, read_json};
+
+/// What writers of text write where the records' type is not known: a [`Shape`] shows them.
+///
+/// [`Shape`]: crate::record::Shape
+#[derive(Debug)]
+pub enum Untyped {}
 
 /// A record type that can be read from text: [`record!`](crate::record!) makes them.
 #[diagnostic::on_unimplemented(

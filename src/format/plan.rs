@@ -48,9 +48,13 @@ pub(super) enum Kind {
 
 impl Plan {
     pub fn of<R: Record>() -> Plan {
+        Plan::of_type(&R::data_type())
+    }
+
+    pub fn of_type(data_type: &Type) -> Plan {
         let (nodes, cells) = (Vec::new(), 0);
         let mut plan = Plan { nodes, cells };
-        plan.add("", "", &R::data_type(), false);
+        plan.add("", "", data_type, false);
         plan
     }
 

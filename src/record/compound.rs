@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use std::marker::PhantomData;
 
 use super::stored::{Layout, both, check_all, word};
-use super::{Record, Schema, Type, Visitor, pad};
+use super::{Record, Schema, Shape, Type, Visitor, pad};
 use crate::key::KeyHasher;
 
 /// Bytes of a length or a tag, which keeps what follows it aligned.
@@ -22,6 +22,9 @@ unsafe impl Record for String {
 
     fn data_type() -> Type {
         Type::Text
+    }
+    fn shape() -> Option<Shape> {
+        Some(Shape::Text)
     }
     #[inline(always)]
     fn lend<X>(&self, look: impl FnOnce(&str) -> X) -> X {
@@ -86,6 +89,9 @@ unsafe impl<A: Record> Record for Option<A> {
 
     fn data_type() -> Type {
         Type::Option(Box::new(A::data_type()))
+    }
+    fn shape() -> Option<Shape> {
+        Some(Shape::Option(Box::new(A::shape()?)))
     }
     #[inline(always)]
     fn lend<X>(&self, look: impl FnOnce(Self::View<'_>) -> X) -> X {
@@ -215,6 +221,9 @@ unsafe impl<A: Record> Record for Vec<A> {
     fn data_type() -> Type {
         Type::List(Box::new(A::data_type()))
     }
+    fn shape() -> Option<Shape> {
+        Some(Shape::List(Box::new(A::shape()?)))
+    }
     fn lend<X>(&self, look: impl FnOnce(List<'_, A>) -> X) -> X {
         let bytes: usize = self.iter().map(|a| a.lend(A::size)).sum();
         let mut words = vec![0_u64; bytes / WORD];
@@ -309,6 +318,9 @@ macro_rules! tuple {
 
             fn data_type() -> Type {
                 Type::Struct(Schema::new("", [$(($text, $type::data_type())),*]))
+            }
+            fn shape() -> Option<Shape> {
+                Shape::of_struct("", &[$(($text, $type::shape())),*])
             }
             #[inline(always)]
             fn lend<X>(&self, look: impl FnOnce(Self::View<'_>) -> X) -> X {

@@ -105,11 +105,22 @@ macro_rules! __record_as {
         #[serde(crate = "thalweg::__private::serde")]
         #[derive($crate::__private::rkyv::Archive, $crate::__private::rkyv::Serialize)]
         #[derive($crate::__private::rkyv::Deserialize)]
-        #[rkyv(crate = $crate::__private::rkyv)]
+        #[rkyv(crate = $crate::__private::rkyv, derive(Debug))]
         $vis struct $name { $($(#[$fmeta])* $fvis $field: $type),* }
 
         impl $crate::record::Plain for $name {
             $crate::__record_struct!($name { $($field: $type),* });
+            fn shape() -> Option<$crate::record::Shape> {
+                $crate::record::Shape::of_plain(
+                    stringify!($name),
+                    size_of::<$name>(),
+                    &[$((
+                        stringify!($field),
+                        ::std::mem::offset_of!($name, $field),
+                        <$type as $crate::record::Record>::shape(),
+                    )),*],
+                )
+            }
             const LAYOUT: $crate::record::stored::Layout = $crate::record::stored::fields(
                 size_of::<$name>(),
                 &[$((
@@ -141,6 +152,12 @@ macro_rules! __record_as {
 
         $crate::__record_archived!($name {
             $crate::__record_struct!($name { $($field: $type),* });
+            fn shape() -> Option<$crate::record::Shape> {
+                $crate::record::Shape::archived($crate::record::Shape::of_struct(
+                    stringify!($name),
+                    &[$((stringify!($field), <$type as $crate::record::Record>::shape())),*],
+                ))
+            }
         });
     };
     (fixed $(#[$meta:meta])* $vis:vis enum $name:ident { $($variants:tt)* }) => {
@@ -150,11 +167,12 @@ macro_rules! __record_as {
         #[serde(crate = "thalweg::__private::serde")]
         #[derive($crate::__private::rkyv::Archive, $crate::__private::rkyv::Serialize)]
         #[derive($crate::__private::rkyv::Deserialize)]
-        #[rkyv(crate = $crate::__private::rkyv)]
+        #[rkyv(crate = $crate::__private::rkyv, derive(Debug))]
         $vis enum $name { $($variants)* }
 
         impl $crate::record::Plain for $name {
             $crate::__record_enum!($name { $($variants)* });
+            $crate::__record_variants!(fixed $name { $($variants)* });
         }
     };
     (archived $(#[$meta:meta])* $vis:vis enum $name:ident { $($variants:tt)* }) => {
@@ -169,6 +187,7 @@ macro_rules! __record_as {
 
         $crate::__record_archived!($name {
             $crate::__record_enum!($name { $($variants)* });
+            $crate::__record_variants!(archived $name { $($variants)* });
         });
     };
 }
@@ -214,6 +233,43 @@ macro_rules! __record_enum {
         fn visit(&self, to: &mut dyn $crate::record::Visitor) {
             $($crate::__record_variant!(self to $name $variant $(($type))? $({ $($field),* })?);)*
         }
+    };
+}
+
+/// How an archived enum lies.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __record_variants {
+    ($how:ident $name:ident { $(
+        $(#[$vmeta:meta])* $variant:ident $(($type:ty))? $({
+            $($(#[$fmeta:meta])* $field:ident : $ftype:ty),* $(,)?
+        })?
+    ),* $(,)? }) => {
+        fn shape() -> Option<$crate::record::Shape> {
+            $crate::record::Shape::$how($crate::record::Shape::of_enum(
+                stringify!($name),
+                &[$($crate::__record_holds!($variant $(($type))? $({ $($field: $ftype),* })?)),*],
+            ))
+        }
+    };
+}
+
+/// What a variant of an enum holds: its name, whether its fields have names, and these.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __record_holds {
+    ($name:ident) => {
+        (stringify!($name), false, &[])
+    };
+    ($name:ident ($type:ty)) => {
+        (stringify!($name), false, &[("0", <$type as $crate::record::Record>::shape())])
+    };
+    ($name:ident { $($field:ident : $type:ty),* }) => {
+        (
+            stringify!($name),
+            true,
+            &[$((stringify!($field), <$type as $crate::record::Record>::shape())),*],
+        )
     };
 }
 

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::stored::Layout;
-use super::{Record, Schema, Type, Visitor};
+use super::{Record, Schema, Shape, Type, Visitor};
 use crate::time::Timestamp;
 
 /// A value that belongs to a key and to the window `[start, end)`. Its event time is the last
@@ -34,6 +34,12 @@ unsafe impl<K: Record, V: Record> Record for InWindow<K, V> {
         let times = [("window_start", Type::Time), ("window_end", Type::Time)];
         let [start, end] = times;
         Type::Struct(Schema::new("InWindow", [("key", key), start, end, ("value", value)]))
+    }
+    fn shape() -> Option<Shape> {
+        let times = [("window_start", Some(Shape::Time)), ("window_end", Some(Shape::Time))];
+        let [start, end] = times;
+        let (key, value) = (("key", K::shape()), ("value", V::shape()));
+        Shape::of_struct("InWindow", &[key, start, end, value])
     }
     #[inline(always)]
     fn lend<X>(&self, look: impl FnOnce(Self::View<'_>) -> X) -> X {

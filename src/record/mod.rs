@@ -25,6 +25,7 @@ mod frame;
 mod in_window;
 mod native;
 mod schema;
+mod shape;
 #[doc(hidden)]
 pub mod stored;
 
@@ -35,6 +36,7 @@ pub use frame::{Frame, Payload};
 pub use in_window::InWindow;
 pub use native::Plain;
 pub use schema::{Column, Schema, Type, Visitor};
+pub use shape::{Part, Place, Shape, Variant};
 
 /// Rounds up to the engine's alignment of 8 bytes.
 pub(crate) const fn pad(bytes: usize) -> usize {
@@ -79,6 +81,12 @@ pub unsafe trait Record: Sized + Send + 'static {
 
     /// The shape, for schemas, CSV and JSON.
     fn data_type() -> Type;
+
+    /// How the encoding lies, if that can be said; then a log that holds such records can be read
+    /// by programs that do not know the type.
+    fn shape() -> Option<Shape> {
+        None
+    }
 
     /// Looks at an owned record as a view.
     fn lend<T>(&self, look: impl FnOnce(Self::View<'_>) -> T) -> T;

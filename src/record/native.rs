@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::stored::Layout;
-use super::{Record, Type, Visitor, pad};
+use super::{Record, Shape, Type, Visitor, pad};
 use crate::time::Timestamp;
 
 /// A fixed-size type of your own: `Copy`, aligned to at most 8 bytes. Its view is `&Self`, so a
@@ -35,6 +35,12 @@ pub trait Plain: Copy + Send + Sync + 'static {
     /// Shows the fields in the order of the shape.
     fn visit(&self, to: &mut dyn Visitor);
 
+    /// As [`Record::shape`].
+    #[doc(hidden)]
+    fn shape() -> Option<Shape> {
+        None
+    }
+
     /// As [`Record::LAYOUT`]; none: the type can't be kept outside the process.
     #[doc(hidden)]
     const LAYOUT: Layout = None;
@@ -62,6 +68,9 @@ unsafe impl<T: Plain> Record for T {
 
     fn data_type() -> Type {
         T::data_type()
+    }
+    fn shape() -> Option<Shape> {
+        T::shape()
     }
     #[inline(always)]
     fn lend<X>(&self, look: impl FnOnce(&T) -> X) -> X {
@@ -114,7 +123,7 @@ fn letter(bytes: &[u8]) -> bool {
 
 macro_rules! by_value {
     ($(
-        $type:ty: $shape:expr, |$x:ident, $to:ident| $visit:expr, $valid:expr;
+        $type:ty: $data:expr, $shape:expr, |$x:ident, $to:ident| $visit:expr, $valid:expr;
     )*) => {$(
         // SAFETY: 1. the value is copied into `pad(size_of)` bytes, the rest is neither written
         // nor read. 2. it is read back from there, unaligned where the type is wider than 8 bytes.
@@ -126,7 +135,10 @@ macro_rules! by_value {
             const SIZE: Option<usize> = Some(pad(size_of::<$type>()));
 
             fn data_type() -> Type {
-                $shape
+                $data
+            }
+            fn shape() -> Option<Shape> {
+                Some($shape)
             }
             #[inline(always)]
             fn lend<X>(&self, look: impl FnOnce($type) -> X) -> X {
@@ -169,22 +181,22 @@ macro_rules! by_value {
 }
 
 by_value! {
-    (): Type::Unit, |_x, _to| (), any;
-    bool: Type::Bool, |x, to| to.bool(x), truth;
-    char: Type::Text, |x, to| to.text(x.encode_utf8(&mut [0; 4])), letter;
-    u8: Type::Uint(8), |x, to| to.uint(x.into()), any;
-    u16: Type::Uint(16), |x, to| to.uint(x.into()), any;
-    u32: Type::Uint(32), |x, to| to.uint(x.into()), any;
-    u64: Type::Uint(64), |x, to| to.uint(x.into()), any;
-    u128: Type::Uint(128), |x, to| to.uint(x), any;
-    i8: Type::Int(8), |x, to| to.int(x.into()), any;
-    i16: Type::Int(16), |x, to| to.int(x.into()), any;
-    i32: Type::Int(32), |x, to| to.int(x.into()), any;
-    i64: Type::Int(64), |x, to| to.int(x.into()), any;
-    i128: Type::Int(128), |x, to| to.int(x), any;
-    f32: Type::Float(32), |x, to| to.float(x.into()), any;
-    f64: Type::Float(64), |x, to| to.float(x), any;
-    Timestamp: Type::Time, |x, to| to.time(x), any;
+    (): Type::Unit, Shape::Unit, |_x, _to| (), any;
+    bool: Type::Bool, Shape::Bool, |x, to| to.bool(x), truth;
+    char: Type::Text, Shape::Char, |x, to| to.text(x.encode_utf8(&mut [0; 4])), letter;
+    u8: Type::Uint(8), Shape::Uint(8), |x, to| to.uint(x.into()), any;
+    u16: Type::Uint(16), Shape::Uint(16), |x, to| to.uint(x.into()), any;
+    u32: Type::Uint(32), Shape::Uint(32), |x, to| to.uint(x.into()), any;
+    u64: Type::Uint(64), Shape::Uint(64), |x, to| to.uint(x.into()), any;
+    u128: Type::Uint(128), Shape::Uint(128), |x, to| to.uint(x), any;
+    i8: Type::Int(8), Shape::Int(8), |x, to| to.int(x.into()), any;
+    i16: Type::Int(16), Shape::Int(16), |x, to| to.int(x.into()), any;
+    i32: Type::Int(32), Shape::Int(32), |x, to| to.int(x.into()), any;
+    i64: Type::Int(64), Shape::Int(64), |x, to| to.int(x.into()), any;
+    i128: Type::Int(128), Shape::Int(128), |x, to| to.int(x), any;
+    f32: Type::Float(32), Shape::Float(32), |x, to| to.float(x.into()), any;
+    f64: Type::Float(64), Shape::Float(64), |x, to| to.float(x), any;
+    Timestamp: Type::Time, Shape::Time, |x, to| to.time(x), any;
 }
 
 // SAFETY: 1. the array is copied into `pad(N)` bytes, the rest is neither written nor read. 2. it
@@ -196,6 +208,9 @@ unsafe impl<const N: usize> Record for [u8; N] {
 
     fn data_type() -> Type {
         Type::Bytes
+    }
+    fn shape() -> Option<Shape> {
+        Some(Shape::Bytes(N))
     }
     #[inline(always)]
     fn lend<X>(&self, look: impl FnOnce([u8; N]) -> X) -> X {
