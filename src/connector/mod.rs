@@ -13,7 +13,7 @@ mod collect;
 mod counter;
 mod digest;
 mod files;
-mod log;
+pub mod log;
 mod memory;
 pub mod nexmark;
 mod stdout;

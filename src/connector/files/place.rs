@@ -106,6 +106,12 @@ fn number(name: &str, extension: &str) -> Option<usize> {
     stem.parse().ok()
 }
 
+/// The shard and the epoch of a sink's file; 0 without checkpoints.
+pub(in crate::connector) fn part(name: &str, extension: &str) -> Option<(usize, u64)> {
+    let one = || number(name, extension).map(|shard| (shard, 0));
+    epochs::numbers(name, extension).or_else(one)
+}
+
 /// The directory itself, or what is there of the way to it.
 fn nearest(directory: &Path) -> &Path {
     let there = |path: &&Path| fs::kind(path).is_some();

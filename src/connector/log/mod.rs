@@ -1,48 +1,62 @@
 //! The record log: records in the engine's own encoding, read without a copy.
 //!
 //! ```text
-//! file:  | head | frame | frame | … |                      all multiples of 8 bytes
+//! file:  | head | frame | frame | … | index |              all multiples of 8 bytes
 //!
-//! head:  | "thalwlog" | version: u32 | schema bytes: u32 | type: u64 | layout: u64 |
-//!        | schema text, padded with 0 to 8 | checksum of all that: u32 | 0: u32 |
+//! head:  | "thalwlog" | version: u32 | JSON bytes: u32 | JSON, padded with blanks to 8 |
+//!        | checksum of all that: u32 | 0: u32 |
 //!
-//! frame: | record bytes: u32 | records: u32 | checksum of the rest: u32 | checksum of these 12
-//!          bytes and the frame's place in the file: u32 |
-//!        | event time: i64, one a record |
-//!        | record, each in its encoding |
+//! frame: | body as it is kept: u32 | records: u32 | bytes of the body: u32 | flags: u32 |
+//!        | records before it in the file: u64 | least event time: i64 | greatest: i64 |
+//!        | arrival of the first record: i64 | of the last: i64 | checksum of the body: u32 |
+//!        | checksum of these 60 bytes and the frame's place in the file: u32 |
+//!        | body, padded to 8 |
+//!
+//! body:  | event time: i64, one a record | arrival behind the first one's: u32, one a record,
+//!          padded to 8; nothing with flag 2 | record, each in its encoding |
+//!
+//! index: a frame with flag 4 and no records, whose body is
+//!        | place of a frame: u64 | records before it: u64 | greatest event time before the next
+//!          entry: i64 | latest arrival before it: i64 | … behind it | the index's place: u64 |
+//!        | "tlogends" |
 //! ```
 //!
+//! Flag 1: the body is kept as an LZ4 block. Times are microseconds since 1970; a record's arrival
+//! is when it came to the sink. An index has the first frame and then one for every 64 KiB
+//! of the file; a file that is still being written, or that a crash has cut off, has none.
+//!
+//! The JSON says the records' type in words, `layout` ([`Record::STORED`]), which changes when the
+//! compiler lays a struct out in another way, and `shape` ([`Shape`](crate::record::Shape)), by
+//! which a program that does not know the type shows the records.
+//!
 //! Numbers are in the machine's own byte order, so that records can be read where they lie; a file
-//! from a machine of the other order has a wrong version. `type` is [`Type::version`], `layout` is
-//! [`Record::STORED`], which changes when the compiler lays a struct out in another way. Checksums
-//! are CRC-32.
+//! from a machine of the other order has a wrong version. Checksums are CRC-32.
 //!
 //! A file that ends within a frame was cut off by a crash: what is whole is read, the rest is
 //! counted as one bad record. Anything else that is wrong is an error.
-//!
-//! [`Type::version`]: crate::record::Type::version
 
+mod frame;
+mod head;
+mod index;
+mod segment;
 mod sink;
 mod source;
 #[cfg(test)]
 mod tests;
 
+pub use head::Head;
+pub use segment::{Frame, Segment};
 pub use sink::{LogSink, LogWriter};
 pub use source::LogSource;
 
 use std::path::PathBuf;
 
-use crate::error::{Error, Kind, Result};
 use crate::record::Record;
 
-const MAGIC: &[u8; 8] = b"thalwlog";
-const VERSION: u32 = 1;
-/// The head up to the schema text.
-const HEAD_BYTES: usize = 32;
-/// A frame up to the event times.
-const FRAME_HEAD_BYTES: usize = 16;
 /// The ending of the files' names.
 const EXTENSION: &str = "tlog";
+/// Bytes of a file between two frames of its index.
+const STEP: u64 = 64 << 10;
 
 /// Record logs as sources and as sinks.
 ///
@@ -57,9 +71,10 @@ const EXTENSION: &str = "tlog";
 pub struct RecordLog;
 
 impl RecordLog {
-    /// A source of the records of the log files that a path or glob stands for, each a split. The
-    /// records keep their event times, and are read from a mapping of the file, which must not be
-    /// changed meanwhile.
+    /// A source of the records of the log files that a path or glob stands for. The files of one
+    /// shard are a split and read in their order, any other file is a split by itself. The records
+    /// keep their event times, and are read from a mapping of the file, which must not be changed
+    /// meanwhile, though it may grow.
     pub fn read<R: Record>(pattern: impl Into<String>) -> LogSource<R> {
         LogSource::new(pattern.into())
     }
@@ -70,46 +85,4 @@ impl RecordLog {
     pub fn write(directory: impl Into<PathBuf>) -> LogSink {
         LogSink::new(directory.into())
     }
-}
-
-/// The head of a file of records of type `R`.
-fn head<R: Record>() -> Result<Vec<u8>> {
-    let data_type = R::data_type();
-    let schema = data_type.to_string();
-    let Some(layout) = R::STORED else {
-        let what = "its encoding has padding or holds a fixed enum; reorder or widen the fields, \
-                    or declare it `archived`";
-        return Err(Error::new(
-            Kind::Plan,
-            format_args!("{schema} can't be kept in a log: {what}"),
-        ));
-    };
-    let mut head = MAGIC.to_vec();
-    head.extend(VERSION.to_ne_bytes());
-    head.extend(small(schema.len())?.to_ne_bytes());
-    head.extend(data_type.version().to_ne_bytes());
-    head.extend(layout.to_ne_bytes());
-    head.extend(schema.as_bytes());
-    head.resize(head.len().next_multiple_of(8), 0);
-    head.extend(crc32fast::hash(&head).to_ne_bytes());
-    head.extend([0; 4]);
-    Ok(head)
-}
-
-/// The first 16 bytes of a frame at `place` in its file.
-fn frame_head(place: u64, bytes: u32, records: u32, body: u32) -> [u8; FRAME_HEAD_BYTES] {
-    let mut head = [0; FRAME_HEAD_BYTES];
-    head[..4].copy_from_slice(&bytes.to_ne_bytes());
-    head[4..8].copy_from_slice(&records.to_ne_bytes());
-    head[8..12].copy_from_slice(&body.to_ne_bytes());
-    let mut checksum = crc32fast::Hasher::new();
-    checksum.update(&place.to_ne_bytes());
-    checksum.update(&head[..12]);
-    head[12..].copy_from_slice(&checksum.finalize().to_ne_bytes());
-    head
-}
-
-fn small(bytes: usize) -> Result<u32> {
-    let much = |_| Error::new(Kind::Limit, "4 GiB do not fit a frame of a log");
-    u32::try_from(bytes).map_err(much)
 }

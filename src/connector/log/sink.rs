@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
-use super::{EXTENSION, frame_head, head, small};
+use super::EXTENSION;
+use super::frame::{Records, SPAN_MAX};
+use super::head::Head;
+use super::index::Index;
 use crate::connector::files::{Holder, Parts, place};
 use crate::connector::text::Target;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{Guarantee, Publish, Sink, Writer};
 use crate::record::{Block, Record};
+use crate::sys::clock;
 use crate::time::Timestamp;
 
 /// A sink into log files; made by [`RecordLog::write`](super::RecordLog::write).
@@ -15,11 +19,26 @@ use crate::time::Timestamp;
 pub struct LogSink {
     directory: PathBuf,
     holder: Holder,
+    packs: bool,
 }
 
 impl LogSink {
     pub(super) fn new(directory: PathBuf) -> LogSink {
-        LogSink { directory, holder: Holder::default() }
+        LogSink { directory, holder: Holder::default(), packs: false }
+    }
+
+    /// Compresses each frame with LZ4, where that makes it shorter: less on the disk, more work for
+    /// the core. Such frames are not read where they lie but unpacked first.
+    ///
+    /// ```
+    /// use thalweg::prelude::*;
+    ///
+    /// let sink = RecordLog::write("recorded").compressed();
+    /// ```
+    #[must_use]
+    pub fn compressed(mut self) -> LogSink {
+        self.packs = true;
+        self
     }
 }
 
@@ -31,7 +50,7 @@ impl<R: Record> Sink<R> for LogSink {
     }
 
     fn check(&self, shards: usize, resumes: Option<u64>) -> Result {
-        head::<R>()?;
+        Head::of::<R>()?;
         place::check(&self.directory, shards, EXTENSION, resumes)
     }
 
@@ -40,9 +59,10 @@ impl<R: Record> Sink<R> for LogSink {
     }
 
     fn open(&mut self, shard: usize, shards: usize) -> Result<LogWriter<R>> {
-        let head = head::<R>()?;
+        let head = Head::of::<R>()?.bytes();
         let file = Parts::open(&self.directory, (shard, shards), EXTENSION, &head)?;
-        Ok(LogWriter { place: head.len() as u64, ..LogWriter::new(file) })
+        let place = head.len() as u64;
+        Ok(LogWriter { place, ..LogWriter::new(file, head, self.packs) })
     }
 
     fn guarantee(&self) -> Guarantee {
@@ -50,9 +70,10 @@ impl<R: Record> Sink<R> for LogSink {
     }
 
     fn resume(&mut self, shard: usize, shards: usize, epoch: u64) -> Result<LogWriter<R>> {
-        head::<R>()?;
+        let head = Head::of::<R>()?.bytes();
         let (seat, holder) = ((shard, shards), &mut self.holder);
-        Parts::resume(&self.directory, seat, EXTENSION, epoch, holder).map(LogWriter::new)
+        let files = Parts::resume(&self.directory, seat, EXTENSION, epoch, holder)?;
+        Ok(LogWriter::new(files, head, self.packs))
     }
 }
 
@@ -60,22 +81,62 @@ impl<R: Record> Sink<R> for LogSink {
 #[derive(Debug)]
 pub struct LogWriter<R> {
     file: Parts,
+    /// What each file begins with.
+    head: Vec<u8>,
+    packs: bool,
     /// Bytes of the file so far; none when the next frame is the first of a file.
     place: u64,
+    /// Records of the file so far.
+    written: u64,
+    index: Index,
     block: Block<R>,
+    /// When the records of the block arrived: one for all as long as that is so.
+    arrivals: Vec<i64>,
+    /// When what comes now arrives; not known when something may have been waited for.
+    now: Option<i64>,
     frame: Vec<u8>,
 }
 
 impl<R: Record> LogWriter<R> {
-    fn new(file: Parts) -> LogWriter<R> {
-        LogWriter { file, place: 0, block: Block::new(), frame: Vec::new() }
+    fn new(file: Parts, head: Vec<u8>, packs: bool) -> LogWriter<R> {
+        LogWriter {
+            file,
+            head,
+            packs,
+            place: 0,
+            written: 0,
+            index: Index::default(),
+            block: Block::new(),
+            arrivals: Vec::new(),
+            now: None,
+            frame: Vec::new(),
+        }
     }
 
     fn begin(&mut self) -> Result {
-        let head = head::<R>()?;
-        self.file.write(&head)?;
-        self.place = head.len() as u64;
+        self.file.write(&self.head)?;
+        (self.place, self.written) = (self.head.len() as u64, 0);
         Ok(())
+    }
+
+    /// Notes when a record has arrived that is to be put into the block; true where it can't be in
+    /// one frame with those that are there.
+    fn arrives(&mut self) -> bool {
+        let now = *self.now.get_or_insert_with(micros_of_day);
+        let Some(first) = self.arrivals.first().copied() else {
+            self.arrivals.push(now);
+            return false;
+        };
+        if !(0..=SPAN_MAX).contains(&(now - first)) {
+            return true;
+        }
+        if self.arrivals.len() > 1 {
+            self.arrivals.push(now);
+        } else if now != first {
+            self.arrivals.resize(self.block.len(), first);
+            self.arrivals.push(now);
+        }
+        false
     }
 
     fn write_frame(&mut self) -> Result {
@@ -85,29 +146,45 @@ impl<R: Record> LogWriter<R> {
         if self.place == 0 {
             self.begin()?;
         }
-        let Some((records, times)) = self.block.stored() else {
-            return Err(Error::new(
-                Kind::Internal,
-                "a log was opened for a type that can't be kept",
-            ));
+        let Some((encoded, times)) = self.block.stored() else {
+            let what = "a log was opened for a type that can't be kept";
+            return Err(Error::new(Kind::Internal, what));
         };
-        let frame = &mut self.frame;
-        frame.clear();
-        frame.extend([0; super::FRAME_HEAD_BYTES]);
-        times.iter().for_each(|at| frame.extend(at.micros().to_ne_bytes()));
-        frame.extend(records);
-        let body = crc32fast::hash(&frame[super::FRAME_HEAD_BYTES..]);
-        let head = frame_head(self.place, small(records.len())?, small(times.len())?, body);
-        frame[..super::FRAME_HEAD_BYTES].copy_from_slice(&head);
-        self.file.write(frame)?;
-        self.place += frame.len() as u64;
+        let records = Records { times, arrivals: &self.arrivals, encoded };
+        let head = records.put(self.place, self.written, self.packs, &mut self.frame)?;
+        self.file.write(&self.frame)?;
+        self.index.note(self.place, &head);
+        self.place += self.frame.len() as u64;
+        self.written += u64::from(head.records);
         self.block.clear();
+        self.arrivals.clear();
+        self.now = None;
+        Ok(())
+    }
+
+    /// Ends the file, if it has any frame.
+    fn write_index(&mut self) -> Result {
+        self.write_frame()?;
+        if self.written > 0 {
+            let index = std::mem::take(&mut self.index);
+            index.put(self.place, self.written, &mut self.frame)?;
+            self.file.write(&self.frame)?;
+            self.written = 0;
+        }
         Ok(())
     }
 }
 
+fn micros_of_day() -> i64 {
+    i64::try_from(clock::of_day().as_micros()).unwrap_or(i64::MAX)
+}
+
 impl<R: Record> Writer<R> for LogWriter<R> {
     fn write(&mut self, at: Timestamp, record: R::View<'_>) -> Result {
+        if self.arrives() {
+            self.write_frame()?;
+            self.arrives();
+        }
         if self.block.push(at, record) {
             return self.write_frame();
         }
@@ -115,16 +192,17 @@ impl<R: Record> Writer<R> for LogWriter<R> {
     }
 
     fn flush(&mut self) -> Result {
+        self.now = None;
         self.write_frame()
     }
 
     fn finish(&mut self) -> Result {
-        self.write_frame()?;
+        self.write_index()?;
         self.file.finish()
     }
 
     fn prepare(&mut self, epoch: u64) -> Result<Vec<Publish>> {
-        self.write_frame()?;
+        self.write_index()?;
         let files = self.file.prepare(epoch)?;
         if !files.is_empty() {
             self.place = 0;

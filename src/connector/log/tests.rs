@@ -5,9 +5,14 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::super::stub::{Taken, read, write};
+use super::frame::Records;
 use super::*;
+use crate::error::{Error, Result};
+use crate::format::JsonText;
+use crate::operator::Writer;
 use crate::operator::{OnBadRecord, Sink};
 use crate::record;
+use crate::time::{Timestamp, Units};
 
 record! { struct Bid { auction: u64, price: u32, open: bool, kind: [u8; 3] } }
 record! { struct Other { auction: u64, price: f32, open: bool, kind: [u8; 3] } }
@@ -89,19 +94,21 @@ fn a_file_cut_anywhere_gives_its_whole_frames() {
     let (directory, _) = log(1, &people);
     let path = part(&directory);
     let whole = fs::read(&path).unwrap();
-    let first = head::<Person>().unwrap().len();
-    for len in (first..whole.len()).step_by(101) {
+    let first = Head::of::<Person>().unwrap().bytes().len();
+    // Behind the frames is the index.
+    let end = u64::from_ne_bytes(*whole[whole.len() - 16..].first_chunk().unwrap()) as usize;
+    for len in (first..whole.len()).step_by(101).chain([end]) {
         fs::write(&path, &whole[..len]).unwrap();
         let taken = prefix(&path, &people).unwrap();
-        assert!(taken.records.len() < people.len());
-        assert_eq!(taken.bad_count, u64::from(len > first), "{len}");
+        assert_eq!(taken.records.len() < people.len(), len < end, "{len}");
+        assert_eq!(taken.bad_count, u64::from(len > first && len != end), "{len}");
     }
-    fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+    fs::write(&path, &whole[..end - 5]).unwrap();
     let taken = prefix(&path, &people).unwrap();
     assert!(taken.bad[0].error.contains("the file ends within a frame"));
     assert!(!taken.records.is_empty());
-    let mut blank = whole.clone();
-    blank.resize(whole.len() + 4096, 0);
+    let mut blank = whole[..end].to_vec();
+    blank.resize(end + 4096, 0);
     fs::write(&path, blank).unwrap();
     let taken = prefix(&path, &people).unwrap();
     assert_eq!((taken.records.len(), taken.bad_count), (people.len(), 1));
@@ -118,30 +125,187 @@ fn no_flipped_bit_goes_unseen() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         fs::write(&path, &flipped).unwrap();
         let cut = prefix(&path, &people).is_none_or(|taken| taken.bad_count == 1);
-        let unused = (head::<Person>().unwrap().len() - 4) * 8;
+        let unused = (Head::of::<Person>().unwrap().bytes().len() - 4) * 8;
         assert!(cut || (unused..unused + 32).contains(&bit), "bit {bit}");
     }
 }
 
 #[test]
 fn checksums_are_not_all_that_guards_a_log() {
-    let mut file = head::<(bool, String)>().unwrap();
-    let place = file.len() as u64;
+    let mut file = Head::of::<(bool, String)>().unwrap().bytes();
+    let place = file.len();
     for (truth, text) in [(2_u8, b"ok"), (1, b"\xff\xff")] {
-        let mut body = 0_i64.to_ne_bytes().to_vec();
-        body.extend([truth, 0, 0, 0, 0, 0, 0, 0]);
-        body.extend(2_u64.to_ne_bytes());
-        body.extend(text);
-        body.extend([0; 6]);
-        file.truncate(place as usize);
-        file.extend(frame_head(place, 24, 1, crc32fast::hash(&body)));
-        file.extend(&body);
+        let mut encoded = vec![truth, 0, 0, 0, 0, 0, 0, 0];
+        encoded.extend(2_u64.to_ne_bytes());
+        encoded.extend(text);
+        encoded.extend([0; 6]);
+        file.truncate(place);
+        let (times, mut frame) = ([Timestamp::from_micros(0)], Vec::new());
+        let records = Records { times: &times, arrivals: &[0], encoded: &encoded };
+        records.put(place as u64, 0, false, &mut frame).unwrap();
+        file.extend(frame);
         let directory = tempfile::tempdir().unwrap();
         fs::write(part(&directory), &file).unwrap();
         let error = taken::<(bool, String)>(part(&directory).to_str().unwrap());
         let error = error.map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("not what the schema says"), "{error}");
     }
+}
+
+/// All records of a log as JSON lines, by what the log says of them.
+fn shown(log: &mut Segment) -> String {
+    let shape = log.head().shape.clone().unwrap();
+    let mut json = JsonText::of(&shape.data_type());
+    while let Some(frame) = log.next().unwrap() {
+        let mut bytes = frame.encoded();
+        for _ in 0..frame.len() {
+            bytes = &bytes[json.show(|to| shape.show(bytes, to)).unwrap()..];
+        }
+        assert!(bytes.is_empty());
+    }
+    String::from_utf8(json.text().to_vec()).unwrap()
+}
+
+fn lines<R: Record>(records: &[R]) -> String {
+    let mut json = JsonText::new();
+    records.iter().for_each(|record| json.push(record));
+    String::from_utf8(json.text().to_vec()).unwrap()
+}
+
+#[test]
+fn a_log_shows_what_it_holds_to_who_does_not_know_the_type() {
+    let (bids, people): (Vec<Bid>, Vec<Person>) =
+        ((0..3_000).map(bid).collect(), { (0..3_000).map(person).collect() });
+    let (directory, _) = log(1, &bids);
+    assert_eq!(shown(&mut Segment::open(&part(&directory)).unwrap()), lines(&bids));
+    let (directory, _) = log(1, &people);
+    let mut log = Segment::open(&part(&directory)).unwrap();
+    assert_eq!(shown(&mut log), lines(&people));
+    assert!(log.has_index() && !log.is_torn() && log.head().data_type.starts_with("struct Person"));
+}
+
+#[test]
+fn frames_may_be_compressed() {
+    let people: Vec<Person> = (0..20_000).map(person).collect();
+    let (plain, _) = log(1, &people);
+    let directory = tempfile::tempdir().unwrap();
+    write(&mut RecordLog::write(directory.path()).compressed(), 1, &people).unwrap();
+    let path = part(&directory);
+    let again = taken::<Person>(path.to_str().unwrap()).unwrap();
+    assert_eq!((again.records, again.bad_count), (people.clone(), 0));
+    let mut log = Segment::open(&path).unwrap();
+    assert_eq!(shown(&mut log), lines(&people));
+    assert!(log.bytes() * 2 < Segment::open(&part(&plain)).unwrap().bytes());
+}
+
+/// A log of records whose event times go to and fro; how many records are before each place that
+/// a search leads to.
+#[test]
+fn a_search_by_time_passes_over_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let time = |n: i64| n * 10 + n * 7_919 % 1_000;
+    let mut sink = RecordLog::write(directory.path());
+    let mut writer = Sink::<u64>::open(&mut sink, 0, 1).unwrap();
+    for n in 0..200_000_i64 {
+        writer.write(Timestamp::from_micros(time(n)), n as u64).unwrap();
+    }
+    Writer::<u64>::finish(&mut writer).unwrap();
+    let path = part(&directory);
+    let whole = fs::read(&path).unwrap();
+    for cut in [0, 20, 100_000] {
+        fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+        let mut log = Segment::open(&path).unwrap();
+        assert_eq!(log.has_index(), cut == 0);
+        let next = |log: &mut Segment| {
+            log.next().unwrap().map(|frame| (frame.before(), frame.len() as u64, frame.arrivals()))
+        };
+        for n in (0..190_000).step_by(17_777) {
+            log.seek_record(n).unwrap();
+            let (before, len, _) = next(&mut log).unwrap();
+            assert!((before..before + len).contains(&n), "{n}: {before} {len}");
+            let at = n as i64 * 10;
+            log.seek_event(Timestamp::from_micros(at)).unwrap();
+            let (before, ..) = next(&mut log).unwrap();
+            assert!((0..before as i64).all(|n| time(n) < at), "{at}: {before}");
+            // The disorder of 1,000, and what lies between two places of the index.
+            assert!(at - time(before as i64) < 150_000, "{at}: {}", time(before as i64));
+        }
+        log.seek_event(Timestamp::from_micros(i64::MAX)).unwrap();
+        assert!(next(&mut log).is_none());
+        log.seek_arrival(Timestamp::from_micros(0)).unwrap();
+        let (before, _, (from, to)) = next(&mut log).unwrap();
+        assert!(before == 0 && from <= to && from > Timestamp::from_seconds(1_700_000_000));
+        log.seek_arrival(to + 1.hours()).unwrap();
+        assert!(next(&mut log).is_none());
+    }
+}
+
+#[test]
+fn times_are_kept_record_by_record() {
+    let (directory, _) = log(1, &(0..5_000).map(bid).collect::<Vec<_>>());
+    let mut log = Segment::open(&part(&directory)).unwrap();
+    let mut all = 0;
+    while let Some(frame) = log.next().unwrap() {
+        assert_eq!(frame.before(), all);
+        let (least, greatest) = frame.event_times();
+        for record in 0..frame.len() {
+            let (at, arrival) = (frame.event_time(record).unwrap(), frame.arrival(record).unwrap());
+            assert_eq!(at.micros(), all as i64);
+            assert!(least <= at && at <= greatest);
+            assert!(frame.arrivals().0 <= arrival && arrival <= frame.arrivals().1);
+            all += 1;
+        }
+        assert!(frame.event_time(frame.len()).is_none() && frame.arrival(frame.len()).is_none());
+    }
+    assert_eq!(all, 5_000);
+}
+
+#[test]
+fn a_log_is_read_while_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sink = RecordLog::write(directory.path());
+    let mut writer = Sink::<u64>::open(&mut sink, 0, 1).unwrap();
+    let mut log = Segment::open(&part(&directory)).unwrap();
+    let mut seen = Vec::new();
+    for round in 0..5_u64 {
+        for n in 0..1_000 {
+            writer.write(Timestamp::from_micros(0), round * 1_000 + n).unwrap();
+        }
+        Writer::<u64>::flush(&mut writer).unwrap();
+        assert!(log.next().unwrap().is_none() && log.grow().unwrap());
+        while let Some(frame) = log.next().unwrap() {
+            seen.extend(
+                frame.encoded().chunks(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())),
+            );
+        }
+        assert_eq!(seen.len() as u64, (round + 1) * 1_000);
+    }
+    Writer::<u64>::finish(&mut writer).unwrap();
+    assert!(log.grow().unwrap() && log.has_index() && !log.grow().unwrap());
+    assert!(log.next().unwrap().is_none() && seen.into_iter().eq(0..5_000));
+}
+
+#[test]
+fn what_one_shard_wrote_is_one_split_in_its_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sink = RecordLog::write(directory.path());
+    let mut writers = [0, 1].map(|shard| Sink::<u64>::resume(&mut sink, shard, 2, 0).unwrap());
+    for epoch in 1..=12 {
+        for (shard, writer) in writers.iter_mut().enumerate() {
+            for n in 0..10 {
+                let number = shard as u64 * 1_000 + epoch * 10 + n;
+                writer.write(Timestamp::from_micros(0), number).unwrap();
+            }
+            for file in Writer::<u64>::prepare(writer, epoch).unwrap() {
+                fs::rename(file.from, file.to).unwrap();
+            }
+        }
+    }
+    let pattern = directory.path().join("*.tlog").to_str().unwrap().to_owned();
+    let splits = crate::operator::Source::splits(&RecordLog::read::<u64>(&pattern), 1).unwrap();
+    assert_eq!(splits.len(), 2);
+    let read = taken::<u64>(&pattern).unwrap().records;
+    assert!(read.iter().copied().eq((10..130).chain(1_010..1_130)), "{read:?}");
 }
 
 proptest! {
