@@ -29,7 +29,7 @@ use crate::time::Timestamp;
 ///         }
 ///     }
 /// }
-/// # Ok::<(), thalweg::Error>(())
+/// # Ok::<(), thalweg::prelude::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Segment {

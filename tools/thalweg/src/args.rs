@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use thalweg::limits::SHARDS;
 use thalweg::testing::JOBS;
+use thalweg::time::Timestamp;
 
 use crate::bench::nexmark::QUERIES;
 
@@ -24,13 +25,21 @@ pub enum Command {
     /// Measure the engine
     #[command(subcommand)]
     Bench(Suite),
+    /// Print the records of record logs, file by file
+    Cat(Cat),
     /// Say what this machine gives the engine, and what to do about it
     Doctor(Doctor),
+    /// Print the first records of record logs, ten unless --limit says otherwise
+    Head(Cat),
+    /// Say what record logs hold: type, number, times, gaps, disorder, rates
+    Info(Info),
     /// Show what a job has kept in its state directory; exits with 1 when some of it is damaged
     Inspect(Inspect),
     /// Run whole jobs on made-up machines that crash, lose what was not synced, run full; exits
     /// with 1 at the first one that gives other rows than it should
     Simulate(Simulate),
+    /// Read all of record logs and say whether they are whole; exits with 1 when one is damaged
+    Verify(Logs),
 }
 
 /// The suites of measurements.
@@ -220,6 +229,63 @@ pub struct Inspect {
     /// Only say of each checkpoint whether all its checksums are right
     #[arg(long)]
     pub verify: bool,
+}
+
+/// Record logs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Logs {
+    /// Files of record logs, or directories of such
+    #[arg(value_name = "LOG", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// The arguments of `thalweg cat` and `thalweg head`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Cat {
+    /// Files of record logs, or directories of such
+    #[arg(value_name = "LOG", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// How records are written
+    #[arg(long, value_enum, default_value_t = Text::Json)]
+    pub format: Text,
+
+    /// Only records with this event time or a later one
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub from: Option<Timestamp>,
+
+    /// Only records with an event time before this one
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub to: Option<Timestamp>,
+
+    /// At most so many records
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+
+    /// With each record its event time and when it arrived
+    #[arg(long)]
+    pub times: bool,
+}
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Text {
+    /// JSON, one record a line
+    Json,
+    /// CSV, with the columns' names first
+    Csv,
+}
+
+/// The arguments of `thalweg info`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Info {
+    /// What is looked at.
+    #[command(flatten)]
+    pub logs: Logs,
+
+    /// Write JSON, for programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The name of a job that can be simulated.

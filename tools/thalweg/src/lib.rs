@@ -5,5 +5,6 @@ pub mod args;
 pub mod bench;
 pub mod doctor;
 pub mod inspect;
+pub mod log;
 pub mod procfs;
 pub mod simulate;

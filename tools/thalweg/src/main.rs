@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 use thalweg_cli::args::{Args, Command, Suite};
-use thalweg_cli::{bench, doctor, inspect, simulate};
+use thalweg_cli::{bench, doctor, inspect, log, simulate};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -25,8 +25,12 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Bench(Suite::Nexmark(args)) => bench::nexmark(&args),
         Command::Bench(Suite::State(args)) => bench::state::run(&args),
         Command::Bench(Suite::Checkpoint(args)) => bench::checkpoint::run(&args),
+        Command::Cat(args) => log::cat(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Head(args) => log::head(&args),
+        Command::Info(args) => log::info(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Verify(args) => log::verify(&args),
     }
 }

@@ -308,3 +308,82 @@ fn inspect_tells_damage() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("holds no checkpoint"), "{}", stderr(&output));
 }
+
+/// A log of ten thousand bids, every hundredth of which is late.
+fn recorded() -> tempfile::TempDir {
+    use thalweg::prelude::*;
+    record! { struct Bid { auction: u64, price: u64, at: Timestamp } }
+    let directory = tempfile::tempdir().expect("a folder");
+    let at = |n: u64| Timestamp::from_millis((n - if n % 100 == 99 { 50 } else { 0 }) as i64);
+    let job = Job::new("record").shards(2).executor(Executor::Threads);
+    job.source(Counter::to(10_000).splits(2))
+        .map(move |n| Bid { auction: n % 7, price: n, at: at(n) })
+        .event_time(|bid| bid.at, 1.seconds())
+        .sink(RecordLog::write(directory.path()));
+    job.run().expect("it is recorded");
+    directory
+}
+
+#[test]
+fn logs_are_shown() {
+    let directory = recorded();
+    let path = directory.path().to_str().expect("UTF-8");
+    let rows = |args: &[&str]| {
+        let output = thalweg(&[args, &[path]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = rows(&["head", "--limit", "2"]);
+    assert_eq!(first.len(), 2);
+    assert!(
+        first[0].starts_with(r#"{"auction":0,"price":0,"at":"1970-01-01T00:00:00"#),
+        "{first:?}"
+    );
+    assert_eq!(rows(&["head"]).len(), 10);
+    let mut prices: Vec<u64> = rows(&["cat"])
+        .iter()
+        .map(|row| {
+            let row: serde_json::Value = serde_json::from_str(row).expect("JSON");
+            row["price"].as_u64().expect("a number")
+        })
+        .collect();
+    prices.sort_unstable();
+    assert!(prices.into_iter().eq(0..10_000));
+    let second = ["--from", "1970-01-01T00:00:01Z", "--to", "1970-01-01T00:00:02Z"];
+    let csv = rows(&[&["cat", "--format", "csv", "--times"], &second[..]].concat());
+    assert_eq!(csv[0], "event_time,arrival,auction,price,at");
+    assert_eq!(csv.len(), 1_001, "a second");
+    assert!(csv[1..].iter().all(|row| row.starts_with("1970-01-01T00:00:01")));
+}
+
+#[test]
+fn logs_are_summed_up_and_verified() {
+    let directory = recorded();
+    let path = directory.path().to_str().expect("UTF-8");
+    let output = thalweg(&["info", "--json", path]);
+    let info: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!((&info["records"], &info["files"]), (&10_000.into(), &2.into()), "{info}");
+    assert_eq!(info["event_time"]["last"], "1970-01-01T00:00:09.998Z", "{info}");
+    let disorder = info["disorder_us"]["max"].as_u64().expect("a number");
+    assert!((45_000..55_000).contains(&disorder) && info["disorder_us"]["p90"] == 0, "{info}");
+    let words = stdout(&thalweg(&["info", path]));
+    assert!(words.contains("struct Bid { auction: u64") && words.contains("10000 in 2"), "{words}");
+
+    let output = thalweg(&["verify", path]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert_eq!(stdout(&output).matches(": ok, 5000 records in").count(), 2);
+    let file = directory.path().join("part-1.tlog");
+    let whole = std::fs::read(&file).expect("a log");
+    std::fs::write(&file, &whole[..whole.len() / 2]).expect("written");
+    let output = thalweg(&["verify", path]);
+    assert!(output.status.success() && stdout(&output).contains("that was cut off"));
+    let mut broken = whole.clone();
+    broken[whole.len() / 2] ^= 1;
+    std::fs::write(&file, broken).expect("written");
+    let output = thalweg(&["verify", path]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("part-1.tlog: DAMAGED: "), "{}", stdout(&output));
+    let none = tempfile::tempdir().expect("a folder");
+    let output = thalweg(&["cat", none.path().to_str().expect("UTF-8")]);
+    assert!(stderr(&output).contains("holds no file that ends in .tlog"), "{}", stderr(&output));
+}
