@@ -329,8 +329,13 @@ fn a_shard_without_senders_holds_no_window_open() {
                 .map(|window| window.value)
                 .sink(sink);
             let running = job.start().unwrap();
-            // The job would be silent for 30 s otherwise.
-            let mut receive = || receiver.recv_timeout(20.seconds()).unwrap();
+            // The job would be silent for 30 s otherwise, and the receiver is woken.
+            let mut receive = || {
+                let begin = Instant::now();
+                let count = receiver.recv_timeout(20.seconds()).unwrap();
+                assert!(begin.elapsed() < 10.seconds(), "it was there and nobody said so");
+                count
+            };
             for round in 0..3 {
                 sender.send_batch([1, 2, 15].map(|ms| ms + 20 * round)).unwrap();
                 let open = if round > 0 { receive() } else { 1 };
