@@ -33,8 +33,8 @@ fn a_silent_sender_costs_nothing_and_is_heard_at_once() {
         assert!(used <= 4, "{used} ticks while nothing came, on {executor}");
         let mut waits: Vec<Duration> = (1..30)
             .map(|n| {
-                // So long that all shards sleep for long.
-                sleep(60.millis());
+                // Sleeps grow fourfold: the shards are in one of some 200 ms.
+                sleep(100.millis());
                 let begin = Instant::now();
                 sender.send(n).unwrap();
                 assert_eq!(receiver.recv(), Some(n));
@@ -42,7 +42,7 @@ fn a_silent_sender_costs_nothing_and_is_heard_at_once() {
             })
             .collect();
         waits.sort_unstable();
-        // Who is not woken looks after 40 ms, twice, or after a second.
+        // Who is not woken looks much later.
         assert!(waits[15] < 10.millis(), "{waits:?}, on {executor}");
         drop(sender);
         running.join().unwrap();
