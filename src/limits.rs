@@ -22,6 +22,15 @@ pub const SOURCE_RECORDS: usize = 4096;
 /// its end. Sources hand on fewer records where it does.
 pub const TURN: Duration = Duration::from_millis(10);
 
+/// The longest sleep of a shard whose work comes with a ring of its bell: what a lost wake-up, or a
+/// split that nobody brings anything, may cost.
+pub const PARKED: Duration = Duration::from_secs(1);
+
+/// Bytes of a ring between a thread of the program and a shard, without what records point to: text
+/// and lists. Enough for a million records of 56 bytes with their times; more would hide that a job
+/// does not keep up.
+pub const CHANNEL_BYTES: usize = 64 << 20;
+
 /// Batches of a source after which partly filled frames leave although the source has more: it
 /// bounds how far a watermark lags behind the records.
 pub const FLUSH_BATCHES: u32 = 1;

@@ -2,7 +2,7 @@
 
 pub use crate::api::{Job, Joined, Keyed, Offset, Stream, Windowed};
 pub use crate::connector::{
-    Callback, Collect, Counter, Digest, Discard, Files, Memory, RecordLog, Stdout,
+    Callback, Channel, Collect, Counter, Digest, Discard, Files, Memory, RecordLog, Stdout,
 };
 pub use crate::error::{Error, Result};
 pub use crate::operator::{Chain, Clock, Context, Emit, Moment, OnBadRecord, bounds_of};

@@ -16,9 +16,15 @@ mod flights_routes;
 #[path = "examples/hot_auctions.rs"]
 #[allow(dead_code)]
 mod hot_auctions;
+#[path = "examples/service.rs"]
+#[allow(dead_code)]
+mod service;
 #[path = "examples/word_count.rs"]
 #[allow(dead_code)]
 mod word_count;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
 use custom_operator::{Heat, Reading, heats};
 use custom_source::last_digits;
@@ -78,6 +84,7 @@ fn programs_take_a_number_of_shards() {
         flights_routes "flights.csv";
         custom_source "1000";
         custom_operator;
+        service;
     }
 }
 
@@ -129,6 +136,63 @@ fn the_busiest_routes_are_ranked() {
 fn primes_are_found_once() {
     let (digits, _) = results(|job| last_digits(job, 1_000));
     assert_eq!(digits, [(1, 40), (2, 1), (3, 42), (5, 1), (7, 46), (9, 38)]);
+}
+
+/// Sends a request of HTTP/1.1; gives the connection, to read the answer from.
+fn request(address: SocketAddr, head: &str, body: &str) -> BufReader<TcpStream> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(60.seconds())).unwrap();
+    let length = body.len();
+    let head = format!("{head} HTTP/1.1\r\nhost: local\r\nconnection: close\r\n");
+    let head = format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n");
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
+    BufReader::new(stream)
+}
+
+#[test]
+fn a_service_takes_events_and_gives_counts() {
+    let runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = runtime.spawn(service::serve(listener, 2, async { drop(stopped.await) }));
+
+    let mut counts = request(address, "GET /counts", "");
+    let mut event = String::new();
+    // The head comes at once, so whatever is sent from now on is heard.
+    while event != "\r\n" {
+        event.clear();
+        counts.read_line(&mut event).unwrap();
+    }
+    let view = |page: &str, at_ms: i64| format!(r#"{{"page":"{page}","at_ms":{at_ms}}}"#);
+    let views = [view("/", 1_000), view("/a\\\"b", 1_200), view("/", 1_999), view("/", 2_600)];
+    let mut answer = request(address, "POST /views", &format!("[{}]", views.join(",")));
+    let mut status = String::new();
+    answer.read_line(&mut status).unwrap();
+    assert_eq!(status, "HTTP/1.1 202 Accepted\r\n");
+
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        let mut line = String::new();
+        assert!(counts.read_line(&mut line).unwrap() > 0, "only {told:?}");
+        told.extend(line.strip_prefix("data: ").map(|data| data.trim_end().to_owned()));
+    }
+    told.sort_unstable();
+    let count = |page: &str, n| format!(r#"{{"page":"{page}","from_ms":1000,"views":{n}}}"#);
+    assert_eq!(told, [count("/", 2), count("/a\\\"b", 1)]);
+
+    let mut metrics = String::new();
+    request(address, "GET /metrics", "").read_to_string(&mut metrics).unwrap();
+    let line =
+        r##"thalweg_operator_records_out_total{job="views",operator="#0 source channel"} 4"##;
+    assert!(metrics.contains(line), "{metrics}");
+
+    stop.send(()).unwrap();
+    let report = runtime.block_on(serving).unwrap().unwrap();
+    assert!(report.stopped && report.records_read() == 4, "{report}");
+    counts.read_to_string(&mut event).unwrap();
+    assert!(!event.contains("data: "), "open windows give nothing: {event}");
 }
 
 #[test]

@@ -6,9 +6,11 @@
 //! | [`Counter`]: numbers, as fast as can be or at a rate | [`Discard`], [`Digest`]: a checksum |
 //! | [`Files`]: lines, CSV, JSON lines, plain or gzip | [`Files`]: lines, CSV, JSON lines |
 //! | [`RecordLog`]: the engine's own files | [`RecordLog`] |
-//! | [`nexmark`]: persons, auctions, bids | [`Stdout`], [`Callback`] |
+//! | [`nexmark`]: persons, auctions, bids | [`Stdout`] |
+//! | [`Channel`]: what threads of this process send | [`Channel`]: to a thread; [`Callback`] |
 
 mod callback;
+mod channel;
 mod collect;
 mod counter;
 mod digest;
@@ -20,6 +22,10 @@ mod stdout;
 mod text;
 
 pub use callback::{Callback, CallbackWriter};
+pub use channel::{
+    Channel, ChannelSink, ChannelSource, ChannelWriter, Ended, Receiver, SendError, Sender,
+    TryRecvError, TrySendError,
+};
 pub use collect::{Collect, CollectWriter, Collected};
 pub use counter::Counter;
 pub use digest::{Digest, DigestWriter, Digested, Discard, Discarding};

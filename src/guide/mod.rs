@@ -24,6 +24,9 @@ pub mod file_format {}
 #[doc = include_str!("extending.md")]
 pub mod extending {}
 
+#[doc = include_str!("embedding.md")]
+pub mod embedding {}
+
 #[doc = include_str!("record_log.md")]
 pub mod record_log {}
 

@@ -375,6 +375,8 @@ impl Inbox {
             if !self.waits {
                 self.told = low;
                 self.peers.told(self.shard, low);
+                // What is behind may give results, and no packet may come after them.
+                self.unsent += 1;
                 out.watermark(low)?;
             }
         }

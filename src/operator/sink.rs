@@ -3,10 +3,14 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Lifecycle, Output, Stage, Stamp};
+use super::{Lifecycle, Output, Progress, Seat, Stage, Stamp};
 use crate::error::Result;
 use crate::record::Record;
+use crate::ring::Ringer;
 use crate::state::{Loader, Saver};
 use crate::time::Timestamp;
 
@@ -69,13 +73,15 @@ pub trait Sink<R: Record>: Send + 'static {
     }
 }
 
-/// How often a sink gets a record when a job goes on from a checkpoint.
+/// How often a sink gets a record, or one of a source counts, when a job goes on from a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guarantee {
     /// Once: what comes after a checkpoint shows only when the next one is made.
     ExactlyOnce,
     /// Once, and again what came after the checkpoint.
     AtLeastOnce,
+    /// Once, or not at all if it came after the checkpoint: nobody has it any more.
+    AtMostOnce,
 }
 
 impl fmt::Display for Guarantee {
@@ -83,6 +89,7 @@ impl fmt::Display for Guarantee {
         f.write_str(match self {
             Guarantee::ExactlyOnce => "exactly once",
             Guarantee::AtLeastOnce => "at least once",
+            Guarantee::AtMostOnce => "at most once",
         })
     }
 }
@@ -99,6 +106,30 @@ pub struct Publish {
 
 /// Writes the records of one shard.
 pub trait Writer<R: Record>: Send + 'static {
+    /// Called once, on the shard's thread and before anything else, with what wakes the shard: for
+    /// whoever makes room for a writer that is not always [ready](Writer::ready).
+    fn open(&mut self, bell: Ringer) {
+        let _ = bell;
+    }
+
+    /// Whether it has room. While it has none, nothing is read on the shard that would come to it,
+    /// and so on up to the sources of all shards; what is under way already, the rest of a batch
+    /// and what comes of it, is written all the same and must be kept. In a job that is stopped it
+    /// is no longer asked.
+    fn ready(&mut self) -> bool {
+        true
+    }
+
+    /// Moves on what it had no room for, in every turn of the shard: `Busy` when something went,
+    /// `Parked` when all of it waits for the bell, `Done` when there is nothing. The job does not
+    /// end before that.
+    ///
+    /// # Errors
+    /// As for [`write`](Writer::write).
+    fn poll(&mut self) -> Result<Progress> {
+        Ok(Progress::Done)
+    }
+
     /// Writes one record; may keep it until [`flush`](Writer::flush).
     ///
     /// # Errors
@@ -141,17 +172,31 @@ pub const PUBLISH: &str = "publish";
 /// The stage that writes into a sink.
 pub struct Written<R, W> {
     writer: W,
+    /// Set when the job is stopped.
+    stop: Option<Arc<AtomicBool>>,
     record: PhantomData<fn() -> R>,
 }
 
 impl<R: Record, W: Writer<R>> Written<R, W> {
     /// Writes with this writer.
     pub fn new(writer: W) -> Self {
-        Written { writer, record: PhantomData }
+        Written { writer, stop: None, record: PhantomData }
     }
 }
 
 impl<R: Record, W: Writer<R>> Lifecycle for Written<R, W> {
+    fn open(&mut self, seat: &Seat) -> Result {
+        self.writer.open(seat.bells.ringer(seat.shard));
+        self.stop = Some(seat.stop.clone());
+        Ok(())
+    }
+    fn ready(&mut self) -> bool {
+        // A source that is not polled does not see that it shall stop.
+        self.writer.ready() || self.stop.as_ref().is_some_and(|stop| stop.load(Relaxed))
+    }
+    fn poll(&mut self, _: &mut Output<'_>) -> Result<Progress> {
+        self.writer.poll()
+    }
     fn flush(&mut self, _: &mut Output<'_>) -> Result {
         self.writer.flush()
     }

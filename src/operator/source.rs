@@ -1,10 +1,11 @@
 //! What a connector's author implements to bring records in.
 
-use super::Progress;
+use super::{Guarantee, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::limits::SOURCE_RECORDS;
 use crate::record;
 use crate::record::{Batch, Block, Plain, Record};
+use crate::ring::Ringer;
 use crate::time::Timestamp;
 
 /// The output port of the records that a source could not read.
@@ -69,6 +70,15 @@ pub trait Source: Send + 'static {
         false
     }
 
+    /// How often a record counts when the job goes on from a checkpoint: once where splits can
+    /// [seek](Split::seek) what they gave after it, at most once where that is gone. [`explain`]
+    /// says so of a job with checkpoints.
+    ///
+    /// [`explain`]: ../api/struct.Job.html#method.explain
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::ExactlyOnce
+    }
+
     /// What is done about records that can't be read.
     fn on_bad_record(&self) -> OnBadRecord {
         OnBadRecord::Fail
@@ -77,12 +87,32 @@ pub trait Source: Send + 'static {
 
 /// One piece of a source, read by one shard.
 pub trait Split<R: Record>: Send {
+    /// Called once, on the shard's thread and before the first poll, with what wakes the shard. A
+    /// split that gives it to whoever brings records, so that it is rung when they are there, may
+    /// say `Parked` where others say `Idle`.
+    fn open(&mut self, bell: Ringer) {
+        let _ = bell;
+    }
+
     /// Feeds records while there is [room](Feed::room) and some are at hand; never blocks for
-    /// long. `Busy`: there may be more at once. `Idle`: nothing at the moment. `Done`: never more.
+    /// long. `Busy`: there may be more at once. `Idle`: nothing at the moment, look again soon.
+    /// `Parked`: nothing until the bell rings. `Done`: never more.
     ///
     /// # Errors
     /// Anything that makes reading on impossible; the job ends with it.
     fn poll(&mut self, feed: &mut Feed<'_, R>) -> Result<Progress>;
+
+    /// Whether nobody is there who could bring records: watermarks do without the split at once,
+    /// and not only when it has been silent for long.
+    fn is_vacant(&self) -> bool {
+        false
+    }
+
+    /// The job is stopped. True when the split holds records that nobody could give again: then it
+    /// is polled until it is no longer `Busy`, and takes no others.
+    fn stop(&mut self) -> bool {
+        false
+    }
 
     /// Where the reader is, in the split's own unit (records, bytes): enough to go on from there.
     fn offset(&self) -> u64 {

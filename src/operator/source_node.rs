@@ -8,7 +8,7 @@ use super::{
     BAD_PORT, Downstream, Feed, OnBadRecord, Operator, Output, Progress, Seat, Split, SplitState,
 };
 use crate::error::{Error, Kind, Result};
-use crate::limits::{FLUSH_BATCHES, SOURCE_RECORDS};
+use crate::limits::{FLUSH_BATCHES, PARKED, SOURCE_RECORDS};
 use crate::record::{Batch, Block, Record};
 use crate::state::{Loader, Saver};
 use crate::sys::clock;
@@ -26,6 +26,8 @@ pub struct SourceNode<R: Record> {
     unsent: u32,
     seat: Option<Seat>,
     announced: bool,
+    /// Whether splits have heard that the job is stopped.
+    stopped: bool,
     ended: bool,
 }
 
@@ -35,6 +37,8 @@ struct Reader<R: Record> {
     state: SplitState,
     /// Since when it has given nothing.
     silent: Option<Instant>,
+    /// Whether it still gives what it holds although the job is stopped.
+    drains: bool,
 }
 
 /// What is kept of a split: its number, what it reads, where it is, and whether it has ended.
@@ -70,8 +74,10 @@ impl Downstream for Waking<'_, '_> {
 impl<R: Record> SourceNode<R> {
     /// Reads these splits, each with its number in the source.
     pub fn new(splits: Vec<(u32, Box<dyn Split<R>>)>, policy: OnBadRecord) -> Self {
-        let reader =
-            |(number, split)| Reader { number, split, state: SplitState::Active, silent: None };
+        let reader = |(number, split)| {
+            let (state, silent, drains) = (SplitState::Active, None, false);
+            Reader { number, split, state, silent, drains }
+        };
         let splits = splits.into_iter().map(reader).collect();
         let block = Block::new();
         SourceNode {
@@ -83,6 +89,7 @@ impl<R: Record> SourceNode<R> {
             unsent: 0,
             seat: None,
             announced: false,
+            stopped: false,
             ended: false,
         }
     }
@@ -101,20 +108,21 @@ impl<R: Record> SourceNode<R> {
             Ok(progress)
         });
         out.counters().bad.add(bad);
-        // Splits have no bell.
-        let progress = progress.map(|given| match given {
-            Progress::Parked => Progress::Idle,
-            given => given,
-        });
         progress.map_err(|error| {
             let context = format!("split {}, offset {}", reader.number, reader.split.offset());
             error.within(context)
         })
     }
 
+    /// After what silence a split no longer holds the watermark back.
+    fn patience(&self) -> Duration {
+        let idle_us = self.seat.as_ref().map_or(i64::MAX, |seat| seat.idle_us);
+        Duration::from_micros(idle_us.unsigned_abs())
+    }
+
     /// Notes what a split gave; tells the operators behind when its state changes.
     fn note(&mut self, index: usize, progress: Progress, out: &mut Output<'_>) -> Result {
-        let idle_us = self.seat.as_ref().map_or(i64::MAX, |seat| seat.idle_us);
+        let patience = self.patience();
         let reader = &mut self.splits[index];
         let state = match progress {
             Progress::Done => SplitState::Ended,
@@ -124,8 +132,8 @@ impl<R: Record> SourceNode<R> {
             }
             Progress::Idle | Progress::Parked => {
                 let silent = clock::since(*reader.silent.get_or_insert_with(clock::now));
-                let long = silent > Duration::from_micros(idle_us.unsigned_abs());
-                if long { SplitState::Idle } else { reader.state }
+                let idle = silent > patience || reader.split.is_vacant();
+                if idle { SplitState::Idle } else { reader.state }
             }
         };
         if state == reader.state {
@@ -142,6 +150,42 @@ impl<R: Record> SourceNode<R> {
         out.split(number, state)
     }
 
+    /// Whether a split that waits for the bell needs no look before: one that will be told idle
+    /// sooner than the next look comes in any case does.
+    fn may_park(&self, index: usize) -> bool {
+        let Reader { state, silent, .. } = &self.splits[index];
+        let silent = silent.map_or(Duration::ZERO, clock::since);
+        *state == SplitState::Idle || silent.saturating_add(PARKED) < self.patience()
+    }
+
+    /// Tells the operators behind of the splits.
+    fn announce(&mut self, out: &mut Output<'_>) -> Result {
+        if self.announced {
+            return Ok(());
+        }
+        self.announced = true;
+        for reader in &self.splits {
+            out.split(reader.number, SplitState::Active)?;
+        }
+        // Now that all are known, what is behind may say how far they had come.
+        out.idle(false)
+    }
+
+    /// The job is stopped: reads what splits hold that nobody could give again, and ends.
+    fn stop(&mut self, out: &mut Output<'_>) -> Result<Progress> {
+        if !self.stopped {
+            self.stopped = true;
+            self.splits.iter_mut().for_each(|reader| reader.drains = reader.split.stop());
+        }
+        let Some(index) = self.splits.iter().position(|reader| reader.drains) else {
+            return self.end(false, out);
+        };
+        self.announce(out)?;
+        self.splits[index].drains = self.read(index, out)? == Progress::Busy;
+        out.flush()?;
+        Ok(Progress::Busy)
+    }
+
     fn end(&mut self, drain: bool, out: &mut Output<'_>) -> Result<Progress> {
         self.ended = true;
         if drain {
@@ -156,6 +200,8 @@ impl<R: Record> SourceNode<R> {
 impl<R: Record> Operator for SourceNode<R> {
     fn open(&mut self, seat: &Seat) -> Result {
         self.seat = Some(seat.clone());
+        let bell = || seat.bells.ringer(seat.shard);
+        self.splits.iter_mut().for_each(|reader| reader.split.open(bell()));
         Ok(())
     }
 
@@ -221,34 +267,33 @@ impl<R: Record> Operator for SourceNode<R> {
             return Ok(Progress::Done);
         }
         if self.seat.as_ref().is_some_and(|seat| seat.stop.load(Relaxed)) {
-            return self.end(false, out);
+            return self.stop(out);
         }
         if self.splits.is_empty() {
             return self.end(true, out);
         }
-        if !self.announced {
-            self.announced = true;
-            for reader in &self.splits {
-                out.split(reader.number, SplitState::Active)?;
-            }
-            // Now that all are known, what is behind may say how far they had come.
-            out.idle(false)?;
-        }
+        self.announce(out)?;
         self.next = (self.next + 1) % self.splits.len();
-        let mut progress = Progress::Idle;
+        let mut progress = Progress::Parked;
         for i in 0..self.splits.len() {
             let index = (self.next + i) % self.splits.len();
-            progress = self.read(index, out)?;
-            self.note(index, progress, out)?;
-            if progress != Progress::Idle {
-                break;
+            let given = self.read(index, out)?;
+            self.note(index, given, out)?;
+            match given {
+                Progress::Busy | Progress::Done => {
+                    progress = Progress::Busy;
+                    break;
+                }
+                Progress::Parked if self.may_park(index) => {}
+                Progress::Parked | Progress::Idle => progress = Progress::Idle,
             }
         }
-        self.unsent += u32::from(progress != Progress::Idle);
-        if self.unsent >= FLUSH_BATCHES || (self.unsent > 0 && progress == Progress::Idle) {
+        let busy = progress == Progress::Busy;
+        self.unsent += u32::from(busy);
+        if self.unsent >= FLUSH_BATCHES || (self.unsent > 0 && !busy) {
             self.unsent = 0;
             out.flush()?;
         }
-        Ok(if progress == Progress::Done { Progress::Busy } else { progress })
+        Ok(progress)
     }
 }

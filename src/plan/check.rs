@@ -37,11 +37,13 @@ impl Plan {
                 timed.note(number, step),
                 match &step.flow {
                     Flow::Ends(sink) => sink.check(writers, resumes),
-                    Flow::Local(_) | Flow::Exchanged { .. } => leads_on(taken[number]),
+                    Flow::Local(_) | Flow::Begins { .. } | Flow::Exchanged { .. } => {
+                        leads_on(taken[number])
+                    }
                 },
                 match &step.flow {
                     Flow::Ends(sink) => claim(&mut places, &**sink, &names[number]),
-                    Flow::Local(_) | Flow::Exchanged { .. } => Ok(()),
+                    Flow::Local(_) | Flow::Begins { .. } | Flow::Exchanged { .. } => Ok(()),
                 },
             ];
             let found = found.into_iter().filter_map(Result::err);

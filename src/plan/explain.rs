@@ -3,16 +3,18 @@
 use std::fmt;
 
 use super::{Flow, Input, Plan};
+use crate::operator::Guarantee;
 
 /// What a job is made of, to be read: a line for each operator with what was asked of it, and below
 /// it one for each of its inputs with the closures that are fused into the operator and with what
-/// is exchanged; of a job with checkpoints also how often its sinks get a record. Made by
-/// [`Job::explain`](../api/struct.Job.html#method.explain).
+/// is exchanged; of a job with checkpoints also how often its sinks get a record, and where records
+/// of a source may be lost. Made by [`Job::explain`](../api/struct.Job.html#method.explain).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     job: String,
     shards: usize,
-    /// Each operator's name, with what was asked of it, and inputs; a sink's guarantee.
+    /// Each operator's name, with what was asked of it, and inputs; a sink's guarantee, and that of
+    /// a source that is not read again.
     operators: Vec<(String, Vec<String>)>,
 }
 
@@ -25,13 +27,22 @@ impl Plan {
                 Flow::Exchanged { senders, .. } if shards > 1 => {
                     senders.iter().map(|sender| sender.way).collect()
                 }
-                Flow::Exchanged { .. } | Flow::Local(_) | Flow::Ends(_) => Vec::new(),
+                Flow::Exchanged { .. } | Flow::Local(_) | Flow::Begins { .. } | Flow::Ends(_) => {
+                    Vec::new()
+                }
             };
             let inputs = step.inputs.iter().enumerate();
             let inputs = inputs.map(|(port, input)| input.said(ways.get(port).copied()));
             let guarantee = match &step.flow {
                 Flow::Ends(sink) if checkpoints => Some(sink.guarantee().to_string()),
-                Flow::Exchanged { .. } | Flow::Local(_) | Flow::Ends(_) => None,
+                Flow::Begins { guarantee, .. }
+                    if checkpoints && *guarantee != Guarantee::ExactlyOnce =>
+                {
+                    Some(guarantee.to_string())
+                }
+                Flow::Exchanged { .. } | Flow::Local(_) | Flow::Begins { .. } | Flow::Ends(_) => {
+                    None
+                }
             };
             let name = match &*step.asked {
                 "" => step.name.clone(),

@@ -120,6 +120,13 @@ pub trait Ending: Send {
 pub enum Flow {
     /// From the same shard.
     Local(Make),
+    /// From the world outside.
+    Begins {
+        /// How the source is made.
+        make: Make,
+        /// How often its records count when the job goes on from a checkpoint.
+        guarantee: Guarantee,
+    },
     /// From the same shard, and on to the world outside.
     Ends(Box<dyn Ending>),
     /// From all shards.
@@ -304,7 +311,7 @@ impl Layout {
                 let sent = self.place_senders(&step.inputs, senders, &leads, placing);
                 self.place_receiver(sent, step.inputs.len(), receiver, placing)
             }
-            Flow::Local(make) | Flow::Exchanged { alone: make, .. } => {
+            Flow::Local(make) | Flow::Begins { make, .. } | Flow::Exchanged { alone: make, .. } => {
                 self.place_local(&step.inputs, make, &leads, placing)
             }
             Flow::Ends(sink) => {

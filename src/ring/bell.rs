@@ -30,6 +30,7 @@
 //! park return at once.
 
 use std::{
+    fmt,
     future::Future,
     ops::Deref,
     pin::Pin,
@@ -225,6 +226,40 @@ impl Bells {
         for bell in &*self.0 {
             bell.ring();
         }
+    }
+}
+
+impl Bells {
+    /// The bell of one shard, for whoever brings it work from elsewhere.
+    pub fn ringer(&self, shard: usize) -> Ringer {
+        Ringer { bells: self.clone(), shard }
+    }
+}
+
+/// Rings the bell of one shard, from any thread and for as long as anybody holds it: what a source
+/// or a sink hands to a thread of its own.
+///
+/// ```
+/// let ringer = thalweg::ring::Bells::new(2).ringer(1);
+/// assert!(!ringer.ring()); // shard 1 does not sleep
+/// ```
+#[derive(Clone)]
+pub struct Ringer {
+    bells: Bells,
+    shard: usize,
+}
+
+impl Ringer {
+    /// As [`Bell::ring`]: to be called after the work was published.
+    #[inline]
+    pub fn ring(&self) -> bool {
+        self.bells[self.shard].ring()
+    }
+}
+
+impl fmt::Debug for Ringer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ringer({})", self.shard)
     }
 }
 

@@ -20,7 +20,7 @@ pub mod mesh;
 mod slots;
 pub mod spsc;
 
-pub use bell::{Bell, Bells};
+pub use bell::{Bell, Bells, Ringer};
 pub use idle::{Idle, Idler, Rest};
 pub use mesh::{Links, mesh};
 pub use spsc::{Consumer, Producer, ring};

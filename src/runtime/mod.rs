@@ -4,6 +4,7 @@ mod checkpoint;
 mod config;
 mod glommio;
 mod interrupt;
+mod prometheus;
 mod report;
 mod restart;
 mod running;
@@ -18,6 +19,7 @@ pub use checkpoint::{
     CheckpointView, Compression, PartView, PreparedView, SplitView, StateDirectory,
 };
 pub use config::{Config, Executor};
+pub use prometheus::prometheus;
 pub use report::{OperatorReport, Report};
 pub use restart::Restart;
 pub use running::Running;

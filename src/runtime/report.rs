@@ -62,6 +62,8 @@ pub struct Report {
     pub stopped: bool,
     /// How often it was restarted. What the operators count they count from the last start on.
     pub restarts: u64,
+    /// The number of its newest checkpoint, 0 when there is none yet; none in a job without.
+    pub checkpoint: Option<u64>,
     /// Why it was restarted, the last times ([`FAILURES`](crate::limits::FAILURES)), oldest first.
     pub failures: Vec<Error>,
     /// Every operator, in the order of the program. One that exchanges records stands here once
@@ -78,6 +80,23 @@ impl Report {
     /// Records that could not be read, anywhere in the job.
     pub fn bad(&self) -> u64 {
         self.operators.iter().map(|operator| operator.bad).sum()
+    }
+
+    /// What it says, in the text format of Prometheus; of several jobs at once
+    /// [`prometheus`](super::prometheus()) gives it.
+    ///
+    /// ```
+    /// use thalweg::prelude::*;
+    ///
+    /// let job = Job::new("evens").shards(1);
+    /// job.source(Counter::to(10)).sink(Discard);
+    /// let running = job.start()?;
+    /// let text = running.metrics().prometheus(); // at any time, and no shard waits for it
+    /// assert!(text.contains("\nthalweg_job_shards{job=\"evens\"} 1\n"));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn prometheus(&self) -> String {
+        super::prometheus([self])
     }
 
     /// Records that the sources gave.
@@ -141,6 +160,7 @@ mod tests {
             had_ended: false,
             stopped: true,
             restarts: 0,
+            checkpoint: None,
             failures: Vec::new(),
             operators: vec![
                 operator("source lines *.txt", 0, 1_000, 0),

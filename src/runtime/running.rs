@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use super::checkpoint::Epochs;
 use super::start::{Start, join};
 use super::thread::Thread;
-use super::{Config, Executor, Report, Shared};
+use super::{Alive, Config, Executor, Report, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
 
 /// A job that runs.
 ///
-/// Dropping it stops the job and waits for it.
+/// Dropping it stops the job and waits for it. Any thread may hold it, and several may share it
+/// (`Arc<Running>`): [`stop`](Running::stop), [`metrics`](Running::metrics) and
+/// [`is_finished`](Running::is_finished) never wait for a shard.
 pub struct Running {
     job: String,
     shared: Arc<Shared>,
@@ -32,11 +34,15 @@ impl Running {
     /// # Errors
     /// All that can be found wrong before the first record flows.
     pub fn start(job: &str, plan: Plan, config: &Config) -> Result<Running> {
-        let started = Start::new(job, plan, config).begin();
-        let (start, threads) = started.map_err(|error| error.within(format!("job {job}")))?;
+        let start = Start::new(job, plan, config);
+        // Until all that is to be started is, the job has not ended.
+        let starting = Alive::new(&start.shared());
+        let (start, threads) = start.begin().map_err(|error| error.within(format!("job {job}")))?;
         let (shared, shards, executor) = (start.shared(), start.shards(), start.executor());
+        shared.tell_start(shards, executor);
         let had_ended = threads.is_empty();
         let threads = start.supervised(threads);
+        drop(starting);
         Ok(Running {
             job: job.to_owned(),
             shared,
@@ -145,6 +151,7 @@ impl Running {
             stopped: self.shared.is_stopped(),
             had_ended: self.had_ended,
             restarts,
+            checkpoint: self.shared.epochs.as_ref().map(|epochs| epochs.made()),
             failures,
             operators: self.shared.counted(),
         }

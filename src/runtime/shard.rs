@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint::Epochs;
 use crate::error::{Error, Kind, Result};
+use crate::limits::PARKED;
 use crate::operator::{Node, Output, Progress, Scene, Seat};
 use crate::ring::{Bell, Idler, Rest};
 use crate::sys::clock;
@@ -52,8 +53,6 @@ pub enum Turn {
 const PIECE: usize = 1 << 20;
 /// Sleeps grow to this: sources that can't ring are looked at 25 times a second.
 const NAP_MAX: Duration = Duration::from_millis(40);
-/// And to this where whoever brings work rings the bell.
-const PARKED_MAX: Duration = Duration::from_secs(1);
 const NAP_MIN: Duration = Duration::from_micros(50);
 
 impl Shard {
@@ -126,7 +125,7 @@ impl Shard {
                 Rest::Yield => Turn::Yield,
                 Rest::Park => {
                     let nap = self.nap;
-                    let longest = if progress == Progress::Idle { NAP_MAX } else { PARKED_MAX };
+                    let longest = if progress == Progress::Idle { NAP_MAX } else { PARKED };
                     self.nap = (nap * 2).min(longest);
                     Turn::Sleep(nap)
                 }

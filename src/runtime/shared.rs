@@ -7,13 +7,18 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::OperatorReport;
+use tracing::{debug, error, info, warn};
+
 use super::checkpoint::Epochs;
-use crate::error::Error;
+use super::{Executor, OperatorReport};
+use crate::error::{Error, Result};
 use crate::limits::FAILURES;
 use crate::operator::Counters;
 use crate::plan::{Layout, Row};
 use crate::ring::Bells;
+
+/// Whose the events are that a job gives to [`tracing`]: `RUST_LOG=thalweg=debug` shows all.
+const EVENTS: &str = "thalweg";
 
 /// The counters of one operator on all shards.
 struct Watched {
@@ -24,6 +29,10 @@ struct Watched {
 
 /// What all shards of a running job share: the way out, and what can be seen from outside.
 pub(crate) struct Shared {
+    /// The job's name.
+    job: String,
+    /// Whether it was said that the job has started; only then is it said that it has ended.
+    started: AtomicBool,
     /// Sources shall end early.
     pub(super) stop: Arc<AtomicBool>,
     /// A shard has failed: all leave at once.
@@ -67,11 +76,13 @@ impl Drop for Alive {
     fn drop(&mut self) {
         let mut alive = lock(&self.0.alive);
         *alive -= 1;
-        if *alive > 0 {
+        let last = *alive == 0;
+        drop(alive);
+        if !last {
             return;
         }
+        self.0.tell_end();
         self.0.ended.notify_all();
-        drop(alive);
         if let Some(epochs) = &self.0.epochs {
             epochs.wake();
         }
@@ -83,8 +94,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(stop: Arc<AtomicBool>, bells: Bells, epochs: Option<Arc<Epochs>>) -> Shared {
+    pub(super) fn new(job: &str, bells: Bells, epochs: Option<Arc<Epochs>>) -> Shared {
+        let stop = Arc::new(AtomicBool::new(false));
         Shared {
+            job: job.to_owned(),
+            started: AtomicBool::new(false),
             stop,
             failed: AtomicBool::new(false),
             restarts: AtomicBool::new(false),
@@ -96,6 +110,34 @@ impl Shared {
             ended: Condvar::new(),
             watched: Mutex::default(),
             failures: Mutex::default(),
+        }
+    }
+
+    /// Lets whoever watches the process's events know that the job has started.
+    pub(super) fn tell_start(&self, shards: usize, executor: Executor) {
+        self.started.store(true, Relaxed);
+        let Shared { job, .. } = self;
+        info!(target: EVENTS, job, shards, %executor, "job started");
+    }
+
+    /// Lets them know that it has ended, and how.
+    fn tell_end(&self) {
+        if !self.started.swap(false, Relaxed) {
+            return;
+        }
+        let Shared { job, .. } = self;
+        match &*lock(&self.error) {
+            Some(error) => error!(target: EVENTS, job, %error, "job failed"),
+            None => info!(target: EVENTS, job, stopped = self.is_stopped(), "job ended"),
+        }
+    }
+
+    /// Lets them know of a checkpoint that was made, or why it was not.
+    pub(super) fn tell_checkpoint(&self, epoch: u64, made: Result<(), &Error>) {
+        let Shared { job, .. } = self;
+        match made {
+            Ok(()) => debug!(target: EVENTS, job, epoch, "checkpoint made"),
+            Err(error) => error!(target: EVENTS, job, epoch, %error, "checkpoint failed"),
         }
     }
 
@@ -127,6 +169,8 @@ impl Shared {
     pub(super) fn restart(&self, after: Error) {
         let mut failures = lock(&self.failures);
         failures.0 += 1;
+        let (job, restarts) = (&self.job, failures.0);
+        warn!(target: EVENTS, job, restarts, error = %after, "job restarts");
         if failures.1.len() == FAILURES {
             failures.1.pop_front();
         }

@@ -1,7 +1,6 @@
 //! Starting a job's shards: the first time, and again after a failure.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
@@ -63,8 +62,7 @@ impl Start {
         // What else is wrong is found on one shard as well.
         let shards = if (1..=SHARDS).contains(&asked) { asked } else { 1 };
         let epochs = config.checkpoints.as_ref().map(|_| Arc::new(Epochs::new(shards)));
-        let shared = Shared::new(Arc::new(AtomicBool::new(false)), Bells::new(shards), epochs);
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared::new(job, Bells::new(shards), epochs));
         let (job, config, failures) = (job.to_owned(), config.clone(), Failures::default());
         Start { job, plan, config, executor, shards, shared, failures, wrong }
     }

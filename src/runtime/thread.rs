@@ -1,9 +1,9 @@
 //! Threads of a job: its own, and those that are lent to it.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// A thread that works for a job.
@@ -16,8 +16,8 @@ pub enum Thread {
 
 /// Waits for work that a lent thread does.
 pub struct Lent {
-    /// Nothing comes, but its end does.
-    working: Receiver<()>,
+    /// Nothing comes, but its end does. Locked, so that any thread may look at a job.
+    working: Mutex<Receiver<()>>,
     done: Arc<AtomicBool>,
 }
 
@@ -30,6 +30,7 @@ pub struct Work {
 /// A piece of work for a lent thread, and how to wait for it.
 pub fn lent() -> (Work, Thread) {
     let ((sender, working), done) = (channel(), Arc::new(AtomicBool::new(false)));
+    let working = Mutex::new(working);
     (Work { done: done.clone(), _working: sender }, Thread::Lent(Lent { working, done }))
 }
 
@@ -45,7 +46,10 @@ impl Thread {
     pub fn is_finished(&self) -> bool {
         match self {
             Thread::Own(thread) => thread.is_finished(),
-            Thread::Lent(lent) => lent.working.try_recv() == Err(TryRecvError::Disconnected),
+            Thread::Lent(lent) => {
+                let working = lent.working.lock().unwrap_or_else(PoisonError::into_inner);
+                working.try_recv() == Err(TryRecvError::Disconnected)
+            }
         }
     }
 
@@ -55,7 +59,7 @@ impl Thread {
             Thread::Own(thread) => thread.join().is_ok(),
             Thread::Lent(Lent { working, done }) => {
                 // It ends with an error in any case.
-                let _ = working.recv();
+                let _ = working.into_inner().unwrap_or_else(PoisonError::into_inner).recv();
                 done.load(Acquire)
             }
         }

@@ -63,7 +63,10 @@ impl Coordinator {
             match self.make(last) {
                 Ok(true) if !last => {}
                 Ok(_) => return,
-                Err(error) => return self.shared.fail(error),
+                Err(error) => {
+                    self.shared.tell_checkpoint(self.manifest.epoch + 1, Err(&error));
+                    return self.shared.fail(error);
+                }
             }
         }
     }
@@ -135,6 +138,7 @@ impl Coordinator {
             self.epochs.end(epoch);
         }
         self.epochs.settle(epoch);
+        self.shared.tell_checkpoint(epoch, Ok(()));
         self.shared.bells.ring_all();
         Ok(())
     }
