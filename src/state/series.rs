@@ -98,19 +98,6 @@ impl<K, V> Series<K, V> {
         }
     }
 
-    /// Looks after one table, and at another call after the next one; see [`PagedTable::tend`].
-    pub fn tend(&mut self) {
-        if !matches!(self.backend, Backend::Disk(_)) {
-            return;
-        }
-        let behind = (Bound::Excluded(self.tended), Bound::Unbounded);
-        let next = self.tables.range_mut(behind).next();
-        self.tended = next.map_or(Timestamp::MIN, |(at, table)| {
-            table.tend();
-            *at
-        });
-    }
-
     /// The entries of the table of a time, which all come into memory; none where there is no
     /// table.
     pub fn entries(&self, at: Timestamp) -> impl Iterator<Item = (&K, &V)> {
@@ -124,6 +111,19 @@ impl<K, V> Series<K, V> {
 }
 
 impl<K: Key, V: Held> Series<K, V> {
+    /// Looks after one table, and at another call after the next one; see [`PagedTable::tend`].
+    pub fn tend(&mut self) {
+        if !matches!(self.backend, Backend::Disk(_)) {
+            return;
+        }
+        let behind = (Bound::Excluded(self.tended), Bound::Unbounded);
+        let next = self.tables.range_mut(behind).next();
+        self.tended = next.map_or(Timestamp::MIN, |(at, table)| {
+            table.tend();
+            *at
+        });
+    }
+
     /// The table of a time, opened if need be.
     pub fn at(&mut self, at: Timestamp) -> &mut PagedTable<K, V> {
         let Series { tables, spare, backend, .. } = self;

@@ -26,6 +26,8 @@ const BITS_MAX: u32 = 28;
 const ENTRIES_PER_PAGE: usize = 64;
 /// So many pages are looked at when one is wanted: each call packs what two calls unpack.
 const LOOKS: usize = 4;
+/// A page whose entries take so many bytes is not packed as it is, unless it has only one.
+const HEAVY: usize = if cfg!(test) { 1 << 10 } else { 16 << 10 };
 
 /// Where the pages of the hashes are.
 pub struct Directory<K, V> {
@@ -334,38 +336,6 @@ impl<K, V> Directory<K, V> {
         }
     }
 
-    /// Packs pages that were not used for a while, if those that are not packed hold too much.
-    pub fn relieve(&mut self) {
-        if self.packing.as_mut().is_some_and(|packing| packing.get_mut().is_due()) {
-            self.weigh();
-        }
-        for _ in 0..LOOKS {
-            let Some(packing) = &mut self.packing else { return };
-            let packing = packing.get_mut();
-            let Some(address) = packing.next() else { return };
-            let mut page = Self::open(address.as_ptr());
-            let place = (page.hash() << SKIP >> self.shift) as usize;
-            if self.entries[place].addr() & ASIDE == 0 {
-                packing.pass();
-                self.set_marks(page.hash(), ALL, ASIDE);
-                continue;
-            }
-            let words = packing.encode(page.weight(), page.slots().map(|slot| page.get(slot)));
-            if packing.reserve(&words, page.area().len(), &mut self.memory).is_err() {
-                // The next page that the table needs will say so.
-                return packing.pass();
-            }
-            packing.is_packed();
-            Self::takes(packing, &mut page, 0);
-            let entries = page.pack();
-            // SAFETY: 1. the slots are of at least 32 entries with something allocated, aligned to
-            // 8; they hold nothing. 2. the page and the blocks are of `self.memory`.
-            unsafe { packing.put(&words, page.area()) };
-            // Only now, when all is in order: to drop what users made may panic.
-            drop(entries);
-        }
-    }
-
     /// The entries of a page were found to take so many bytes, encoded.
     fn takes(packing: &mut Packing<K, V>, page: &mut Page<'_, K, V>, bytes: usize) {
         let before = page.weight();
@@ -461,22 +431,71 @@ impl<K: crate::record::Key, V> Directory<K, V> {
     /// # Errors
     /// When there is no memory.
     pub fn make_room(&mut self, at: At, hash: u64) -> std::io::Result<()> {
-        let Prefix { bits, .. } = self.prefix(hash);
         if self.page(at).len() <= Page::<K, V>::FULL / 2 {
             self.deal(at, None);
             return Ok(());
         }
+        self.split(at, hash)
+    }
+
+    /// Splits the page of a hash in two, both with its marks.
+    fn split(&mut self, at: At, hash: u64) -> std::io::Result<()> {
+        let Prefix { bits, .. } = self.prefix(hash);
+        let marks = self.entries[self.place(hash)].addr() & ALL;
+        let other = self.add()?.map_addr(|address| (address & !ALL) | marks);
         if bits == self.bits() {
             self.entries = self.entries.iter().flat_map(|page| [*page; 2]).collect();
             self.shift -= 1;
         }
-        let other = self.add()?;
         let half = Prefix::of(hash, bits + 1).first | 1 << (63 - bits);
         let range = self.range(Prefix { first: half, bits: bits + 1 });
         Self::open(other).set_hash(Prefix::hash_at(half));
         self.deal(at, Some((other, bits)));
         self.entries[range].fill(other);
         Ok(())
+    }
+
+    /// Packs pages that were not used for a while, if those that are not packed hold too much. One
+    /// that is heavy is split instead: it would be packed and unpacked as a whole for each of its
+    /// entries.
+    pub fn relieve(&mut self) {
+        if self.packing.as_mut().is_some_and(|packing| packing.get_mut().is_due()) {
+            self.weigh();
+        }
+        for _ in 0..LOOKS {
+            let Some(packing) = &mut self.packing else { return };
+            let packing = packing.get_mut();
+            let Some(address) = packing.next() else { return };
+            let mut page = Self::open(address.as_ptr());
+            let hash = page.hash();
+            let entry = self.entries[(hash << SKIP >> self.shift) as usize];
+            if entry.addr() & ASIDE == 0 {
+                packing.pass();
+                self.set_marks(hash, ALL, ASIDE);
+                continue;
+            }
+            let words = packing.encode(page.weight(), page.slots().map(|slot| page.get(slot)));
+            if words.len() * 8 > HEAVY && page.len() > 1 && self.can_split(hash) {
+                // Where there is no memory it is packed as it is.
+                if self.split(At { page: entry }, hash).is_ok() {
+                    continue;
+                }
+            }
+            let Some(packing) = &mut self.packing else { return };
+            let packing = packing.get_mut();
+            if packing.reserve(&words, page.area().len(), &mut self.memory).is_err() {
+                // The next page that the table needs will say so.
+                return packing.pass();
+            }
+            packing.is_packed();
+            Self::takes(packing, &mut page, 0);
+            let entries = page.pack();
+            // SAFETY: 1. the slots are of at least 32 entries with something allocated, aligned to
+            // 8; they hold nothing. 2. the page and the blocks are of `self.memory`.
+            unsafe { packing.put(&words, page.area()) };
+            // Only now, when all is in order: to drop what users made may panic.
+            drop(entries);
+        }
     }
 
     /// Puts the entries of a page anew: those whose bit number `bits` is set into the other one.

@@ -4,6 +4,8 @@ mod ahead;
 mod beside;
 mod directory;
 mod group;
+#[cfg(test)]
+mod heavy_tests;
 mod packed;
 mod page;
 mod save;
@@ -152,7 +154,9 @@ impl<K, V> PagedTable<K, V> {
             Ok::<(), Infallible>(())
         });
     }
+}
 
+impl<K: Key, V> PagedTable<K, V> {
     /// Looks after text and lists whose table is on disk: those that have grown too much and are
     /// not used go there. To be called now and then, as at a watermark; most calls do it anyway.
     pub fn tend(&mut self) {
@@ -222,7 +226,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     #[inline(always)]
     fn open(&mut self, hash: u64) -> Option<At> {
         let at = self.pages.at(hash)?;
-        if at.is_open() { Some(at) } else { Some(self.make_open(at, hash)) }
+        if at.is_open() { Some(at) } else { self.make_open(hash) }
     }
 
     /// The value, which `make` makes together with the key when there is none.

@@ -140,12 +140,12 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         to: &mut impl FnMut(Change<'_, K, V>),
     ) -> Option<u64> {
         let hash = Prefix::hash_at(first);
+        // Others are packed instead of what is unpacked.
+        self.pages.relieve();
         let prefix = self.pages.prefix(hash);
         let at = self.pages.at(hash)?;
         if !at.is_saved() {
             if full || !at.has_rested() {
-                // Others are packed instead of what is unpacked.
-                self.pages.relieve();
                 self.pages.unpack(hash);
                 show(&mut self.pages.page(at), prefix, full, to);
             }
@@ -176,9 +176,10 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// Sees to it that a page may be changed: unpacks it, copies what is still to be saved of it.
     #[cold]
     #[inline(never)]
-    pub(super) fn make_open(&mut self, at: At, hash: u64) -> At {
+    pub(super) fn make_open(&mut self, hash: u64) -> Option<At> {
         self.pages.relieve();
         self.pages.unpack(hash);
+        let at = self.pages.at(hash)?;
         let full = matches!(self.save, Some(Save::Pages { full: true, .. }));
         if !at.is_saved() && (full || !at.has_rested()) {
             let (mut cleared, mut put) = (None, self.spare.pop().unwrap_or_default());
@@ -197,7 +198,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         }
         self.pages.opens(hash);
         self.changed = true;
-        self.pages.at(hash).unwrap_or(at)
+        self.pages.at(hash)
     }
 
     /// Takes all entries out. What a save that has begun still has to show of them is copied.
