@@ -203,6 +203,12 @@ fn what_fails_too_often_ends() {
         assert_eq!(running.metrics().failures.len(), times as usize);
         let error = running.join().unwrap_err().to_string();
         assert!(error.contains("panicked: ") && error.contains("no"), "{error}");
+        let given_up = match times {
+            0 => "",
+            1 => "given up after 1 restart",
+            _ => "given up after 5 restarts",
+        };
+        assert!(error.contains(given_up) && (times > 0) == error.contains("given up"), "{error}");
     }
     // While it waits to be started again it can be stopped.
     let patient = Restart::always().pause(1.days(), 1.days());

@@ -55,7 +55,8 @@ fn job(shards: usize, state: &Path, text: bool, numbers: Gated) -> (Job, Given) 
     // What is written one way is taken up by runs that write the other way.
     let odd = !shards.is_multiple_of(2);
     let job = job.compress_checkpoints(if odd { Compression::Lz4 } else { Compression::None });
-    let job = job.state_in(state.parent().unwrap());
+    // A folder that is made.
+    let job = job.state_in(state.parent().unwrap().join("made/for it"));
     // All text that is not in use goes to the disk in some runs, and no table of numbers is small.
     let job = if !text || odd { job.state_memory(0) } else { job };
     let (sink, rows) = Collect::new();

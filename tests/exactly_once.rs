@@ -303,6 +303,33 @@ fn results_are_not_mixed_with_others() {
 }
 
 #[test]
+fn a_directory_that_another_job_uses_is_all_that_is_said() {
+    let at = Place::new();
+    let running = squares(2, at.0.path(), 1.days(), Counter::endless()).start().unwrap();
+    let error = refusal(squares(2, at.0.path(), 1.days(), Counter::endless()));
+    assert!(error.starts_with("job squares: another job uses the state directory"), "{error}");
+    running.stop();
+    running.join().unwrap();
+}
+
+#[test]
+fn a_file_of_state_that_is_missing_is_named() {
+    let at = Place::new();
+    let running = counts(2, at.0.path(), 1_000_000_000, u64::MAX).start().unwrap();
+    running.checkpoint().unwrap();
+    running.stop();
+    running.join().unwrap();
+    let state = fs::read_dir(at.path("state")).unwrap().map(|entry| entry.unwrap().path());
+    let named = |path: &Path| path.file_name().unwrap().to_string_lossy().starts_with("state-");
+    let gone = state.filter(|path| named(path)).max().unwrap();
+    fs::remove_file(&gone).unwrap();
+    let error = refusal(counts(2, at.0.path(), 1_000_000_000, u64::MAX));
+    let name = gone.file_name().unwrap().to_str().unwrap();
+    assert!(error.contains("the manifest names it, and it is not there; restore"), "{error}");
+    assert!(error.contains(name), "{error}");
+}
+
+#[test]
 fn a_job_that_goes_on_from_an_older_state_is_refused() {
     let at = Place::new();
     let running = squares(2, at.0.path(), 1.days(), Counter::endless().rate(1e5)).start().unwrap();

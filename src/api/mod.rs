@@ -155,8 +155,8 @@ impl Job {
     }
 
     /// Keeps the state of process functions, aggregates, windows and joins in a file in this
-    /// directory, of which the system keeps in memory what is used: it may be larger than
-    /// memory. The file has no name and goes with the job; what is kept is in
+    /// directory, which is made if need be, of which the system keeps in memory what is used: it
+    /// may be larger than memory. The file has no name and goes with the job; what is kept is in
     /// [`checkpoints`](Job::checkpoints). Text and lists go there when they have not been used for
     /// a while and there is [much of them](Job::state_memory), timers that wait when there are
     /// more than some thousand. Without this all is in memory.

@@ -224,7 +224,7 @@ impl Plan {
 }
 
 /// One error that says all of several.
-fn all(wrong: &[Error]) -> Error {
+pub(crate) fn all(wrong: &[Error]) -> Error {
     if let [one] = wrong {
         return one.clone();
     }

@@ -14,9 +14,10 @@ use super::{Alive, Config, Executor, Shard, Shared, glommio, interrupt, threads}
 use crate::error::{Error, Kind, Result};
 use crate::limits::SHARDS;
 use crate::operator::{Node, Pace, Seat, Steady, Waiting};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::ring::{Bells, Idler};
 use crate::state::{Backend, Scratch};
+use crate::sys::fs;
 use crate::time::span;
 
 /// How long a job that waits to be started again may take to notice that it shall stop.
@@ -112,14 +113,16 @@ impl Start {
         let compression = self.config.compression;
         let opened =
             directory.map(|(path, every)| Checkpoints::open(path, *every, compression, &self.job));
-        let checkpoints = opened.transpose().unwrap_or_else(|error| {
-            wrong.push(error);
-            None
-        });
+        let checkpoints = match opened.transpose() {
+            Ok(checkpoints) => checkpoints,
+            // Sinks would find what they have shown to be of nobody knows which epoch.
+            Err(error) => {
+                wrong.push(error);
+                return Err(plan::all(&wrong));
+            }
+        };
         if first {
-            // Where nobody knows what the job goes on from, what sinks have shown may be right.
-            let epoch = checkpoints.as_ref().map_or(u64::MAX, Checkpoints::epoch);
-            let resumes = self.config.checkpoints.as_ref().map(|_| epoch);
+            let resumes = checkpoints.as_ref().map(Checkpoints::epoch);
             wrong.extend(self.plan.check(self.config.shard_count(), resumes));
         }
         let backend = self.backend().unwrap_or_else(|error| {
@@ -147,7 +150,8 @@ impl Start {
             return Ok(if self.config.small_tables { Backend::Memory } else { Backend::Pages });
         };
         let what = format_args!("making a file for state in {}", directory.display());
-        let scratch = Scratch::within(directory, self.config.state_memory);
+        let made = fs::create_dir_all(directory);
+        let scratch = made.and_then(|()| Scratch::within(directory, self.config.state_memory));
         let scratch = scratch.map_err(|cause| Error::io(what, &cause))?;
         let small = self.config.small_tables;
         let scratch = if small { scratch } else { scratch.without_small_tables() };
@@ -249,7 +253,11 @@ impl Start {
             join(threads, &self.shared);
             let Some(error) = self.shared.error() else { return };
             if !self.pause_after_failure().is_some_and(|pause| self.pause(pause)) {
-                return self.shared.fail(error);
+                return self.shared.fail(match self.shared.failures().0 {
+                    0 => error,
+                    1 => error.within("given up after 1 restart"),
+                    restarts => error.within(format_args!("given up after {restarts} restarts")),
+                });
             }
             match self.ready_again(error) {
                 Ok(ready) => threads = self.start(ready),

@@ -327,7 +327,12 @@ pub fn load(directory: &Path, manifest: &Manifest) -> Result<Vec<Vec<Saved>>> {
 
 fn load_file(directory: &Path, shard: usize, file: &StateFile) -> Result<Saved> {
     let path = directory.join(&file.name);
-    let bytes = Readable::open(&path).map_err(|cause| reading(&path, &cause))?;
+    let bytes = Readable::open(&path).map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::NotFound => {
+            within(&damaged("the manifest names it, and it is not there".into()), &path)
+        }
+        _ => reading(&path, &cause),
+    })?;
     saved::open(bytes, shard, file).map_err(|error| within(&error, &path))
 }
 
@@ -377,7 +382,10 @@ fn parse(bytes: &[u8]) -> Result<Manifest> {
         return Err(damaged(what));
     };
     if len.parse() != Ok(body.len()) {
-        return Err(damaged(format!("it has {} bytes and had {len}", body.len())));
+        return Err(damaged(format!(
+            "it has {} bytes behind its first line and had {len}",
+            body.len()
+        )));
     }
     if *crc != format!("{:08x}", crc32fast::hash(body)) {
         return Err(damaged("its checksum is wrong".into()));

@@ -20,9 +20,14 @@ use thalweg::prelude::*;
 use thalweg::runtime::{Running, StateDirectory};
 use thalweg::sys::probe;
 
+use super::INTERRUPTED;
+use super::interrupt::Interrupt;
 use super::stats::Summary;
 use crate::args;
 use crate::procfs::{Procfs, kib, readable_bytes};
+
+/// How often a run looks whether it shall end.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What the source's splits tell the thread that measures.
 #[derive(Debug)]
@@ -137,6 +142,7 @@ struct Run {
 /// The job.
 struct Bench<'a> {
     args: &'a args::Checkpoint,
+    interrupt: Interrupt,
     shards: usize,
     directory: &'a Path,
 }
@@ -169,17 +175,27 @@ impl Bench<'_> {
         Ok((job.start()?, gauge))
     }
 
+    /// Waits so long; fails when the job ended or somebody wants the program to end.
+    fn wait(&self, running: &Running, time: Duration) -> anyhow::Result<()> {
+        ensure!(!self.interrupt.came(), "interrupted");
+        ensure!(!running.is_finished(), "the job ended by itself");
+        sleep(time);
+        Ok(())
+    }
+
     /// Lets all keys have state, and then measures.
     fn run(&self, checkpoints: bool) -> anyhow::Result<Run> {
         let (running, gauge) = self.start(checkpoints)?;
         while gauge.given.load(Relaxed) < self.args.keys.get() {
-            ensure!(!running.is_finished(), "the job ended by itself");
-            sleep(Duration::from_millis(10));
+            self.wait(&running, Duration::from_millis(10))?;
         }
         gauge.stop.store(0, Relaxed);
         gauge.work.store(0, Relaxed);
         let (begin, before) = (Instant::now(), gauge.given.load(Relaxed));
-        sleep(Duration::from_secs(u64::from(self.args.seconds.get())));
+        let seconds = Duration::from_secs(u64::from(self.args.seconds.get()));
+        while begin.elapsed() < seconds {
+            self.wait(&running, seconds.saturating_sub(begin.elapsed()).min(LOOK))?;
+        }
         let (took, given) = (begin.elapsed(), gauge.given.load(Relaxed) - before);
         let longest = |of: &AtomicU64| Duration::from_nanos(of.load(Relaxed));
         let (stop, work) = (longest(&gauge.stop), longest(&gauge.work));
@@ -194,8 +210,7 @@ impl Bench<'_> {
     fn go_on(&self) -> anyhow::Result<Duration> {
         let (running, gauge) = self.start(true)?;
         while gauge.first.load(Relaxed) == 0 {
-            ensure!(!running.is_finished(), "the job ended by itself");
-            sleep(Duration::from_millis(1));
+            self.wait(&running, Duration::from_millis(1))?;
         }
         running.stop();
         running.join()?;
@@ -208,12 +223,23 @@ impl Bench<'_> {
 /// # Errors
 /// When the job fails.
 pub fn run(args: &args::Checkpoint) -> anyhow::Result<ExitCode> {
+    let interrupt = Interrupt::on_ctrl_c()?;
+    match measure(args, interrupt.clone()) {
+        Err(_) if interrupt.came() => {
+            eprintln!("thalweg: interrupted: nothing is told, and the folder of state is removed");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        measured => measured.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn measure(args: &args::Checkpoint, interrupt: Interrupt) -> anyhow::Result<()> {
     let within = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let directory = tempfile::Builder::new().prefix("thalweg-bench-").tempdir_in(&within);
     let directory =
         directory.with_context(|| format!("making a folder in {}", within.display()))?;
     let shards = args.shards.map_or_else(probe::cores, usize::from);
-    let bench = Bench { args, shards, directory: directory.path() };
+    let bench = Bench { args, interrupt, shards, directory: directory.path() };
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header([
@@ -265,7 +291,7 @@ pub fn run(args: &args::Checkpoint) -> anyhow::Result<ExitCode> {
     }
     println!("{table}");
     print_what(args, shards, &ratios);
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn print_what(args: &args::Checkpoint, shards: usize, ratios: &[f64]) {
