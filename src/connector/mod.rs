@@ -7,6 +7,7 @@
 //! | [`Files`]: lines, CSV, JSON lines, plain or gzip | [`Files`]: lines, CSV, JSON lines |
 //! | [`RecordLog`]: the engine's own files | [`RecordLog`] |
 //! | [`nexmark`]: persons, auctions, bids | [`Stdout`] |
+//! | [`Generate`]: made of numbers, [`Keys`] and [`Arrivals`] | |
 //! | [`Channel`]: what threads of this process send | [`Channel`]: to a thread; [`Callback`] |
 
 mod callback;
@@ -15,6 +16,7 @@ mod collect;
 mod counter;
 mod digest;
 mod files;
+mod generator;
 pub mod log;
 mod memory;
 pub mod nexmark;
@@ -31,6 +33,7 @@ pub use counter::Counter;
 pub use digest::{Digest, DigestWriter, Digested, Discard, Discarding};
 pub(crate) use files::publish;
 pub use files::{Csv, Decode, Decoded, FileSink, FileSource, Files, Json, Lines};
+pub use generator::{Arrivals, Generate, Generated, Keys, Pattern, Skew};
 pub use log::{LogSink, LogSource, LogWriter, RecordLog};
 pub use memory::{Memory, Slices};
 pub use stdout::Stdout;
