@@ -9,6 +9,7 @@ use thalweg::testing::JOBS;
 use thalweg::time::Timestamp;
 
 use crate::bench::nexmark::QUERIES;
+use crate::replay::args::Replay;
 
 /// A stream processing engine for one machine.
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ pub enum Command {
     Info(Info),
     /// Show what a job has kept in its state directory; exits with 1 when some of it is damaged
     Inspect(Inspect),
+    /// Send the records of record logs again, with their own timing or another one
+    Replay(Box<Replay>),
     /// Run whole jobs on made-up machines that crash, lose what was not synced, run full; exits
     /// with 1 at the first one that gives other rows than it should
     Simulate(Simulate),
@@ -319,7 +322,7 @@ fn query(text: &str) -> Result<String, String> {
 }
 
 /// A whole number, with `_` between digits and K, M or G for thousands, millions, billions.
-fn count(text: &str) -> Result<NonZeroU64, String> {
+pub(crate) fn count(text: &str) -> Result<NonZeroU64, String> {
     let plain = text.replace('_', "");
     let digits = plain.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let scale = match plain[digits.len()..].to_ascii_uppercase().as_str() {

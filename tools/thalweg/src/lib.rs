@@ -7,4 +7,5 @@ pub mod doctor;
 pub mod inspect;
 pub mod log;
 pub mod procfs;
+pub mod replay;
 pub mod simulate;

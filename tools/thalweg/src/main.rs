@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 use thalweg_cli::args::{Args, Command, Suite};
-use thalweg_cli::{bench, doctor, inspect, log, simulate};
+use thalweg_cli::{bench, doctor, inspect, log, replay, simulate};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -30,6 +30,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Head(args) => log::head(&args),
         Command::Info(args) => log::info(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Verify(args) => log::verify(&args),
     }

@@ -10,12 +10,12 @@ use super::INTERRUPTED;
 
 /// Whether somebody wants the program to end; clones look at the same wish.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Takes over Ctrl-C, SIGTERM and SIGHUP, once a process. The first asks for a clean end with
     /// the results so far; the second ends the program at once.
-    pub(super) fn on_ctrl_c() -> anyhow::Result<Self> {
+    pub(crate) fn on_ctrl_c() -> anyhow::Result<Self> {
         let interrupt = Self::default();
         let came = Arc::clone(&interrupt.0);
         let handler = move || {
@@ -28,13 +28,13 @@ impl Interrupt {
     }
 
     /// Whether it came.
-    pub(super) fn came(&self) -> bool {
+    pub(crate) fn came(&self) -> bool {
         self.0.load(SeqCst)
     }
 
     /// As if it had come.
     #[cfg(test)]
-    pub(super) fn send(&self) {
+    pub(crate) fn send(&self) {
         self.0.store(true, SeqCst);
     }
 }

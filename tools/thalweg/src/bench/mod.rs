@@ -2,7 +2,7 @@
 
 pub mod checkpoint;
 mod input;
-mod interrupt;
+pub(crate) mod interrupt;
 mod known;
 pub mod machine;
 pub mod nexmark;

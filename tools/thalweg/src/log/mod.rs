@@ -17,7 +17,7 @@ pub use verify::verify;
 const EXTENSION: &str = "tlog";
 
 /// The files that are named, and those of the directories that are named, by their names.
-fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {

@@ -1,0 +1,274 @@
+//! `thalweg replay`: a recording, sent again with its own timing or another one.
+//!
+//! It is an open loop: every record has its own time, which the start fixes, and which nothing that
+//! the target does can move. A target that is slow is sent records late, and is told how late.
+
+pub mod args;
+mod changed;
+mod chart;
+mod report;
+mod resume;
+mod rows;
+mod schedule;
+mod tally;
+mod tape;
+mod target;
+mod threshold;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, scope, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use jiff::Timestamp as Now;
+
+use crate::bench::interrupt::Interrupt;
+use crate::log::files;
+use args::{Framing, Replay};
+use report::Report;
+use resume::{Position, Resume};
+use rows::Rows;
+use schedule::Schedule;
+use tally::{Sum, histogram};
+use tape::Reel;
+use target::Address;
+use worker::{Desk, End, Out, Worker};
+
+/// The program's exit code when Ctrl-C ended a replay.
+const INTERRUPTED: u8 = 130;
+/// How often it is told how a replay goes.
+const TELL: Duration = Duration::from_millis(100);
+/// So many different things that went wrong are kept, to be told.
+const NOTES: usize = 5;
+
+/// What is replayed, and how.
+pub struct Plan {
+    args: Replay,
+    reel: Reel,
+    schedule: Schedule,
+    /// Times within records go forward by so many microseconds.
+    shift: i64,
+    /// What an earlier replay had already had of its time.
+    offset: Duration,
+    /// Whether records are sent several at a time at most.
+    has_batches: bool,
+}
+
+impl Plan {
+    fn seed(&self) -> u64 {
+        self.args.timing.seed
+    }
+
+    /// Whether records are due at times.
+    fn is_paced(&self) -> bool {
+        !matches!(self.schedule, Schedule::Max)
+    }
+}
+
+/// Whether the connections shall stop, and what went wrong so far.
+#[derive(Debug, Default)]
+pub struct Stop {
+    interrupt: Interrupt,
+    all: AtomicBool,
+    notes: Mutex<Vec<String>>,
+}
+
+impl Stop {
+    /// Whether nothing more is to be sent.
+    pub fn is_asked(&self) -> bool {
+        self.all.load(SeqCst) || self.interrupt.came()
+    }
+
+    fn all(&self) {
+        self.all.store(true, SeqCst);
+    }
+
+    fn note(&self, what: &str) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.len() < NOTES && !notes.iter().any(|note| note == what) {
+            notes.push(what.to_owned());
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Replays logs.
+///
+/// # Errors
+///
+/// If a log can't be read, the target is not there, or a report can't be written.
+pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
+    check(args)?;
+    let stop = Arc::new(Stop { interrupt: Interrupt::on_ctrl_c()?, ..Stop::default() });
+    let splits: Vec<Vec<PathBuf>> =
+        files(&args.files)?.into_iter().map(|path| vec![path]).collect();
+    let reel = Reel::open(splits, args.timing.by, &args.choice)?;
+    let schedule = Schedule::new(&args.timing, reel.first.0)?;
+    let (resume, before) = match &args.sending.resume {
+        Some(path) => {
+            let (resume, before) = Resume::open(path, what(args))?;
+            (Some(resume), before)
+        }
+        None => (None, None),
+    };
+    let shift = if args.change.shift_to_now {
+        ensure!(reel.first.1.micros() != i64::MIN, "--shift-to-now: the log has no event times");
+        Now::now().as_microsecond().saturating_sub(reel.first.1.micros())
+    } else {
+        0
+    };
+    let offset = Duration::from_secs_f64(before.as_ref().map_or(0.0, |before| before.due));
+    let has_batches = matches!(args.to, Address::Http(_));
+    let plan = Plan { args: args.clone(), reel, schedule, shift, offset, has_batches };
+    let report = send(&plan, &stop, resume.as_ref(), before.as_ref())?;
+    report.tell(&plan)?;
+    let failed: Vec<String> = args
+        .telling
+        .fail_if
+        .iter()
+        .filter(|threshold| threshold.holds(&report.sum))
+        .map(ToString::to_string)
+        .collect();
+    if !failed.is_empty() {
+        eprintln!("thalweg: failed: {}", failed.join(", "));
+    }
+    Ok(match &report.end {
+        End::Failed(cause) => {
+            eprintln!("thalweg: {cause}");
+            ExitCode::FAILURE
+        }
+        End::Stopped => ExitCode::from(INTERRUPTED),
+        _ if !failed.is_empty() => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// What does not go together.
+fn check(args: &Replay) -> anyhow::Result<()> {
+    let (sending, timing) = (&args.sending, &args.timing);
+    let one = matches!(args.to, Address::File(_) | Address::Stdout);
+    ensure!(!one || sending.connections == 1, "{} has one connection only", args.to);
+    let max = timing.speed == Some(args::Speed::Max);
+    let moved = timing.jitter.is_some() || timing.disorder.is_some();
+    ensure!(!(max && moved), "with --speed max no record has a time that it could be moved from");
+    let datagrams = matches!(args.to, Address::Udp(_));
+    ensure!(
+        !datagrams || sending.framing != Framing::Length,
+        "a datagram has a length already; leave --framing length out"
+    );
+    Ok(())
+}
+
+/// What a replay is, in words: one that goes on with another must be the same.
+fn what(args: &Replay) -> String {
+    let Replay { files, to, timing, choice, change, sending, .. } = args;
+    let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+    format!(
+        "{} to {to}; {timing:?}; {choice:?}; {change:?}; {:?} {:?} {}",
+        files.join(" "),
+        sending.format,
+        sending.framing,
+        sending.connections
+    )
+}
+
+/// Sends all, and says how it went.
+fn send(
+    plan: &Plan,
+    stop: &Arc<Stop>,
+    resume: Option<&Resume>,
+    before: Option<&Position>,
+) -> anyhow::Result<Report> {
+    let Replay { to, sending, change, .. } = &plan.args;
+    let connections = usize::from(sending.connections);
+    // All are there before the first record is due.
+    let mut ready = Vec::new();
+    for _ in 0..connections {
+        let mut rows = Rows::new(&plan.reel.shape, sending, change)?;
+        let outlet = target::connect(to, sending, rows.header(), stop)?;
+        ready.push((rows, outlet));
+    }
+    let desks: Vec<Arc<Desk>> = ready.iter().map(|_| Arc::default()).collect();
+    let (began, start) = (Now::now(), Instant::now());
+    let mut sum = Sum::new(Duration::ZERO);
+    let mut log = report::HdrLog::new(began);
+    let ends = scope(|threads| {
+        let mut running = Vec::new();
+        for ((number, (rows, outlet)), desk) in (0_u64..).zip(ready).zip(&desks) {
+            let passed = before.and_then(|before| before.passed.get(number as usize));
+            let (passed, desk, stop) = (passed.copied().unwrap_or(0), desk.clone(), stop.clone());
+            desk.look().passed = passed;
+            let out = Out::default();
+            let worker = Worker { number, plan, rows, outlet, desk, stop, start, passed, out };
+            let thread = Builder::new().name(format!("replay-{number}"));
+            let spawned = thread.spawn_scoped(threads, move || worker.run());
+            running.push(spawned.context("cannot start a thread for a connection")?);
+        }
+        let progress = report::Progress::new(plan);
+        let mut second = 0;
+        while !running.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            sleep(TELL);
+            progress.tell(&desks, &sum, start.elapsed());
+            let now = start.elapsed().as_secs();
+            if now > second {
+                take(&desks, second, &mut sum, &mut log);
+                second = now;
+                note(plan, resume, &desks, start.elapsed(), false)?;
+            }
+        }
+        progress.end();
+        take(&desks, start.elapsed().as_secs().max(second), &mut sum, &mut log);
+        let join = |thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<End>>| {
+            thread.join().unwrap_or_else(|_| anyhow::bail!("a connection's thread panicked"))
+        };
+        running.into_iter().map(join).collect::<anyhow::Result<Vec<End>>>()
+    })?;
+    sum.elapsed = start.elapsed();
+    let end = worst(ends);
+    let done = !matches!(end, End::Stopped | End::Failed(_));
+    note(plan, resume, &desks, sum.elapsed, done)?;
+    Ok(Report { began, sum, log, end, notes: stop.notes() })
+}
+
+/// Takes up what all connections have counted in a second.
+fn take(desks: &[Arc<Desk>], second: u64, sum: &mut Sum, log: &mut report::HdrLog) {
+    let mut together = histogram();
+    for desk in desks {
+        sum.take(second, &mut desk.look(), &mut together);
+    }
+    sum.were_late(second, &together);
+    log.add(second, &together);
+}
+
+/// Notes how far it has come.
+fn note(
+    plan: &Plan,
+    resume: Option<&Resume>,
+    desks: &[Arc<Desk>],
+    elapsed: Duration,
+    done: bool,
+) -> anyhow::Result<()> {
+    let Some(resume) = resume else { return Ok(()) };
+    let passed = desks.iter().map(|desk| desk.look().passed).collect();
+    resume.write(passed, plan.offset + elapsed, done)
+}
+
+/// The end that is told of those of all connections.
+fn worst(ends: Vec<End>) -> End {
+    let rank = |end: &End| match end {
+        End::Failed(_) => 4,
+        End::Stopped => 3,
+        End::Limit => 2,
+        End::Duration => 1,
+        End::All => 0,
+    };
+    ends.into_iter().max_by_key(rank).unwrap_or(End::All)
+}
