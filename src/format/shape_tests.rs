@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::{CsvText, JsonText};
 use crate::record;
-use crate::record::{Block, Record, Shape};
+use crate::record::{Block, Record, Shape, Value};
 use crate::time::Timestamp;
 
 record! { struct Inner { a: u8, b: i8, c: u16, d: f32 } }
@@ -49,6 +49,7 @@ fn check<R: Record>(records: &[R]) {
     assert_eq!(used, bytes.len());
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     assert_eq!(text(lines.text()), text(json.text()));
+    written(&shape, records.len(), bytes, &text(json.text()));
     assert_eq!(text(rows.text()), text(csv.text()));
     // Whatever is cut off or changed, nothing panics, and what comes after is as it was.
     let (mut broken, before) = (bytes.to_vec(), lines.text().len());
@@ -62,6 +63,21 @@ fn check<R: Record>(records: &[R]) {
     lines.show(|to| shape.show(bytes, to));
     let first = json.text().split_inclusive(|byte| *byte == b'\n').next().unwrap();
     assert!(lines.text().len() >= before && lines.text().ends_with(first));
+}
+
+/// What is shown is written as it was, whatever it was: byte by byte as rkyv and `Record::write`
+/// did. So is what is read of the text.
+fn written(shape: &Shape, records: usize, bytes: &[u8], json: &str) {
+    let (mut used, mut again, mut of_json) = (0, Vec::new(), Vec::new());
+    for (number, line) in (0..records).zip(json.lines()) {
+        let (value, size) = Value::shown(|to| shape.show(&bytes[used..], to)).unwrap();
+        used += size;
+        shape.write(&value, &mut again).unwrap_or_else(|error| panic!("{number}: {error}"));
+        let value: Value = serde_json::from_str(line).unwrap();
+        shape.write(&value, &mut of_json).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    assert_eq!(again, bytes, "{shape:?}");
+    assert_eq!(of_json, bytes, "{shape:?}\n{json}");
 }
 
 fn inner(n: u64) -> Inner {

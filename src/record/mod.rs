@@ -36,7 +36,7 @@ pub use frame::{Frame, Payload};
 pub use in_window::InWindow;
 pub use native::Plain;
 pub use schema::{Column, Schema, Type, Visitor};
-pub use shape::{Part, Place, Shape, Variant};
+pub use shape::{Misfit, Part, Place, Shape, Value, Variant};
 
 /// Rounds up to the engine's alignment of 8 bytes.
 pub(crate) const fn pad(bytes: usize) -> usize {

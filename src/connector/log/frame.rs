@@ -1,14 +1,18 @@
 //! Frames of a log file: their heads, and how bodies are kept.
 
+use super::compress::{Packer, Unpacker};
 use crate::error::{Error, Kind, Result};
 use crate::record::pad;
 use crate::time::Timestamp;
 
 /// Bytes of a frame before its body.
 pub(super) const HEAD: usize = 64;
-const PACKED: u32 = 1;
+/// The body is kept as an LZ4 block.
+pub(super) const LZ4: u32 = 1;
 const ONE_ARRIVAL: u32 = 2;
 const INDEX: u32 = 4;
+/// The body is kept as a frame of zstd.
+pub(super) const ZSTD: u32 = 8;
 
 /// What stands before the body of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,18 +92,15 @@ impl FrameHead {
         HEAD + pad(self.kept as usize)
     }
 
-    /// The body, for which `room` is used where it was packed. None when it is not what the head
-    /// says.
-    pub fn unpack<'a>(&self, kept: &'a [u8], room: &'a mut Vec<u64>) -> Option<&'a [u8]> {
+    /// The body, for which `unpacker` has room where it was packed. None when it is not what the
+    /// head says.
+    pub fn unpack<'a>(&self, kept: &'a [u8], unpacker: &'a mut Unpacker) -> Option<&'a [u8]> {
         let body = self.body as usize;
-        if self.flags & PACKED == 0 {
-            return (kept.len() == body).then_some(kept);
+        match self.flags & (LZ4 | ZSTD) {
+            0 => (kept.len() == body).then_some(kept),
+            flag @ (LZ4 | ZSTD) => unpacker.unpack(kept, flag, body),
+            _ => None,
         }
-        room.clear();
-        room.resize(body.div_ceil(8), 0);
-        let bytes = bytemuck::cast_slice_mut(&mut room[..]).get_mut(..body)?;
-        let len = lz4_flex::block::decompress_into(kept, bytes).ok()?;
-        (len == body).then_some(bytes)
     }
 
     /// The event times, the arrivals behind the first one's, if they differ, and the records.
@@ -156,7 +157,13 @@ pub(super) const SPAN_MAX: i64 = u32::MAX as i64;
 impl Records<'_> {
     /// Puts the frame, which is at `place` of its file, behind so many records, into `out`. Packed
     /// where that makes it shorter, if it may be.
-    pub fn put(&self, place: u64, before: u64, pack: bool, out: &mut Vec<u8>) -> Result<FrameHead> {
+    pub fn put(
+        &self,
+        place: u64,
+        before: u64,
+        packer: &mut Packer,
+        out: &mut Vec<u8>,
+    ) -> Result<FrameHead> {
         let Records { times, arrivals, encoded } = self;
         let micros = || times.iter().map(|at| at.micros());
         let (from, to) = (arrivals.first().copied(), arrivals.last().copied());
@@ -181,7 +188,7 @@ impl Records<'_> {
             flags: if one { ONE_ARRIVAL } else { 0 },
             ..FrameHead::default()
         };
-        finish(head, place, pack, out)
+        finish(head, place, packer, out)
     }
 }
 
@@ -191,20 +198,21 @@ pub(super) fn put_index(body: &[u8], place: u64, before: u64, out: &mut Vec<u8>)
     out.extend([0; HEAD]);
     out.extend_from_slice(body);
     let head = FrameHead { before, flags: INDEX, ..FrameHead::default() };
-    finish(head, place, false, out).map(drop)
+    finish(head, place, &mut Packer::default(), out).map(drop)
 }
 
 /// Completes a frame whose body is in `out`, behind room for the head.
-fn finish(mut head: FrameHead, place: u64, pack: bool, out: &mut Vec<u8>) -> Result<FrameHead> {
-    let body = out.len() - HEAD;
-    head.body = small(body)?;
-    if pack {
-        let packed = lz4_flex::block::compress(&out[HEAD..]);
-        if packed.len() < body {
-            out.truncate(HEAD);
-            out.extend(packed);
-            head.flags |= PACKED;
-        }
+fn finish(
+    mut head: FrameHead,
+    place: u64,
+    packer: &mut Packer,
+    out: &mut Vec<u8>,
+) -> Result<FrameHead> {
+    head.body = small(out.len() - HEAD)?;
+    if let Some((packed, flag)) = packer.pack(&out[HEAD..]) {
+        out.truncate(HEAD);
+        out.extend_from_slice(packed);
+        head.flags |= flag;
     }
     head.kept = small(out.len() - HEAD)?;
     head.crc = crc32fast::hash(&out[HEAD..]);

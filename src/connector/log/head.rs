@@ -5,8 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::frame::number;
+use super::segment::Frame;
 use crate::error::{Error, Kind, Result};
-use crate::record::{Record, Shape};
+use crate::record::{Record, Shape, Value};
 
 const MAGIC: &[u8; 8] = b"thalwlog";
 const VERSION: u32 = 2;
@@ -21,8 +22,10 @@ pub struct Head {
     /// Their type in words, as [`Type`](crate::record::Type) prints.
     #[serde(rename = "type")]
     pub data_type: String,
-    /// [`Record::STORED`] of the program that wrote them.
-    pub layout: u64,
+    /// [`Record::STORED`] of the program that wrote them; none where it knew no type of its own
+    /// that lies so, but only the shape.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<u64>,
     /// How they lie, where that can be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
@@ -35,13 +38,20 @@ impl Head {
     /// When they can't be kept outside the process.
     pub(super) fn of<R: Record>() -> Result<Head> {
         let data_type = R::data_type().to_string();
-        let Some(layout) = R::STORED else {
+        let layout = R::STORED;
+        if layout.is_none() {
             let what = "its encoding has padding or holds a fixed enum; reorder or widen the \
                         fields, or declare it `archived`";
             let what = format_args!("{data_type} can't be kept in a log: {what}");
             return Err(Error::new(Kind::Plan, what));
-        };
+        }
         Ok(Head { data_type, layout, shape: R::shape() })
+    }
+
+    /// Of a file of records that lie so.
+    pub(super) fn of_shape(shape: &Shape) -> Head {
+        let data_type = shape.data_type().to_string();
+        Head { data_type, layout: None, shape: Some(shape.clone()) }
     }
 
     /// The bytes at the beginning of a file.
@@ -55,6 +65,12 @@ impl Head {
         head.extend(crc32fast::hash(&head).to_ne_bytes());
         head.extend([0; 4]);
         head
+    }
+
+    /// Whether a file that is being written holds its head, or what is none.
+    pub(super) fn is_there(file: &[u8]) -> bool {
+        let size = FIXED.saturating_add(number(file, 12) as usize).saturating_add(8);
+        file.len() >= FIXED && (file.len() >= size || !file.starts_with(MAGIC))
     }
 
     /// Looks over the beginning of a file; gives what it says and where the first frame starts.
@@ -83,21 +99,65 @@ impl Head {
         }
     }
 
-    /// Whether records of type `R` can be read where they lie.
+    /// How records of type `R` are read.
     ///
     /// # Errors
-    /// Why not.
-    pub(super) fn holds<R: Record>(&self, path: &Path) -> Result {
+    /// When the file holds others, or does not say how they lie.
+    pub(super) fn holds<R: Record>(&self, path: &Path) -> Result<Reading> {
         let own = Head::of::<R>()?;
-        let Head { data_type, layout, .. } = self;
-        if (data_type, layout) == (&own.data_type, &own.layout) {
-            return Ok(());
+        if (&self.data_type, self.layout) == (&own.data_type, own.layout) {
+            return Ok(Reading::InPlace);
         }
-        let what = if *data_type == own.data_type {
-            format!("it holds {data_type} laid out in another way; record it again with this build")
-        } else {
-            format!("it holds {data_type}, the job reads {}", own.data_type)
+        let what = match (&self.shape, own.shape) {
+            (Some(from), Some(to)) => match to.data_type().differs(&from.data_type()) {
+                None if from.is_like(&to) => return Ok(Reading::InPlace),
+                None => return Ok(Reading::Converted { from: from.clone(), to }),
+                Some(what) => what,
+            },
+            _ if self.data_type == own.data_type => {
+                "laid out in another way; record it again with this build".into()
+            }
+            _ => "they are not the same".into(),
         };
+        let what = format!("it holds {}, the job reads {}: {what}", self.data_type, own.data_type);
         Err(Error::new(Kind::Data, what).within(format_args!("log {}", path.display())))
+    }
+}
+
+/// How a job reads the records of a file.
+pub(super) enum Reading {
+    /// Where they lie.
+    InPlace,
+    /// Made anew, since they lie in another way.
+    Converted {
+        /// As in the file.
+        from: Shape,
+        /// As the job wants them.
+        to: Shape,
+    },
+}
+
+impl Reading {
+    /// Makes a frame's records anew, in aligned words.
+    ///
+    /// # Errors
+    /// Which record, by its place in the frame, is none, and why.
+    pub(super) fn convert(
+        (from, to): (&Shape, &Shape),
+        frame: &Frame<'_>,
+        words: &mut Vec<u64>,
+    ) -> Result<(), String> {
+        let (mut bytes, mut made) = (frame.encoded(), Vec::new());
+        for number in 0..frame.len() {
+            let Some((value, size)) = Value::shown(|to| from.show(bytes, to)) else {
+                return Err(format!("record {number} is not what the schema says"));
+            };
+            to.write(&value, &mut made).map_err(|misfit| format!("record {number}: {misfit}"))?;
+            bytes = &bytes[size..];
+        }
+        words.clear();
+        words.resize(made.len() / 8, 0);
+        bytemuck::cast_slice_mut(words).copy_from_slice(&made);
+        Ok(())
     }
 }

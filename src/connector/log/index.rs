@@ -15,44 +15,73 @@ struct Entry {
     place: u64,
     /// Records before it.
     before: u64,
-    /// The greatest event time of the file up to its end: later entries have none that is less.
-    greatest: i64,
-    /// Likewise the latest arrival.
-    arrival: i64,
+    /// Up to its end: later entries have none that are less.
+    latest: Latest,
+}
+
+/// The greatest event time and the latest arrival of a split up to some place: of a file and of
+/// those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Latest {
+    pub event: i64,
+    pub arrival: i64,
+}
+
+impl Latest {
+    /// Before any record.
+    pub const NONE: Latest = Latest { event: i64::MIN, arrival: i64::MIN };
+
+    fn and(self, head: &FrameHead) -> Latest {
+        let Latest { event, arrival } = self;
+        Latest { event: event.max(head.greatest), arrival: arrival.max(head.to) }
+    }
 }
 
 /// Some frames of a file, in their order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Index {
     entries: Vec<Entry>,
+    /// Of the files before.
+    before: Latest,
 }
 
 impl Index {
     /// Bytes behind the index.
     pub const TRAILER: usize = 16;
 
+    /// Of a file behind others that have these times.
+    pub fn behind(before: Latest) -> Index {
+        Index { entries: Vec::new(), before }
+    }
+
     /// Notes a frame, those before it having been noted.
     pub fn note(&mut self, place: u64, head: &FrameHead) {
-        let (mut greatest, mut arrival) = (head.greatest, head.to);
-        if let Some(last) = self.entries.last_mut() {
-            (greatest, arrival) = (greatest.max(last.greatest), arrival.max(last.arrival));
-            if place - last.place < STEP {
-                // What is asked for may be in any frame from the entry's up to the next.
-                (last.greatest, last.arrival) = (greatest, arrival);
-                return;
-            }
+        let latest = self.latest().and(head);
+        match self.entries.last_mut() {
+            // What is asked for may be in any frame from the entry's up to the next.
+            Some(last) if place - last.place < STEP => last.latest = latest,
+            _ => self.entries.push(Entry { place, before: head.before, latest }),
         }
-        self.entries.push(Entry { place, before: head.before, greatest, arrival });
+    }
+
+    /// Up to the end of the file.
+    pub fn latest(&self) -> Latest {
+        self.entries.last().map_or(self.before, |last| last.latest)
+    }
+
+    /// Forgets the last entry; gives its place and how many records are before it.
+    pub fn take_back(&mut self) -> Option<(u64, u64)> {
+        self.entries.pop().map(|last| (last.place, last.before))
     }
 
     /// Puts it into `out`, for a place of a file behind so many records.
     pub fn put(&self, place: u64, before: u64, out: &mut Vec<u8>) -> Result {
         let mut body = Vec::with_capacity(self.entries.len() * ENTRY);
-        for Entry { place, before, greatest, arrival } in &self.entries {
+        for Entry { place, before, latest } in &self.entries {
             body.extend(place.to_ne_bytes());
             body.extend(before.to_ne_bytes());
-            body.extend(greatest.to_ne_bytes());
-            body.extend(arrival.to_ne_bytes());
+            body.extend(latest.event.to_ne_bytes());
+            body.extend(latest.arrival.to_ne_bytes());
         }
         put_index(&body, place, before, out)?;
         out.extend(place.to_ne_bytes());
@@ -77,20 +106,20 @@ impl Index {
         let entry = |bytes: &[u8]| Entry {
             place: long(bytes, 0).cast_unsigned(),
             before: long(bytes, 8).cast_unsigned(),
-            greatest: long(bytes, 16),
-            arrival: long(bytes, 24),
+            latest: Latest { event: long(bytes, 16), arrival: long(bytes, 24) },
         };
-        Index { entries: body.chunks_exact(ENTRY).map(entry).collect() }
+        let entries = body.chunks_exact(ENTRY).map(entry).collect();
+        Index { entries, before: Latest::NONE }
     }
 
     /// The last entry before which no record has an event time of `at` or later.
     pub fn at_event(&self, at: i64) -> Option<u64> {
-        self.first(|entry| entry.greatest < at)
+        self.first(|entry| entry.latest.event < at)
     }
 
     /// The last entry before which no record arrived at `at` or later.
     pub fn at_arrival(&self, at: i64) -> Option<u64> {
-        self.first(|entry| entry.arrival < at)
+        self.first(|entry| entry.latest.arrival < at)
     }
 
     /// The last entry before which there are no more than `number` records.

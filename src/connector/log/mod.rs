@@ -35,17 +35,30 @@
 //! A file that ends within a frame was cut off by a crash: what is whole is read, the rest is
 //! counted as one bad record. Anything else that is wrong is an error.
 
+mod compress;
 mod frame;
 mod head;
 mod index;
+mod mend;
+mod recorder;
 mod segment;
+mod segments;
+#[cfg(test)]
+mod segments_tests;
+#[cfg(test)]
+mod shape_tests;
 mod sink;
 mod source;
+mod tail;
 #[cfg(test)]
 mod tests;
 
+pub use compress::Compression;
 pub use head::Head;
+pub use mend::{Mended, mend};
+pub use recorder::Recorder;
 pub use segment::{Frame, Segment};
+pub use segments::splits;
 pub use sink::{LogSink, LogWriter};
 pub use source::LogSource;
 

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use super::compress::Unpacker;
 use super::frame::{Found, FrameHead, find, glance};
 use super::head::Head;
-use super::index::Index;
+use super::index::{Index, Latest};
 use crate::error::{Error, Kind, Result};
 use crate::sys::fs::hold;
 use crate::sys::map::Map;
@@ -44,8 +45,7 @@ pub struct Segment {
     place: usize,
     /// Where the frames end: at the index, if there is one.
     end: usize,
-    /// The body of a frame that was packed.
-    room: Vec<u64>,
+    unpacker: Unpacker,
 }
 
 /// A frame of a log: records one after the other.
@@ -123,7 +123,22 @@ impl Segment {
         let (head, first) = Head::read(&map, path)?;
         let end = Index::place(&map).unwrap_or(map.len());
         let (path, held) = (path.to_owned(), hold(path));
-        Ok(Segment { path, map, held, head, first, place: first, end, room: Vec::new() })
+        Ok(Segment {
+            path,
+            map,
+            held,
+            head,
+            first,
+            place: first,
+            end,
+            unpacker: Unpacker::default(),
+        })
+    }
+
+    /// Whether a file that is being written can be opened yet.
+    pub(super) fn is_begun(path: &Path) -> Result<bool> {
+        let failed = |cause| Error::io(format_args!("reading {}", path.display()), &cause);
+        Map::open(path).map(|map| Head::is_there(&map)).map_err(failed)
     }
 
     /// What it says of its records.
@@ -204,6 +219,11 @@ impl Segment {
         Ok(())
     }
 
+    /// The greatest times of the file, and of those before it in its split.
+    pub(super) fn latest(&self) -> Result<Latest> {
+        self.index().map(|index| index.latest())
+    }
+
     /// The index of the file, or one that is made of the frames' heads.
     fn index(&self) -> Result<Index> {
         if self.has_index() {
@@ -212,7 +232,7 @@ impl Segment {
                 _ => Err(self.error("the index is damaged")),
             };
         }
-        let (mut index, mut place) = (Index::default(), self.first);
+        let (mut index, mut place) = (Index::behind(Latest::NONE), self.first);
         while let Some(head) = glance(&self.map, place) {
             index.note(place as u64, &head);
             place += head.len();
@@ -240,7 +260,7 @@ impl Segment {
         };
         let place = self.place;
         self.place += head.len();
-        let parts = head.unpack(kept, &mut self.room).and_then(|body| head.split(body));
+        let parts = head.unpack(kept, &mut self.unpacker).and_then(|body| head.split(body));
         match parts {
             Some((times, arrivals, records)) => Ok(Some(Frame { head, times, arrivals, records })),
             None => {

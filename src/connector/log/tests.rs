@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::super::stub::{Taken, read, write};
+use super::compress::Packer;
 use super::frame::Records;
 use super::*;
 use crate::error::{Error, Result};
@@ -142,7 +143,7 @@ fn checksums_are_not_all_that_guards_a_log() {
         file.truncate(place);
         let (times, mut frame) = ([Timestamp::from_micros(0)], Vec::new());
         let records = Records { times: &times, arrivals: &[0], encoded: &encoded };
-        records.put(place as u64, 0, false, &mut frame).unwrap();
+        records.put(place as u64, 0, &mut Packer::default(), &mut frame).unwrap();
         file.extend(frame);
         let directory = tempfile::tempdir().unwrap();
         fs::write(part(&directory), &file).unwrap();

@@ -8,6 +8,8 @@
 //! option:  | 0 or 1: 1 | the value, aligned; its room is there always |
 //! variant: | number: 1 | its fields, each aligned |
 //! ```
+//!
+//! `pack.rs` writes what is shown here.
 
 use std::cell::Cell;
 
@@ -24,24 +26,24 @@ pub(super) fn show(root: &Shape, bytes: &[u8], to: &mut dyn Visitor) -> Option<(
 
 /// What a value takes where it is named.
 #[derive(Clone, Copy)]
-struct Room {
-    size: usize,
-    align: usize,
+pub(super) struct Room {
+    pub size: usize,
+    pub align: usize,
 }
 
 /// A place of fields that lie as in a struct of C.
-struct Fields {
+pub(super) struct Fields {
     end: usize,
     align: usize,
 }
 
 impl Fields {
-    fn after(bytes: usize) -> Fields {
+    pub fn after(bytes: usize) -> Fields {
         Fields { end: bytes, align: 1 }
     }
 
     /// Where the next field is.
-    fn next(&mut self, Room { size, align }: Room) -> Option<usize> {
+    pub fn next(&mut self, Room { size, align }: Room) -> Option<usize> {
         let at = self.end.checked_next_multiple_of(align)?;
         self.end = at.checked_add(size)?;
         self.align = self.align.max(align);
@@ -61,7 +63,7 @@ impl Fields {
     }
 }
 
-fn room(shape: &Shape, depth: usize) -> Option<Room> {
+pub(super) fn room(shape: &Shape, depth: usize) -> Option<Room> {
     let deeper = depth.checked_sub(1)?;
     match shape {
         Shape::Text | Shape::List(_) => Some(Room { size: 8, align: 4 }),

@@ -1,16 +1,24 @@
 //! How encoded records lie, said by data: what a reader needs that does not know their type.
 //!
 //! A record log carries the shape of its records, so that a program that was never told the type
-//! shows them ([`Shape::show`]), and a job sees whether it reads what was written.
+//! shows them ([`Shape::show`]), and a job sees whether it reads what was written. The other way
+//! round, [`Shape::write`] makes a record of a [`Value`] that came from anywhere.
 
+mod alike;
 mod archive;
 mod names;
+mod pack;
 mod read;
+mod value;
+mod write;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Schema, Type};
 use names::kept;
+
+pub use value::Value;
+pub use write::Misfit;
 
 /// How a record's encoding lies. In a frame and in a log it is a multiple of 8 bytes long; numbers
 /// are in the machine's byte order.

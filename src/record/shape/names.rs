@@ -16,3 +16,8 @@ pub(super) fn kept(name: &str) -> &'static str {
     names.insert(kept);
     kept
 }
+
+/// A name as the data has it: Rust's `r#type` is `type`.
+pub(super) fn bare(name: &str) -> &str {
+    name.strip_prefix("r#").unwrap_or(name)
+}
