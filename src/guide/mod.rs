@@ -30,6 +30,9 @@ pub mod embedding {}
 #[doc = include_str!("record_log.md")]
 pub mod record_log {}
 
+#[doc = include_str!("replay.md")]
+pub mod replay {}
+
 #[doc = include_str!("design.md")]
 pub mod design {}
 

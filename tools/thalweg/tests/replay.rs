@@ -467,3 +467,28 @@ fn what_cannot_be_is_refused() {
         assert!(stderr(&output).contains(said), "{args:?}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn another_log_gets_the_records_as_they_lie() {
+    let log = recorded();
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("copy.tlog").display().to_string();
+    let output = replay(log.path(), &["--to", &copy, "--speed", "max", "--loop", "2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let job = Job::new("read").shards(1);
+    let (sink, bids) = Collect::new();
+    let times = Seen::default();
+    let seen = times.clone();
+    job.source(RecordLog::read::<Bid>(copy.clone()))
+        .inspect(move |bid| seen.lock().expect("a lock").push(bid.price))
+        .sink(sink);
+    job.run().expect("it is read");
+    assert_eq!(bids.take().len() as u64, 2 * BIDS);
+    assert!(
+        sorted(times.lock().expect("a lock").clone()).into_iter().eq((0..2 * BIDS).map(|n| n / 2))
+    );
+    let again = replay(log.path(), &["--to", &copy]);
+    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+}
+
+type Seen = std::sync::Arc<std::sync::Mutex<Vec<u64>>>;

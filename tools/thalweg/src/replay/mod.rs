@@ -16,7 +16,6 @@ mod target;
 mod threshold;
 mod worker;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -26,10 +25,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use jiff::Timestamp as Now;
+use thalweg::connector::log::splits;
 
 use crate::bench::interrupt::Interrupt;
 use crate::log::files;
-use args::{Framing, Replay};
+use args::{Form, Framing, Replay};
 use report::Report;
 use resume::{Position, Resume};
 use rows::Rows;
@@ -108,13 +108,16 @@ impl Stop {
 pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
     check(args)?;
     let stop = Arc::new(Stop { interrupt: Interrupt::on_ctrl_c()?, ..Stop::default() });
-    let splits: Vec<Vec<PathBuf>> =
-        files(&args.files)?.into_iter().map(|path| vec![path]).collect();
-    let reel = Reel::open(splits, args.timing.by, &args.choice)?;
+    let mut args = args.clone();
+    if matches!(args.to, Address::Log(_)) {
+        // Records go as they lie.
+        (args.sending.format, args.sending.framing) = (Form::Raw, Framing::None);
+    }
+    let reel = Reel::open(splits(files(&args.files)?), args.timing.by, &args.choice)?;
     let schedule = Schedule::new(&args.timing, reel.first.0)?;
     let (resume, before) = match &args.sending.resume {
         Some(path) => {
-            let (resume, before) = Resume::open(path, what(args))?;
+            let (resume, before) = Resume::open(path, what(&args))?;
             (Some(resume), before)
         }
         None => (None, None),
@@ -127,10 +130,11 @@ pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
     };
     let offset = Duration::from_secs_f64(before.as_ref().map_or(0.0, |before| before.due));
     let has_batches = matches!(args.to, Address::Http(_));
-    let plan = Plan { args: args.clone(), reel, schedule, shift, offset, has_batches };
+    let plan = Plan { args, reel, schedule, shift, offset, has_batches };
     let report = send(&plan, &stop, resume.as_ref(), before.as_ref())?;
     report.tell(&plan)?;
-    let failed: Vec<String> = args
+    let failed: Vec<String> = plan
+        .args
         .telling
         .fail_if
         .iter()
@@ -154,7 +158,7 @@ pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
 /// What does not go together.
 fn check(args: &Replay) -> anyhow::Result<()> {
     let (sending, timing) = (&args.sending, &args.timing);
-    let one = matches!(args.to, Address::File(_) | Address::Stdout);
+    let one = matches!(args.to, Address::File(_) | Address::Log(_) | Address::Stdout);
     ensure!(!one || sending.connections == 1, "{} has one connection only", args.to);
     let max = timing.speed == Some(args::Speed::Max);
     let moved = timing.jitter.is_some() || timing.disorder.is_some();
@@ -193,7 +197,7 @@ fn send(
     let mut ready = Vec::new();
     for _ in 0..connections {
         let mut rows = Rows::new(&plan.reel.shape, sending, change)?;
-        let outlet = target::connect(to, sending, rows.header(), stop)?;
+        let outlet = target::connect(to, &plan.reel.shape, sending, rows.header(), stop)?;
         ready.push((rows, outlet));
     }
     let desks: Vec<Arc<Desk>> = ready.iter().map(|_| Arc::default()).collect();

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use thalweg::key::mix;
+use thalweg::time::Timestamp;
 
 use super::rows::{Changes, Rows};
 use super::tally::Tally;
-use super::tape::{NO_RECORD, size};
-use super::target::Outlet;
+use super::tape::{Entry, NO_RECORD, size};
+use super::target::{Batch, Outlet};
 use super::{Plan, Stop};
 
 /// Bytes that are sent at once where many records are due.
@@ -77,9 +78,10 @@ pub struct Worker<'a> {
 pub struct Out {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    events: Vec<Timestamp>,
     dues: Vec<Duration>,
-    /// Those of them that were held back.
-    held: BinaryHeap<Reverse<(Duration, u64, Vec<u8>)>>,
+    /// Those that were held back: when they are due, their number, event time and bytes.
+    held: BinaryHeap<Reverse<(Duration, u64, Timestamp, Vec<u8>)>>,
     latest: Duration,
 }
 
@@ -142,7 +144,7 @@ impl Worker<'_> {
                     }
                     if index >= self.passed && self.is_own(index, entry.bytes) {
                         let changes = Changes { shift: plan.shift + lap.event, copy };
-                        bytes = Some(self.put(entry.bytes, index, due, changes)?);
+                        bytes = Some(self.put(&entry, index, due, changes)?);
                     }
                     index += 1;
                 }
@@ -176,18 +178,20 @@ impl Worker<'_> {
     /// Sends a record when it is due; gives how many bytes it takes in the log.
     fn put(
         &mut self,
-        bytes: &[u8],
+        entry: &Entry<'_>,
         index: u64,
         due: Option<Duration>,
         changes: Changes,
     ) -> Result<usize, Halt> {
+        let (bytes, event) = (entry.bytes, entry.event.micros().saturating_add(changes.shift));
+        let event = Timestamp::from_micros(event);
         let timing = &self.plan.args.timing;
         let delay = |most: Duration| most.mul_f64(chance(self.plan.seed(), DELAY, index));
         if let (Some(most), Some(due)) = (timing.disorder, due) {
             self.release(due, index)?;
             let mut row = Vec::new();
             let size = self.rows.push(bytes, changes, &mut row).context(NO_RECORD)?;
-            self.out.held.push(Reverse((due + delay(most), index, row)));
+            self.out.held.push(Reverse((due + delay(most), index, event, row)));
             return Ok(size);
         }
         let due = due.map(|due| {
@@ -198,17 +202,17 @@ impl Worker<'_> {
         });
         self.make_ready(due, index)?;
         let size = self.rows.push(bytes, changes, &mut self.out.bytes).context(NO_RECORD)?;
-        self.wait(due);
+        self.wait(event, due);
         Ok(size)
     }
 
     /// Sends what was held back up to a time.
     fn release(&mut self, until: Duration, index: u64) -> Result<(), Halt> {
         while self.out.held.peek().is_some_and(|Reverse((due, ..))| *due <= until) {
-            let Some(Reverse((due, _, row))) = self.out.held.pop() else { break };
+            let Some(Reverse((due, _, event, row))) = self.out.held.pop() else { break };
             self.make_ready(Some(due), index)?;
             self.out.bytes.extend_from_slice(&row);
-            self.wait(Some(due));
+            self.wait(event, Some(due));
         }
         Ok(())
     }
@@ -225,7 +229,8 @@ impl Worker<'_> {
     }
 
     /// Waits until the record that was written last is due.
-    fn wait(&mut self, due: Option<Duration>) {
+    fn wait(&mut self, event: Timestamp, due: Option<Duration>) {
+        self.out.events.push(event);
         self.out.ends.push(self.out.bytes.len());
         self.out.dues.extend(due);
         let Some(due) = due else { return };
@@ -243,7 +248,7 @@ impl Worker<'_> {
     }
 
     fn flush(&mut self, index: u64) -> Result<(), Halt> {
-        let Out { bytes, ends, dues, .. } = &mut self.out;
+        let Out { bytes, ends, events, dues, .. } = &mut self.out;
         if ends.is_empty() {
             return Ok(());
         }
@@ -256,7 +261,7 @@ impl Worker<'_> {
             tally.are_due(dues);
             tally.next = dues.first().map(|due| due.as_nanos() as u64);
         }
-        let sent = self.outlet.send(bytes, ends);
+        let sent = self.outlet.send(Batch { bytes, ends, events });
         let at = self.start.elapsed();
         let mut tally = self.desk.look();
         (tally.next, tally.passed) = (None, index);
@@ -279,6 +284,7 @@ impl Worker<'_> {
         drop(tally);
         bytes.clear();
         ends.clear();
+        events.clear();
         dues.clear();
         match failed {
             Some(unsent) if unsent.over => Err(Halt::Target(unsent.cause)),
