@@ -41,7 +41,7 @@ pub enum Command {
     /// Show what a job has kept in its state directory; exits with 1 when some of it is damaged
     Inspect(Inspect),
     /// Record rows from files, sockets and generators into a record log
-    Record(Record),
+    Record(Box<Record>),
     /// Run whole jobs on made-up machines that crash, lose what was not synced, run full; exits
     /// with 1 at the first one that gives other rows than it should
     Simulate(Simulate),

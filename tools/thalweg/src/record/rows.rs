@@ -228,7 +228,8 @@ mod tests {
     fn csv_is_read_as_another_reader_reads_it() {
         let text = "\u{feff}a;b\r\n1;\"x;\"\"y\"\"\nz\"\n\n ; \n\"\";2";
         let all = read(text.as_bytes(), b';');
-        let mut other = csv::ReaderBuilder::new().delimiter(b';').from_reader(text[3..].as_bytes());
+        let mut other =
+            csv::ReaderBuilder::new().delimiter(b';').from_reader(&text.as_bytes()[3..]);
         let expected: Vec<csv::StringRecord> =
             other.records().map(|row| row.expect("CSV")).collect();
         assert_eq!(all.len(), expected.len());
