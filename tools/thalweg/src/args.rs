@@ -337,8 +337,8 @@ pub struct Record {
     #[arg(long)]
     pub no_header: bool,
 
-    /// The fields: 'id: u64, name: text, at: time, tags: [text], price: f64?'; what the first rows
-    /// look like when left out, which is shown
+    /// The fields, as in `id: u64, name: text, at: time, tags: [text], price: f64?`; what the first
+    /// rows look like when left out, which is shown
     #[arg(long, value_name = "SCHEMA", conflicts_with = "schema_file")]
     pub schema: Option<String>,
 
