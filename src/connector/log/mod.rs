@@ -21,13 +21,15 @@
 //!        | "tlogends" |
 //! ```
 //!
-//! Flag 1: the body is kept as an LZ4 block. Times are microseconds since 1970; a record's arrival
-//! is when it came to the sink. An index has the first frame and then one for every 64 KiB
-//! of the file; a file that is still being written, or that a crash has cut off, has none.
+//! Flag 1: the body is kept as an LZ4 block; flag 8: as a frame of zstd. Times are microseconds
+//! since 1970; a record's arrival is when it came to the sink. An index has the first frame and
+//! then one for every 64 KiB of the file; its times count the files before this one in its split,
+//! too. A file that is still being written, or that a crash has cut off, has none.
 //!
 //! The JSON says the records' type in words, `layout` ([`Record::STORED`]), which changes when the
-//! compiler lays a struct out in another way, and `shape` ([`Shape`](crate::record::Shape)), by
-//! which a program that does not know the type shows the records.
+//! compiler lays a struct out in another way (not there where the writer did not know the type),
+//! and `shape` ([`Shape`](crate::record::Shape)), by which a program that does not know the type
+//! shows the records, and a job whose type lies in another way makes them anew.
 //!
 //! Numbers are in the machine's own byte order, so that records can be read where they lie; a file
 //! from a machine of the other order has a wrong version. Checksums are CRC-32.
@@ -87,7 +89,8 @@ impl RecordLog {
     /// A source of the records of the log files that a path or glob stands for. The files of one
     /// shard are a split and read in their order, any other file is a split by itself. The records
     /// keep their event times, and are read from a mapping of the file, which must not be changed
-    /// meanwhile, though it may grow.
+    /// meanwhile, though it may grow. Where they lie in another way than the job's type does, each
+    /// is made anew; names and types of the fields must be the same, in whatever order.
     pub fn read<R: Record>(pattern: impl Into<String>) -> LogSource<R> {
         LogSource::new(pattern.into())
     }

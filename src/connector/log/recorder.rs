@@ -140,6 +140,11 @@ impl Recorder {
         put
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// How many records are in the file.
     pub fn records(&self) -> u64 {
         self.tail.written()

@@ -33,9 +33,13 @@ fn time(n: i64) -> i64 {
     n * 10 + n * 7_919 % 1_000 + if n % 50_000 == 49_999 { 700_000 } else { 0 }
 }
 
+/// In small frames, of which an entry of the index stands for many.
 fn fill(writer: &mut LogWriter<u64>, numbers: std::ops::Range<u64>) {
     for n in numbers {
         writer.write(Timestamp::from_micros(time(n as i64)), n).unwrap();
+        if n % 97 == 96 {
+            Writer::<u64>::flush(writer).unwrap();
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::pad;
 use super::names::bare;
 use super::pack;
 use super::read::DEPTH_MAX;
+use super::value::Name;
 use super::{Place, Shape, Value};
 use crate::time::Timestamp;
 
@@ -196,7 +197,7 @@ pub(super) fn field<'a>(
     number: usize,
     name: &str,
 ) -> Result<&'a Value, Misfit> {
-    let is_it = |(own, _): &&(_, Value)| is_name(own, name);
+    let is_it = |(own, _): &&(Name, Value)| bare(own) == bare(name);
     match value {
         Value::Fields(fields) => {
             let found = fields.get(number).filter(is_it).or_else(|| fields.iter().find(is_it));
@@ -207,10 +208,6 @@ pub(super) fn field<'a>(
         }
         other => Err(Misfit::of(of, other)),
     }
-}
-
-fn is_name(own: &std::borrow::Cow<'static, str>, name: &str) -> bool {
-    bare(own) == bare(name)
 }
 
 /// Puts a value that takes just these bytes.

@@ -4,11 +4,14 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use thalweg::connector::log::Compression;
+use thalweg::connector::{Pattern, Skew};
 use thalweg::limits::SHARDS;
 use thalweg::testing::JOBS;
 use thalweg::time::Timestamp;
 
 use crate::bench::nexmark::QUERIES;
+use crate::record::{From, TimeColumn};
 use crate::replay::args::Replay;
 
 /// A stream processing engine for one machine.
@@ -32,10 +35,14 @@ pub enum Command {
     Doctor(Doctor),
     /// Print the first records of record logs, ten unless --limit says otherwise
     Head(Cat),
+    /// Give an index to a record log whose writer was killed, so that it is searched fast
+    Index(Index),
     /// Say what record logs hold: type, number, times, gaps, disorder, rates
     Info(Info),
     /// Show what a job has kept in its state directory; exits with 1 when some of it is damaged
     Inspect(Inspect),
+    /// Record rows from files, sockets and generators into a record log
+    Record(Box<Record>),
     /// Send the records of record logs again, with their own timing or another one
     Replay(Box<Replay>),
     /// Run whole jobs on made-up machines that crash, lose what was not synced, run full; exits
@@ -286,9 +293,162 @@ pub struct Info {
     #[command(flatten)]
     pub logs: Logs,
 
+    /// How long the parts are that rates are said for, as in 500ms, 1min or 2h; a twentieth of the
+    /// time when left out
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    pub interval: Option<i64>,
+
     /// Write JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// The arguments of `thalweg index`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Index {
+    /// What is mended.
+    #[command(flatten)]
+    pub logs: Logs,
+
+    /// Cut off what is behind the last whole frame of a file
+    #[arg(long)]
+    pub cut: bool,
+}
+
+/// The arguments of `thalweg record`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Record {
+    /// Files of CSV or JSON lines (.gz, too), - for standard input, tcp://HOST:PORT,
+    /// tcp-listen://HOST:PORT, udp://HOST:PORT, unix://PATH, unix-listen://PATH; or one generator:
+    /// counter, nexmark (an auction house), generate (skewed keys)
+    #[arg(value_name = "FROM", required = true)]
+    pub from: Vec<From>,
+
+    /// The log: a file that ends in .tlog, or a directory
+    #[arg(long, value_name = "LOG")]
+    pub to: PathBuf,
+
+    /// How rows are written; by the file's name or the first line when left out
+    #[arg(long, value_enum)]
+    pub format: Option<Text>,
+
+    /// What stands between the cells of CSV, one ASCII character
+    #[arg(long, value_name = "CHAR", default_value = ",", value_parser = ascii)]
+    pub delimiter: char,
+
+    /// CSV has no line of names: the schema's are taken in their order
+    #[arg(long)]
+    pub no_header: bool,
+
+    /// The fields, as in `id: u64, name: text, at: time, tags: [text], price: f64?`; what the first
+    /// rows look like when left out, which is shown
+    #[arg(long, value_name = "SCHEMA", conflicts_with = "schema_file")]
+    pub schema: Option<String>,
+
+    /// A file with the fields, a line each if you like
+    #[arg(long, value_name = "FILE")]
+    pub schema_file: Option<PathBuf>,
+
+    /// How many of the first rows the schema is inferred from
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub infer_rows: NonZeroU32,
+
+    /// The column of the event time, and how times are written: at, at:s, at:ms, at:us, at:ns,
+    /// 'at:%d/%m/%Y %H:%M:%S'; when the row was read when left out
+    #[arg(long, value_name = "COLUMN[:HOW]")]
+    pub event_time: Option<TimeColumn>,
+
+    /// Likewise the column of the arrival, by which a replay is paced
+    #[arg(long, value_name = "COLUMN[:HOW]")]
+    pub arrival_time: Option<TimeColumn>,
+
+    /// What is done about rows that do not fit the schema
+    #[arg(long, value_enum, default_value_t = OnBad::Fail)]
+    pub on_bad: OnBad,
+
+    /// Compress frames: lz4, or zstd, zstd:1 to zstd:22
+    #[arg(long, value_name = "HOW", default_value = "none", value_parser = compression)]
+    pub compress: Compress,
+
+    /// No more records than this; 2M is two million. Generators have no end of their own
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub events: Option<NonZeroU64>,
+
+    /// What generators make.
+    #[command(flatten)]
+    pub generate: Generate,
+}
+
+/// What generators make.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Generators")]
+pub struct Generate {
+    /// How many records arrive in a second, by the log's times: it is written as fast as it can be
+    #[arg(long, value_name = "N", default_value = "10000")]
+    pub rate: f64,
+
+    /// How they follow one another: constant, poisson, bursts:100 (so many at once)
+    #[arg(long, default_value = "constant")]
+    pub arrivals: Pattern,
+
+    /// The keys of `generate`: uniform:1000, zipf:1.1:1000 (exponent, keys), hot:1000:10:0.9 (keys,
+    /// hot ones, part of the records that is theirs)
+    #[arg(long, default_value = "uniform:1000")]
+    pub keys: Skew,
+
+    /// The same seed makes the same records
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub seed: u64,
+}
+
+/// What is done about rows that do not fit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum OnBad {
+    /// End with the first one; what came before is in the log
+    Fail,
+    /// Pass over them; the first ones are shown, all are counted
+    Skip,
+}
+
+/// How frames are compressed.
+#[derive(Clone, Copy, Debug)]
+pub struct Compress(pub Compression);
+
+fn compression(text: &str) -> Result<Compress, String> {
+    let level = |text: &str| text.parse().ok().filter(|level| (1..=22).contains(level));
+    let how = match text.split_once(':') {
+        None if text == "none" => Some(Compression::None),
+        None if text == "lz4" => Some(Compression::Lz4),
+        None if text == "zstd" => Some(Compression::Zstd(3)),
+        Some(("zstd", text)) => level(text).map(Compression::Zstd),
+        _ => None,
+    };
+    how.map(Compress).ok_or_else(|| "there are none, lz4, zstd and zstd:1 to zstd:22".to_owned())
+}
+
+/// A time in microseconds.
+fn interval(text: &str) -> Result<i64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "us" => Some(1),
+        "ms" => Some(1_000),
+        "s" => Some(1_000_000),
+        "min" => Some(60_000_000),
+        "h" => Some(3_600_000_000),
+        "d" => Some(86_400_000_000),
+        _ => None,
+    };
+    let number = digits.parse::<i64>().ok().filter(|number| *number > 0);
+    let micros = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    micros.ok_or_else(|| "expected a number and us, ms, s, min, h or d, such as 500ms".to_owned())
+}
+
+fn ascii(text: &str) -> Result<char, String> {
+    match (text, text.parse::<char>()) {
+        ("\\t", _) => Ok('\t'),
+        (_, Ok(char)) if char.is_ascii() && !"\"\r\n".contains(char) => Ok(char),
+        _ => Err("expected one ASCII character that is no quote, or \\t".to_owned()),
+    }
 }
 
 /// The name of a job that can be simulated.
@@ -300,7 +460,7 @@ fn job(name: &str) -> Result<String, String> {
     Err(format!("there are {}", names.join(", ")))
 }
 
-impl From<Executor> for thalweg::runtime::Executor {
+impl std::convert::From<Executor> for thalweg::runtime::Executor {
     fn from(executor: Executor) -> Self {
         match executor {
             Executor::Auto => Self::Auto,

@@ -1,5 +1,5 @@
 //! The parts of the program `thalweg`: its arguments, its measurements, its looks at the machine
-//! and at what jobs have kept.
+//! and at what jobs have kept, its records.
 
 pub mod args;
 pub mod bench;
@@ -7,5 +7,6 @@ pub mod doctor;
 pub mod inspect;
 pub mod log;
 pub mod procfs;
+pub mod record;
 pub mod replay;
 pub mod simulate;

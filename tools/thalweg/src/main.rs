@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 use thalweg_cli::args::{Args, Command, Suite};
-use thalweg_cli::{bench, doctor, inspect, log, replay, simulate};
+use thalweg_cli::{bench, doctor, inspect, log, record, replay, simulate};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -28,8 +28,10 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Cat(args) => log::cat(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Head(args) => log::head(&args),
+        Command::Index(args) => log::index(&args),
         Command::Info(args) => log::info(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Verify(args) => log::verify(&args),

@@ -363,10 +363,27 @@ fn logs_are_summed_up_and_verified() {
     let output = thalweg(&["info", "--json", path]);
     let info: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
     assert_eq!((&info["records"], &info["files"]), (&10_000.into(), &2.into()), "{info}");
-    assert_eq!(info["event_time"]["last"], "1970-01-01T00:00:09.998Z", "{info}");
+    assert_eq!(info["event_time"]["range"]["last"], "1970-01-01T00:00:09.998Z", "{info}");
     let disorder = info["disorder_us"]["max"].as_u64().expect("a number");
     assert!((45_000..55_000).contains(&disorder) && info["disorder_us"]["p90"] == 0, "{info}");
+    // Each event time is in both files 2 ms behind the one before, but where one is late.
+    let gaps = &info["event_time"]["gap_us"];
+    assert_eq!((&gaps["p50"], &gaps["p99"]), (&2_000.into(), &2_000.into()), "{info}");
+    let buckets = info["event_time"]["gaps"].as_array().expect("a list");
+    let sum = |list: &[serde_json::Value]| -> u64 {
+        list.iter().map(|one| one["records"].as_u64().expect("a number")).sum()
+    };
+    assert_eq!(sum(buckets), 9_998, "{info}");
+    let output = thalweg(&["info", "--json", "--interval", "1s", path]);
+    let info: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let rates = &info["event_time"]["rates"];
+    assert_eq!(rates["records"].as_array().expect("a list").len(), 10, "{info}");
+    assert_eq!((&rates["records"][1], &rates["interval_us"]), (&1_000.into(), &1_000_000.into()));
     let words = stdout(&thalweg(&["info", path]));
+    for part in ["disorder   p50 0, ", "        1000 to          9999 µs", "1970-01-01T00:00:00Z "]
+    {
+        assert!(words.contains(part), "{part} in {words}");
+    }
     assert!(words.contains("struct Bid { auction: u64") && words.contains("10000 in 2"), "{words}");
 
     let output = thalweg(&["verify", path]);

@@ -9,11 +9,9 @@ use serde::Serialize;
 use thalweg::connector::log::{Frame, Segment};
 use thalweg::time::Timestamp;
 
+use super::rates::{Rates, bar, per_second};
 use super::{files, unless_closed};
 use crate::args;
-
-/// How many times the rate is said for.
-const RATES: usize = 20;
 
 /// What logs hold, all of one command together.
 #[derive(Debug, Serialize)]
@@ -25,22 +23,38 @@ struct Info {
     records: u64,
     /// Files that are still being written, or were cut off.
     unfinished: usize,
-    event_time: Option<Range>,
-    arrival: Option<Range>,
-    /// Microseconds between the arrivals of two records of a file.
-    gap_us: Percentiles,
+    event_time: Sorted,
+    arrival: Sorted,
     /// Microseconds of event time that records came behind newer ones of their file.
     disorder_us: Percentiles,
-    /// Records a second, between the first and the last arrival.
+}
+
+/// What is known of the event times, or of the arrivals.
+#[derive(Debug, Serialize)]
+struct Sorted {
+    /// None where no record has one.
+    range: Option<Range>,
+    /// Microseconds by which a record's time is behind the greatest one before it in its file; 0
+    /// where it is not.
+    gap_us: Percentiles,
+    gaps: Vec<Bucket>,
+    /// Records a second, from the first to the last.
     rate: f64,
-    /// The same for as many parts of that time, each as long.
-    rates: Vec<f64>,
+    rates: Rates,
+}
+
+/// How many gaps are so long.
+#[derive(Debug, PartialEq, Serialize)]
+struct Bucket {
+    from_us: u64,
+    to_us: u64,
+    records: u64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Range {
-    first: Timestamp,
-    last: Timestamp,
+pub(super) struct Range {
+    pub first: Timestamp,
+    pub last: Timestamp,
 }
 
 impl Range {
@@ -49,7 +63,7 @@ impl Range {
         *range = Some(Range { first: least.min(first), last: most.max(last) });
     }
 
-    fn micros(&self) -> u64 {
+    pub(super) fn micros(&self) -> u64 {
         self.last.micros().abs_diff(self.first.micros())
     }
 }
@@ -69,6 +83,11 @@ impl Percentiles {
         let [p50, p90, p99, p999] = [0.5, 0.9, 0.99, 0.999].map(at);
         Percentiles { p50, p90, p99, p999, max: histogram.max() }
     }
+
+    fn in_words(&self) -> String {
+        let Percentiles { p50, p90, p99, p999, max } = self;
+        format!("p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, max {max} µs")
+    }
 }
 
 /// Prints what logs hold.
@@ -79,107 +98,142 @@ impl Percentiles {
 pub fn info(args: &args::Info) -> anyhow::Result<ExitCode> {
     let files = files(&args.logs.files)?;
     let logs = files.iter().map(|path| Segment::open(path)).collect::<Result<Vec<_>, _>>()?;
-    let info = gather(logs)?;
+    let info = gather(logs, args.interval)?;
     let text = if args.json { serde_json::to_string_pretty(&info)? + "\n" } else { words(&info) };
     unless_closed(io::stdout().lock().write_all(text.as_bytes()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn gather(mut logs: Vec<Segment>) -> anyhow::Result<Info> {
-    let (mut gaps, mut disorder) = (Histogram::new(3)?, Histogram::new(3)?);
-    let (mut event_time, mut arrival, mut records) = (None, None, 0);
+fn gather(mut logs: Vec<Segment>, interval: Option<i64>) -> anyhow::Result<Info> {
+    let mut disorder = Histogram::new(3)?;
+    let (mut event_times, mut arrivals) = (Gathered::new()?, Gathered::new()?);
+    let mut records = 0;
     for log in &mut logs {
-        let (mut newest, mut before) = (None, None);
+        let (mut newest, mut latest) = (None, None);
         while let Some(frame) = log.next()? {
             records += frame.len() as u64;
-            Range::widen(&mut event_time, frame.event_times());
-            Range::widen(&mut arrival, frame.arrivals());
             for (at, arrived) in times(&frame) {
-                let most = newest.map_or(at, |most: i64| most.max(at));
-                disorder.record(most.abs_diff(at))?;
-                newest = Some(most);
-                if let Some(before) = before.replace(arrived) {
-                    gaps.record(arrived.saturating_sub(before).max(0).cast_unsigned())?;
+                if let Some(at) = at {
+                    let behind = event_times.take(at, &mut newest)?;
+                    disorder.record(behind)?;
                 }
+                arrivals.take(arrived, &mut latest)?;
             }
         }
     }
-    let rates = rates(&mut logs, arrival)?;
-    let span = arrival.map_or(0, |range: Range| range.micros());
     let mut types: Vec<String> = logs.iter().map(|log| log.head().data_type.clone()).collect();
     types.sort_unstable();
     types.dedup();
-    Ok(Info {
-        types,
-        files: logs.len(),
-        bytes: logs.iter().map(|log| log.bytes() as u64).sum(),
-        records,
-        unfinished: logs.iter().filter(|log| !log.has_index()).count(),
-        event_time,
-        arrival,
-        gap_us: Percentiles::of(&gaps),
-        disorder_us: Percentiles::of(&disorder),
-        rate: per_second(records, span),
-        rates,
-    })
-}
-
-/// Event time and arrival of each record, in microseconds.
-fn times<'a>(frame: &'a Frame<'_>) -> impl Iterator<Item = (i64, i64)> + 'a {
-    let both = |number| Some((frame.event_time(number)?.micros(), frame.arrival(number)?.micros()));
-    (0..frame.len()).filter_map(both)
-}
-
-fn per_second(records: u64, micros: u64) -> f64 {
-    records as f64 / (micros.max(1) as f64 / 1e6)
-}
-
-/// Counts by the time of arrival, in a second pass, as it is known now how long that is.
-fn rates(logs: &mut [Segment], arrival: Option<Range>) -> anyhow::Result<Vec<f64>> {
-    let Some(range) = arrival else { return Ok(Vec::new()) };
-    let each = (range.micros() / RATES as u64 + 1).max(1);
-    let mut counts = vec![0; RATES];
-    for log in logs {
+    let (bytes, files) = (logs.iter().map(|log| log.bytes() as u64).sum(), logs.len());
+    let unfinished = logs.iter().filter(|log| !log.has_index()).count();
+    // How long it takes is known now.
+    let mut rates = [&event_times, &arrivals].map(|all| Rates::over(all.range, interval));
+    for log in &mut logs {
         log.seek_record(0)?;
         while let Some(frame) = log.next()? {
-            for (_, arrived) in times(&frame) {
-                let number = arrived.abs_diff(range.first.micros()) / each;
-                counts[(number as usize).min(RATES - 1)] += 1;
+            for (at, arrived) in times(&frame) {
+                at.into_iter().for_each(|at| rates[0].count(at));
+                rates[1].count(arrived);
             }
         }
     }
-    Ok(counts.into_iter().map(|records| per_second(records, each)).collect())
+    let [of_events, of_arrivals] = rates;
+    Ok(Info {
+        types,
+        files,
+        bytes,
+        records,
+        unfinished,
+        event_time: event_times.sorted(of_events),
+        arrival: arrivals.sorted(of_arrivals),
+        disorder_us: Percentiles::of(&disorder),
+    })
+}
+
+/// Times as they come.
+struct Gathered {
+    range: Option<Range>,
+    gaps: Histogram<u64>,
+    records: u64,
+}
+
+impl Gathered {
+    fn new() -> anyhow::Result<Gathered> {
+        Ok(Gathered { range: None, gaps: Histogram::new(3)?, records: 0 })
+    }
+
+    /// Takes the next time of a file, whose greatest one so far is given; says how far it is behind
+    /// that.
+    fn take(&mut self, at: i64, greatest: &mut Option<i64>) -> anyhow::Result<u64> {
+        let before = greatest.replace(greatest.map_or(at, |most| most.max(at)));
+        let time = Timestamp::from_micros(at);
+        Range::widen(&mut self.range, (time, time));
+        self.records += 1;
+        let Some(before) = before else { return Ok(0) };
+        self.gaps.record(if at > before { at.abs_diff(before) } else { 0 })?;
+        Ok(if at < before { at.abs_diff(before) } else { 0 })
+    }
+
+    fn sorted(self, rates: Rates) -> Sorted {
+        let Gathered { range, gaps, records } = self;
+        let span = range.map_or(0, |range: Range| range.micros());
+        let (rate, gap_us) = (per_second(records, span), Percentiles::of(&gaps));
+        Sorted { range, gap_us, gaps: buckets(&gaps), rate, rates }
+    }
+}
+
+/// Gaps by powers of ten, from the least to the greatest that there are.
+fn buckets(gaps: &Histogram<u64>) -> Vec<Bucket> {
+    let mut all: Vec<Bucket> = Vec::new();
+    if gaps.is_empty() {
+        return all;
+    }
+    let (mut from_us, mut to_us) = (0, 0_u64);
+    while from_us <= gaps.max() {
+        let records = gaps.count_between(from_us, to_us);
+        if records > 0 || !all.is_empty() {
+            all.push(Bucket { from_us, to_us, records });
+        }
+        let Some(next) = to_us.checked_add(1) else { break };
+        (from_us, to_us) = (next, next.saturating_mul(10).saturating_sub(1));
+    }
+    all
+}
+
+/// Event time, if it has one, and arrival of each record, in microseconds.
+fn times<'a>(frame: &'a Frame<'_>) -> impl Iterator<Item = (Option<i64>, i64)> + 'a {
+    let both = |number| {
+        let at = frame.event_time(number)?;
+        let at = (at > Timestamp::MIN).then(|| at.micros());
+        Some((at, frame.arrival(number)?.micros()))
+    };
+    (0..frame.len()).filter_map(both)
 }
 
 fn words(info: &Info) -> String {
     let mut text = String::new();
-    let Info { types, files, bytes, records, unfinished, event_time, arrival, rate, .. } = info;
-    for one in types {
+    // A string takes whatever is written.
+    for one in &info.types {
         let _ = writeln!(text, "records    {one}");
     }
+    let Info { files, bytes, records, unfinished, .. } = info;
     let _ = writeln!(text, "number     {records} in {files} files of {bytes} bytes");
     if *unfinished > 0 {
-        let _ = writeln!(text, "unfinished {unfinished} files: still being written, or cut off");
+        let what = "still being written, or cut off";
+        let _ = writeln!(text, "unfinished {unfinished} files: {what}");
     }
-    let mut range = |name, range: &Option<Range>| {
-        if let Some(Range { first, last }) = range {
-            let _ = writeln!(text, "{name:10} {first} to {last}");
+    let _ = writeln!(text, "disorder   {}", info.disorder_us.in_words());
+    for (name, of) in [("event time", &info.event_time), ("arrival", &info.arrival)] {
+        let Some(Range { first, last }) = of.range else { continue };
+        let _ = writeln!(text, "\n{name:10} {first} to {last}, {:.0} records/s", of.rate);
+        let _ = writeln!(text, "gaps       {}", of.gap_us.in_words());
+        let most = of.gaps.iter().map(|bucket| bucket.records).max().unwrap_or(0);
+        for Bucket { from_us, to_us, records } in &of.gaps {
+            let bar = bar(*records as f64 / most as f64);
+            let _ = writeln!(text, "{from_us:>14} to {to_us:>13} µs {records:>12} {bar}");
         }
-    };
-    range("event time", event_time);
-    range("arrival", arrival);
-    let mut percentiles = |name, of: &Percentiles| {
-        let Percentiles { p50, p90, p99, p999, max } = of;
-        let all = format!("p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, max {max}");
-        let _ = writeln!(text, "{name:10} {all} µs");
-    };
-    percentiles("gaps", &info.gap_us);
-    percentiles("disorder", &info.disorder_us);
-    let _ = writeln!(text, "rate       {rate:.0} records/s");
-    let most = info.rates.iter().copied().fold(1.0, f64::max);
-    for rate in &info.rates {
-        let bar = "#".repeat((rate / most * 40.0).round() as usize);
-        let _ = writeln!(text, "{rate:>21.0} {bar}");
+        let _ = writeln!(text, "rates      by {}", of.rates.interval_in_words());
+        text += &of.rates.in_words();
     }
     text
 }

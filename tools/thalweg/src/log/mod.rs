@@ -1,6 +1,8 @@
-//! `thalweg cat`, `head`, `info` and `verify`: what is in record logs.
+//! `thalweg cat`, `head`, `index`, `info` and `verify`: what is in record logs.
 
+mod index;
 mod info;
+mod rates;
 mod show;
 mod verify;
 
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+pub use index::index;
 pub use info::info;
 pub use show::{cat, head};
 pub use verify::verify;
