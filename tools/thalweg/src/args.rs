@@ -1,5 +1,9 @@
 //! What can be typed after `thalweg`.
 
+mod latency;
+
+pub use self::latency::{Driven, Latency, Rest, Shape, Sustain};
+
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
@@ -51,6 +55,10 @@ pub enum Suite {
     State(State),
     /// What checkpoints cost a job that counts keys, and how fast it goes on from one
     Checkpoint(Checkpoint),
+    /// How long after it was meant to come a record's result leaves a job, over a ladder of rates
+    Latency(Latency),
+    /// The highest rate at which the 99th percentile of latency stays under a bound
+    Sustain(Sustain),
 }
 
 /// The arguments of `thalweg bench nexmark`.
