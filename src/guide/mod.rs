@@ -27,6 +27,9 @@ pub mod extending {}
 #[doc = include_str!("embedding.md")]
 pub mod embedding {}
 
+#[doc = include_str!("latency.md")]
+pub mod latency {}
+
 #[doc = include_str!("record_log.md")]
 pub mod record_log {}
 

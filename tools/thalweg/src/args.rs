@@ -1,5 +1,9 @@
 //! What can be typed after `thalweg`.
 
+mod latency;
+
+pub use self::latency::{Driven, Latency, Rest, Shape, Sustain};
+
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
@@ -61,6 +65,10 @@ pub enum Suite {
     State(State),
     /// What checkpoints cost a job that counts keys, and how fast it goes on from one
     Checkpoint(Checkpoint),
+    /// How long after it was meant to come a record's result leaves a job, over a ladder of rates
+    Latency(Latency),
+    /// The highest rate at which the 99th percentile of latency stays under a bound
+    Sustain(Sustain),
 }
 
 /// The arguments of `thalweg bench nexmark`.
@@ -471,7 +479,7 @@ impl std::convert::From<Executor> for thalweg::runtime::Executor {
 }
 
 /// `q5`, `Q5` and `5` are the same query.
-fn query(text: &str) -> Result<String, String> {
+pub(crate) fn query(text: &str) -> Result<String, String> {
     let digits = text.trim().trim_start_matches(['q', 'Q']);
     let name = digits.parse::<u8>().map(|number| format!("q{number}")).ok();
     let there = |name: &String| QUERIES.iter().any(|query| query.name == name);

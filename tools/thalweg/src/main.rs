@@ -25,6 +25,8 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Bench(Suite::Nexmark(args)) => bench::nexmark(&args),
         Command::Bench(Suite::State(args)) => bench::state::run(&args),
         Command::Bench(Suite::Checkpoint(args)) => bench::checkpoint::run(&args),
+        Command::Bench(Suite::Latency(args)) => bench::latency::run(&args),
+        Command::Bench(Suite::Sustain(args)) => bench::sustain::run(&args),
         Command::Cat(args) => log::cat(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Head(args) => log::head(&args),

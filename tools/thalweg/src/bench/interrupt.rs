@@ -10,7 +10,7 @@ use super::INTERRUPTED;
 
 /// Whether somebody wants the program to end; clones look at the same wish.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Takes over Ctrl-C, SIGTERM and SIGHUP, once a process. The first asks for a clean end with

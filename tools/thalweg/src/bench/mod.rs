@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod input;
 pub(crate) mod interrupt;
 mod known;
+pub mod latency;
 pub mod machine;
 pub mod nexmark;
 mod page;
@@ -15,6 +16,7 @@ pub mod stats;
 mod suite;
 #[cfg(test)]
 mod suite_tests;
+pub mod sustain;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;

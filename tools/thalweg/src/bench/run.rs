@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What runs the jobs.
 #[derive(Clone, Debug)]
-pub(super) struct Setup {
+pub struct Setup {
     pub(super) shards: usize,
     /// Never [`Executor::Auto`].
     pub(super) executor: Executor,

@@ -89,7 +89,8 @@ impl Suite {
         run: u32,
     ) -> anyhow::Result<Option<(Outcome, Usage)>> {
         let folder = tempfile::tempdir().context("cannot make a folder for the run")?;
-        let input = Input { events: self.input.events.clone(), folder: folder.path().to_owned() };
+        let events = self.input.events.clone().into();
+        let input = Input { events, folder: folder.path().to_owned() };
         let digest = Digest::default();
         let label = Label { name: query.name, run, runs: self.runs };
         let records = self.input.facts.events + query.beside;

@@ -38,7 +38,7 @@ fn clock(source: Option<&str>, look_ns: f64) -> Finding {
 }
 
 /// What `Instant::now` costs, in nanoseconds.
-fn look_ns() -> f64 {
+pub(crate) fn look_ns() -> f64 {
     let once = || {
         let began = Instant::now();
         for _ in 0..LOOKS {

@@ -4,6 +4,8 @@ mod clock;
 mod memory;
 mod processor;
 
+pub(crate) use self::clock::look_ns;
+
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 

@@ -22,7 +22,8 @@ pub struct Replay {
     pub files: Vec<PathBuf>,
 
     /// Where the records go: tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, http://HOST/PATH (POST),
-    /// a file's path (.tlog: another record log), - for standard output
+    /// job:nexmark-q5 (a query in this process), a file's path (.tlog: another record log), - for
+    /// standard output
     #[arg(long, value_name = "TARGET")]
     pub to: Address,
 

@@ -109,7 +109,7 @@ pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
     check(args)?;
     let stop = Arc::new(Stop { interrupt: Interrupt::on_ctrl_c()?, ..Stop::default() });
     let mut args = args.clone();
-    if matches!(args.to, Address::Log(_)) {
+    if matches!(args.to, Address::Log(_) | Address::Job(_)) {
         // Records go as they lie.
         (args.sending.format, args.sending.framing) = (Form::Raw, Framing::None);
     }
@@ -158,7 +158,8 @@ pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
 /// What does not go together.
 fn check(args: &Replay) -> anyhow::Result<()> {
     let (sending, timing) = (&args.sending, &args.timing);
-    let one = matches!(args.to, Address::File(_) | Address::Log(_) | Address::Stdout);
+    let one =
+        matches!(args.to, Address::File(_) | Address::Job(_) | Address::Log(_) | Address::Stdout);
     ensure!(!one || sending.connections == 1, "{} has one connection only", args.to);
     let max = timing.speed == Some(args::Speed::Max);
     let moved = timing.jitter.is_some() || timing.disorder.is_some();
@@ -197,7 +198,7 @@ fn send(
     let mut ready = Vec::new();
     for _ in 0..connections {
         let mut rows = Rows::new(&plan.reel.shape, sending, change)?;
-        let outlet = target::connect(to, &plan.reel.shape, sending, rows.header(), stop)?;
+        let outlet = target::connect(to, &plan.reel, sending, rows.header(), stop)?;
         ready.push((rows, outlet));
     }
     let desks: Vec<Arc<Desk>> = ready.iter().map(|_| Arc::default()).collect();

@@ -33,7 +33,7 @@ fn run_in(query: &Query, shards: usize, splits: usize, folder: &Path) -> Digest 
     let job = Job::new(query.name).shards(shards).executor(Executor::Threads).pin(false);
     let digest = Digest::default();
     let events = RECORDED[&splits].clone();
-    let input = Input { events, folder: folder.to_owned() };
+    let input = Input { events: events.into(), folder: folder.to_owned() };
     (query.build)(&job, &input, digest.clone());
     job.run().unwrap();
     digest

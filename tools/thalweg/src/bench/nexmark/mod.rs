@@ -4,6 +4,7 @@
 //! there, its final rows are given here: when their window ends, or the input.
 
 mod digest;
+mod events;
 mod q0;
 mod q1;
 mod q10;
@@ -30,18 +31,19 @@ mod q9;
 mod winning;
 
 pub use digest::Digest;
+pub use events::Events;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use thalweg::connector::nexmark::{Event, Recorded};
+use thalweg::connector::nexmark::Event;
 use thalweg::prelude::*;
 
 /// What every query reads, and where it may write.
 #[derive(Clone, Debug)]
 pub struct Input {
     /// The events.
-    pub events: Recorded,
+    pub events: Events,
     /// An empty folder of this run's own; removed when the run has ended.
     pub folder: PathBuf,
 }
