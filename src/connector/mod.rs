@@ -12,12 +12,21 @@
 mod callback;
 mod channel;
 mod collect;
+mod cord;
 mod counter;
+#[cfg(not(loom))]
+mod delivery;
 mod digest;
 mod files;
+#[cfg(not(loom))]
+mod http;
+#[cfg(not(loom))]
+mod intake;
 pub mod log;
 mod memory;
 pub mod nexmark;
+#[cfg(not(loom))]
+mod socket;
 mod stdout;
 mod text;
 
@@ -30,11 +39,20 @@ pub use collect::{Collect, CollectWriter, Collected};
 pub use counter::Counter;
 pub use digest::{Digest, DigestWriter, Digested, Discard, Discarding};
 pub(crate) use files::publish;
-pub use files::{Csv, Decode, Decoded, FileSink, FileSource, Files, Json, Lines};
+pub use files::{
+    Csv, Decode, Decoded, FileSink, FileSource, Files, Json, Lines, Message, Messages,
+};
 pub use log::{LogSink, LogSource, LogWriter, RecordLog};
 pub use memory::{Memory, Slices};
 pub use stdout::Stdout;
 pub use text::{Encode, Encoder, LineText, TextWriter};
+#[cfg(not(loom))]
+pub use {
+    delivery::BlockWriter,
+    http::{Http, HttpSink, HttpSource, Ingest, Post},
+    intake::Traffic,
+    socket::{Socket, SocketSink, SocketSource, Tcp, Udp, Unix},
+};
 
 #[cfg(test)]
 mod resume_tests;
