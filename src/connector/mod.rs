@@ -8,6 +8,8 @@
 //! | [`RecordLog`]: the engine's own files | [`RecordLog`] |
 //! | [`nexmark`]: persons, auctions, bids | [`Stdout`] |
 //! | [`Channel`]: what threads of this process send | [`Channel`]: to a thread; [`Callback`] |
+//! | `Tcp`, `Udp`, `Unix`: lines, CSV, JSON lines, messages of bytes | the same |
+//! | `Http`: what others post | `Http`: posts |
 
 mod callback;
 mod channel;

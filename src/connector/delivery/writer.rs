@@ -30,6 +30,40 @@ pub(in crate::connector) enum Layout {
     Datagrams,
 }
 
+impl Layout {
+    /// Adds a record that was written, with a line feed at its end.
+    fn lay(self, text: &[u8], to: &mut Vec<u8>) -> Result {
+        let bare = text.strip_suffix(b"\n").unwrap_or(text);
+        match self {
+            Layout::Text => to.extend_from_slice(text),
+            Layout::Prefixed => {
+                let most = u32::MAX as usize;
+                let refuse = |_| too_long(bare.len(), most, "its length fits four bytes");
+                let len = u32::try_from(bare.len()).map_err(refuse)?;
+                to.extend_from_slice(&len.to_be_bytes());
+                to.extend_from_slice(bare);
+            }
+            Layout::Datagrams if bare.len() > DATAGRAM => {
+                return Err(too_long(bare.len(), DATAGRAM, "it fits a datagram"));
+            }
+            Layout::Datagrams => to.extend_from_slice(bare),
+        }
+        Ok(())
+    }
+
+    /// A header by itself; nothing where there is none.
+    ///
+    /// # Errors
+    /// That it is too long.
+    pub(in crate::connector) fn laid(self, header: &[u8]) -> Result<Vec<u8>> {
+        let mut laid = Vec::new();
+        if !header.is_empty() {
+            self.lay(header, &mut laid)?;
+        }
+        Ok(laid)
+    }
+}
+
 /// Bytes of a datagram that IPv4 can carry.
 const DATAGRAM: usize = 65_507;
 
@@ -91,16 +125,7 @@ impl<R: Record, E: Encoder<R>> BlockWriter<R, E> {
 
     /// Moves the record that was just written into the block.
     fn lay(&mut self) -> Result {
-        let text = self.encoder.text();
-        let text = text.strip_suffix(b"\n").unwrap_or(text);
-        if self.layout == Layout::Prefixed {
-            let refuse = |_| too_long(text.len(), u32::MAX as usize, "its length fits four bytes");
-            let len = u32::try_from(text.len()).map_err(refuse)?;
-            self.block.bytes.extend_from_slice(&len.to_be_bytes());
-        } else if text.len() > DATAGRAM {
-            return Err(too_long(text.len(), DATAGRAM, "it fits a datagram"));
-        }
-        self.block.bytes.extend_from_slice(text);
+        self.layout.lay(self.encoder.text(), &mut self.block.bytes)?;
         self.block.ends.push(self.block.bytes.len());
         self.encoder.clear();
         Ok(())

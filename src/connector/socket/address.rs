@@ -6,6 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BufMut;
@@ -40,15 +41,17 @@ impl fmt::Display for Address {
 pub(in crate::connector) enum Bound {
     Tcp(std::net::TcpListener),
     Udp(std::net::UdpSocket),
-    Unix(std::os::unix::net::UnixListener, PathBuf),
+    Unix(std::os::unix::net::UnixListener, Arc<Place>),
 }
 
-impl Drop for Bound {
+/// A path that is removed when nobody listens there any more.
+#[derive(Debug)]
+pub(in crate::connector) struct Place(PathBuf);
+
+impl Drop for Place {
     fn drop(&mut self) {
-        if let Bound::Unix(_, path) = self {
-            // It may have been removed by hand.
-            let _ = std::fs::remove_file(path);
-        }
+        // It may have been removed by hand.
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -76,13 +79,13 @@ impl Bound {
                 remove_stale(path).map_err(failed)?;
                 let listener = std::os::unix::net::UnixListener::bind(path).map_err(failed)?;
                 listener.set_nonblocking(true).map_err(failed)?;
-                Bound::Unix(listener, path.clone())
+                Bound::Unix(listener, Arc::new(Place(path.clone())))
             }
         };
         Ok(bound)
     }
 
-    /// The same socket, once more. The path is the first one's to remove.
+    /// The same socket, once more.
     ///
     /// # Errors
     /// That there is no file descriptor to be had.
@@ -90,7 +93,9 @@ impl Bound {
         let cloned = match self {
             Bound::Tcp(listener) => listener.try_clone().map(Listening::Tcp),
             Bound::Udp(socket) => socket.try_clone().map(Listening::Udp),
-            Bound::Unix(listener, _) => listener.try_clone().map(Listening::Unix),
+            Bound::Unix(listener, place) => {
+                listener.try_clone().map(|listener| Listening::Unix(listener, place.clone()))
+            }
         };
         cloned.map_err(|cause| Error::io("listening on a socket once more", &cause))
     }
@@ -143,7 +148,7 @@ pub(in crate::connector) fn resolve(host: &str) -> Result<Vec<SocketAddr>> {
 pub(in crate::connector) enum Listening {
     Tcp(std::net::TcpListener),
     Udp(std::net::UdpSocket),
-    Unix(std::os::unix::net::UnixListener),
+    Unix(std::os::unix::net::UnixListener, Arc<Place>),
 }
 
 impl Listening {
@@ -155,7 +160,9 @@ impl Listening {
         Ok(match self {
             Listening::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
             Listening::Udp(socket) => Listener::Udp(UdpSocket::from_std(socket)?),
-            Listening::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)?),
+            Listening::Unix(listener, place) => {
+                Listener::Unix(UnixListener::from_std(listener)?, place)
+            }
         })
     }
 }
@@ -244,7 +251,10 @@ impl Stream {
 pub(in crate::connector) enum Listener {
     Tcp(TcpListener),
     Udp(UdpSocket),
-    Unix(UnixListener),
+    Unix(
+        UnixListener,
+        #[expect(dead_code, reason = "the path stays for as long as it is held")] Arc<Place>,
+    ),
 }
 
 impl Listener {
@@ -255,7 +265,7 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 Ok((Stream::of_tcp(stream), Some(peer)))
             }
-            Listener::Unix(listener) => {
+            Listener::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), None))
             }

@@ -195,11 +195,12 @@ async fn read_all(
 pub(super) async fn receive(site: Rc<Site>, socket: UdpSocket, address: Address) -> Result {
     let failed = |cause| Error::io(format_args!("reading {address}"), &cause);
     let mut packs: Vec<_> = site.gates.iter().map(Pack::new).collect();
+    let mut datagram = Vec::with_capacity(DATAGRAM);
     loop {
         socket.readable().await.map_err(failed)?;
         // As much as there is, within reason: what waits in a pack shall not wait for ever.
         for _ in 0..1024 {
-            let mut datagram = Vec::with_capacity(DATAGRAM);
+            datagram.clear();
             let (read, from) = match socket.try_recv_buf_from(&mut datagram) {
                 Ok(received) => received,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,

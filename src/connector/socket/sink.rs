@@ -34,6 +34,8 @@ use crate::record::Record;
 /// as long each time up to 5 s. The block that was being written is written again, whole, so that
 /// no record is torn. When a peer to connect to is away for a minute the job fails.
 ///
+/// A job that is stopped waits for the peer to take what is under way, for as long at most.
+///
 /// What the system had taken of the old connection may never have arrived, and nobody tells: with
 /// or without checkpoints the guarantee is [best effort](Guarantee::BestEffort). In UDP each
 /// datagram has one record, and may be lost.
@@ -158,7 +160,7 @@ impl<R: Record, E: Encode<R>> Sink<R> for SocketSink<E> {
         let mut encoder = self.encode.encoder();
         if shard == 0 {
             encoder.header();
-            let greeting = encoder.text().to_vec();
+            let greeting = self.layout.laid(encoder.text())?;
             encoder.clear();
             self.writers = Some(self.start(shards, greeting)?);
         }

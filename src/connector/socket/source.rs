@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::address::{Address, Bound, Listener, Listening};
+use super::address::{Address, Bound, Listener, Listening, resolve};
 use super::serve::{self, Terms};
 use super::{Role, Socket};
 use crate::connector::intake::{Framing, IntakeSplit, Limits, Of, start};
@@ -220,10 +220,13 @@ impl<D: Decode> Source for SocketSource<D> {
             let what = "a source of datagrams has nothing to connect to; Udp::listen reads them";
             return Err(Error::new(Kind::Plan, what));
         }
+        if let (Role::Connects, Address::Tcp(host)) = (self.socket.role, &terms.address) {
+            resolve(host)?;
+        }
         let bound = self.bind()?.as_ref().map(Bound::try_clone).transpose()?;
         let of = match bound {
             Some(Listening::Udp(_)) => Of::Wholes,
-            Some(Listening::Tcp(_) | Listening::Unix(_)) | None => Of::Connections,
+            Some(Listening::Tcp(_) | Listening::Unix(..)) | None => Of::Connections,
         };
         let (limits, traffic) = (self.limits, (self.traffic.clone(), Duration::ZERO));
         let doors = start("sockets-in", shards, limits, traffic, move |site| async move {
