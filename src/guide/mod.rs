@@ -27,6 +27,10 @@ pub mod extending {}
 #[doc = include_str!("embedding.md")]
 pub mod embedding {}
 
+#[cfg(not(loom))]
+#[doc = include_str!("sockets.md")]
+pub mod sockets {}
+
 #[doc = include_str!("record_log.md")]
 pub mod record_log {}
 

@@ -30,9 +30,9 @@ use crate::format::FromText;
 /// let running = job.start()?;
 ///
 /// // Another job posts; curl would do, too: `curl --data-binary @bids.jsonl http://…/bids`.
-/// let other = Job::new("bids");
+/// let other = Job::new("bids").shards(1);
 /// other
-///     .source(Memory::of([3, 20]))
+///     .source(Memory::of([3_u64, 20]).splits(1))
 ///     .map(|price| Bid { auction: 1, price })
 ///     .sink(Http::post(bids).to_json());
 /// other.run()?;

@@ -16,8 +16,8 @@ use crate::record::Record;
 
 /// A sink that posts records, many at once; made by [`Http::post`](super::Http::post).
 ///
-/// All shards post by one connection, one request after the other, on a thread of the sink's own.
-/// A request has 1,000 records or about 1 MiB, or what has come within 100 ms. The records of a
+/// All shards post by one connection, one request after the other, on a thread of the sink's own. A
+/// request has up to 1,000 records or about 1 MiB of what has come within 100 ms. The records of a
 /// shard stay in order.
 ///
 /// # What is tried again
