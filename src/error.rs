@@ -117,8 +117,8 @@ impl From<std::io::Error> for Error {
 /// What can be done about a failure of input or output.
 fn advice(kind: std::io::ErrorKind) -> &'static str {
     use std::io::ErrorKind::{
-        AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, QuotaExceeded,
-        ReadOnlyFilesystem, StorageFull,
+        AddrInUse, AddrNotAvailable, AlreadyExists, ConnectionRefused, IsADirectory, NotADirectory,
+        NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
     match kind {
         NotFound => "; check the path",
@@ -126,6 +126,9 @@ fn advice(kind: std::io::ErrorKind) -> &'static str {
         ReadOnlyFilesystem => "; choose a path that can be written",
         AlreadyExists | NotADirectory => "; something else is in the way, choose another path",
         IsADirectory => "; name a file in it",
+        AddrInUse => "; another program listens there, stop it or choose another address",
+        AddrNotAvailable => "; choose an address of this machine",
+        ConnectionRefused => "; nothing listens there, check the address and start the peer",
         StorageFull | QuotaExceeded => "; make room there or choose another path",
         _ => "",
     }

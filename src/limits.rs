@@ -31,6 +31,45 @@ pub const PARKED: Duration = Duration::from_secs(1);
 /// does not keep up.
 pub const CHANNEL_BYTES: usize = 64 << 20;
 
+/// Bytes that are read from a socket, or gathered for one, at once: enough to make a system call
+/// cheap, and few enough for the second-level cache.
+pub const SOCKET_BLOCK_BYTES: usize = 64 << 10;
+
+/// Blocks between the thread of a source's or sink's sockets and a shard. With
+/// [`SOCKET_BLOCK_BYTES`] it bounds the memory of a queue: 4 MiB.
+pub const SOCKET_BLOCKS: usize = 64;
+
+/// Bytes of rows that are not whole yet, of all connections of a source: each of 64 connections may
+/// be in the middle of the longest row there is.
+pub const SOCKET_PARTIAL_BYTES: usize = 64 << 20;
+
+/// Most connections of a source at a time. Each takes a file descriptor, of which a process often
+/// may have 1024; one more is closed as soon as it is accepted.
+pub const CONNECTIONS: usize = 512;
+
+/// How long a peer that is to be connected to may be away. The job then fails.
+pub const PEER_AWAY: Duration = Duration::from_secs(60);
+
+/// The first and the longest pause before a peer is tried again; each is twice the one before.
+pub const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// How long it may take to connect, and to have a request answered.
+pub const ANSWER: Duration = Duration::from_secs(10);
+
+/// Bytes of the body of a request to a source: enough for batches of some ten thousand records.
+pub const BODY_BYTES: usize = 8 << 20;
+
+/// How long a peer may take for a request's body, and how long it waits for the shard that reads
+/// it.
+pub const REQUEST: Duration = Duration::from_secs(30);
+
+/// Records and bytes of a request that a sink makes, and how long it waits for so many.
+pub const POST: (u64, usize, Duration) = (1_000, 1 << 20, Duration::from_millis(100));
+
+/// A connection of TCP that is silent for so long is asked whether it is still there; four times,
+/// every ten seconds, before it is taken for lost.
+pub const KEEPALIVE: Duration = Duration::from_secs(60);
+
 /// Batches of a source after which partly filled frames leave although the source has more: it
 /// bounds how far a watermark lags behind the records.
 pub const FLUSH_BATCHES: u32 = 1;

@@ -30,6 +30,10 @@ pub mod embedding {}
 #[doc = include_str!("latency.md")]
 pub mod latency {}
 
+#[cfg(not(loom))]
+#[doc = include_str!("sockets.md")]
+pub mod sockets {}
+
 #[doc = include_str!("record_log.md")]
 pub mod record_log {}
 

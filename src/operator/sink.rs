@@ -82,6 +82,9 @@ pub enum Guarantee {
     AtLeastOnce,
     /// Once, or not at all if it came after the checkpoint: nobody has it any more.
     AtMostOnce,
+    /// Once as a rule: what was under way when a peer was lost may be missing, and what came after
+    /// the checkpoint comes again.
+    BestEffort,
 }
 
 impl fmt::Display for Guarantee {
@@ -90,6 +93,7 @@ impl fmt::Display for Guarantee {
             Guarantee::ExactlyOnce => "exactly once",
             Guarantee::AtLeastOnce => "at least once",
             Guarantee::AtMostOnce => "at most once",
+            Guarantee::BestEffort => "best effort",
         })
     }
 }
@@ -164,6 +168,16 @@ pub trait Writer<R: Record>: Send + 'static {
         self.flush()?;
         Ok(Vec::new())
     }
+
+    /// Whether all that came before the last [`prepare`](Writer::prepare) is where it can't be
+    /// lost: for a writer that hands on to a thread of its own. The checkpoint waits for it, the
+    /// stream does not.
+    ///
+    /// # Errors
+    /// As for [`write`](Writer::write).
+    fn is_prepared(&mut self) -> Result<bool> {
+        Ok(true)
+    }
 }
 
 /// The part of a sink's state that names files to be shown: what they are called, and their names.
@@ -208,6 +222,9 @@ impl<R: Record, W: Writer<R>> Lifecycle for Written<R, W> {
         to.part::<(String, String)>(PUBLISH, |part| {
             files.iter().for_each(|Publish { from, to }| part.put((from, to)));
         })
+    }
+    fn save_more(&mut self, _: &mut Saver) -> Result<bool> {
+        self.writer.is_prepared()
     }
     fn load(&mut self, _: &Loader<'_>) -> Result {
         // Whoever takes up a checkpoint has shown its files.

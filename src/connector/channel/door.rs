@@ -12,33 +12,16 @@
 //! split, and no source that could be cut into splits again. Between a failure and a restart
 //! there is a source; lanes have no home then, and their senders wait.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::connector::cord::Cord;
 use crate::ring::{Bell, Consumer, Producer, Ringer, ring};
 use crate::time::Timestamp;
 
 /// What a ring carries: a record, and when it happened.
 pub type Sent<R> = (Timestamp, R);
-
-/// The bell of a shard that is not known before the shard runs.
-#[derive(Debug, Default)]
-struct Cord(OnceLock<Ringer>);
-
-impl Cord {
-    /// To be called after the work was published; gives the bell, once it is known.
-    ///
-    /// The fence pairs with that of [`Bell::arm`], as the one in a ring does: a bell that is not
-    /// known here was hung after it, and the shard looks at the work before it sleeps.
-    fn ring(&self) -> Option<&Ringer> {
-        fence(SeqCst);
-        let bell = self.0.get();
-        bell.inspect(|bell| {
-            bell.ring();
-        })
-    }
-}
 
 /// What a sender and its lane tell each other besides records.
 #[derive(Default)]
@@ -107,8 +90,7 @@ impl<R> Door<R> {
 
     /// Hangs the bell of the split's shard.
     pub fn hang(&self, bell: &Ringer) {
-        // Only the split does, once.
-        let _ = self.cord.0.set(bell.clone());
+        self.cord.hang(bell);
     }
 
     fn arriving(&self) -> MutexGuard<'_, Vec<Lane<R>>> {
@@ -131,9 +113,9 @@ impl<R> Door<R> {
         self.news.store(false, Relaxed);
         for mut lane in self.arriving().drain(..) {
             lane.split = Some(self.split);
-            if let Some(bell) = self.cord.0.get() {
+            if let Some(bell) = self.cord.bell() {
                 // After a restart it has that bell already.
-                let _ = lane.link.cord.0.set(bell.clone());
+                lane.link.cord.hang(bell);
             }
             lanes.push(lane);
         }

@@ -1,4 +1,4 @@
-//! What is made of the rows of a file.
+//! What is made of the rows of a file, a connection or a request.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +8,7 @@ use crate::format::{CsvReader, FromText, Row, read_json};
 use crate::operator::Feed;
 use crate::record::Record;
 
-/// Makes records of the rows of a file.
+/// Makes records of the rows of a file, a connection or a request.
 pub trait Decode: Clone + Send + Sync + 'static {
     /// What it makes.
     type Record: Record;
@@ -16,7 +16,7 @@ pub trait Decode: Clone + Send + Sync + 'static {
     /// How messages name the format.
     fn name(&self) -> &'static str;
 
-    /// Whether the first line of every file is a header.
+    /// Whether the first line of every file, connection or request is a header.
     fn has_header(&self) -> bool {
         false
     }
@@ -36,6 +36,20 @@ pub trait Decode: Clone + Send + Sync + 'static {
     /// # Errors
     /// Those of `feed`.
     fn decode(&mut self, row: &str, feed: &mut Feed<'_, Self::Record>) -> Result<Decoded>;
+
+    /// As [`decode`](Decode::decode), of a row as it came: for formats that are not text. Unless
+    /// this is implemented, a row that is not UTF-8 is bad.
+    ///
+    /// # Errors
+    /// Those of `feed`.
+    fn decode_bytes(&mut self, row: &[u8], feed: &mut Feed<'_, Self::Record>) -> Result<Decoded> {
+        match std::str::from_utf8(row) {
+            Ok(row) => self.decode(row, feed),
+            Err(error) => {
+                Ok(Decoded::Bad(format!("not UTF-8 after {} bytes", error.valid_up_to())))
+            }
+        }
+    }
 }
 
 /// What became of a row.
@@ -66,6 +80,37 @@ impl Decode for Lines {
     }
 }
 
+crate::record! {
+    /// A row as it came, whatever it holds.
+    #[derive(Eq)]
+    pub struct Message {
+        /// All of it.
+        pub bytes: Vec<u8>,
+    }
+}
+
+/// Every row a record, bytes of any kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Messages;
+
+impl Decode for Messages {
+    type Record = Message;
+
+    fn name(&self) -> &'static str {
+        "messages"
+    }
+
+    fn decode(&mut self, row: &str, feed: &mut Feed<'_, Message>) -> Result<Decoded> {
+        self.decode_bytes(row.as_bytes(), feed)
+    }
+
+    fn decode_bytes(&mut self, row: &[u8], feed: &mut Feed<'_, Message>) -> Result<Decoded> {
+        let message = Message { bytes: row.to_vec() };
+        message.lend(|view| feed.push(view))?;
+        Ok(Decoded::Done)
+    }
+}
+
 /// CSV: as a source of records of type `R`, or as a sink (`Csv<()>`) of any.
 pub struct Csv<R> {
     pub(in crate::connector) delimiter: u8,
@@ -79,11 +124,11 @@ impl<R> Csv<R> {
         Csv { delimiter: b',', header: true, reader: None }
     }
 
-    pub(super) fn set_delimiter(&mut self, delimiter: u8) {
+    pub(in crate::connector) fn set_delimiter(&mut self, delimiter: u8) {
         self.delimiter = delimiter;
     }
 
-    pub(super) fn set_header(&mut self, header: bool) {
+    pub(in crate::connector) fn set_header(&mut self, header: bool) {
         self.header = header;
     }
 }

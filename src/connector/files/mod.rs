@@ -12,7 +12,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Csv, Decode, Decoded, Json, Lines};
+pub use decode::{Csv, Decode, Decoded, Json, Lines, Message, Messages};
 pub use sink::FileSink;
 pub use source::FileSource;
 

@@ -72,13 +72,7 @@ impl<D: Decode> FileSplit<D> {
             }
         }
         loop {
-            let decoded = match std::str::from_utf8(rows.row()) {
-                Ok(row) => self.decode.decode(row, feed)?,
-                Err(error) => {
-                    Decoded::Bad(format!("not UTF-8 after {} bytes", error.valid_up_to()))
-                }
-            };
-            match decoded {
+            match self.decode.decode_bytes(rows.row(), feed)? {
                 Decoded::Done => {}
                 Decoded::Bad(error) => self.bad(rows, feed, &error)?,
                 Decoded::Partial if self.extend(rows)? == Found::Line => continue,

@@ -1,0 +1,277 @@
+//! The I/O thread of a source of requests.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::connector::intake::{Answer, Kept, Parcel, Request as Posted, Site};
+use crate::connector::socket::{ACCEPT_PAUSE, Listener, Stream};
+use crate::error::Result;
+use crate::limits::ANSWER;
+
+/// What is said on a connection that is one too many, before it is closed.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+                          content-length: 0\r\n\r\n";
+
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 16 << 10;
+
+/// How requests are taken.
+pub(super) struct Terms {
+    /// How messages name the source.
+    pub name: String,
+    pub path: String,
+    /// Bytes of a body.
+    pub body_bytes: usize,
+    /// Bytes of all bodies that are not read.
+    pub partial_bytes: usize,
+    pub connections_max: usize,
+    /// How long a body may take, and the shard that reads it.
+    pub within: Duration,
+    /// After how many requests it is over.
+    pub ends_after: Option<u64>,
+    /// Whether its first bad row ends a request.
+    pub strict: bool,
+}
+
+/// What the connections share.
+struct Server {
+    site: Rc<Site>,
+    terms: Terms,
+    /// How many requests may still be read.
+    left: Cell<u64>,
+    /// Told when no more may.
+    over: Notify,
+}
+
+type Said = Response<Full<Bytes>>;
+
+/// Takes connections until there have been as many requests as there are to be, or the job is
+/// stopped, and then waits for those that are under way.
+///
+/// # Errors
+/// None of its own.
+pub(super) async fn serve(site: Rc<Site>, listener: Listener, terms: Terms) -> Result {
+    let left = Cell::new(terms.ends_after.unwrap_or(u64::MAX));
+    let server = Rc::new(Server { site, terms, left, over: Notify::new() });
+    let mut tasks = JoinSet::new();
+    while server.left.get() > 0 {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = tasks.join_next() => continue,
+            () = server.over.notified() => break,
+            () = server.site.closed() => break,
+        };
+        // Those that have just ended make room.
+        while tasks.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, _)) if tasks.len() >= server.terms.connections_max => {
+                // Whether or not it is heard.
+                let _ = stream.try_write(TOO_MANY);
+                server.site.traffic().refuse();
+                let most = server.terms.connections_max;
+                warn!(target: "thalweg", source = server.terms.name, most, "connection refused");
+            }
+            Ok((Stream::Tcp(stream), Some(peer))) => {
+                tasks.spawn_local(converse(server.clone(), stream, peer));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                server.site.traffic().fail();
+                warn!(target: "thalweg", source = server.terms.name, %error, "no connection taken");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // Nobody shall be let in and then not be heard.
+    drop(listener);
+    server.left.set(0);
+    server.over.notify_waiters();
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Answers what comes by one connection.
+async fn converse(server: Rc<Server>, stream: TcpStream, peer: SocketAddr) {
+    let _open = server.site.traffic().enter();
+    let service = service_fn(|request| {
+        let server = server.clone();
+        async move { Ok::<_, Infallible>(server.answer(request, peer).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(ANSWER).max_buf_size(HEAD_BYTES);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = server.ending() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(target: "thalweg", source = server.terms.name, %peer, %error, "connection lost");
+    }
+}
+
+impl Server {
+    /// Ready when no more requests are taken.
+    async fn ending(&self) {
+        let over = self.over.notified();
+        if self.left.get() > 0 {
+            over.await;
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Said {
+        match self.take(request, peer).await {
+            Ok(answer) if answer.bad > 0 && self.terms.strict => {
+                said(StatusCode::BAD_REQUEST, answer)
+            }
+            Ok(answer) => said(StatusCode::OK, answer),
+            Err(said) => *said,
+        }
+    }
+
+    /// Reads a request and has it read by a shard.
+    async fn take(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Answer, Box<Said>> {
+        self.admit(&request)?;
+        let mut kept = Kept::none(self.site.traffic().clone());
+        let body = timeout(self.terms.within, self.read(request.into_body(), &mut kept));
+        let late = || refused(StatusCode::REQUEST_TIMEOUT, "the body took too long");
+        let body = body.await.unwrap_or_else(|_| Err(late()))?;
+        self.site.traffic().carry(body.len());
+        let (answer, answered) = oneshot::channel();
+        let origin = format!("{} from {peer}", self.terms.name);
+        let posted = Posted { origin, body, kept, answer, strict: self.terms.strict };
+        // It counts from here on, so that there are never too many.
+        let left = self.left.get();
+        let place = self.site.roomiest().try_place().ok_or_else(|| self.busy())?;
+        if left == 0 {
+            return Err(ends());
+        }
+        self.left.set(left - 1);
+        place.put(Parcel::Request(posted));
+        if left == 1 {
+            self.over.notify_waiters();
+            self.over.notify_one();
+        }
+        match timeout(self.terms.within, answered).await {
+            Ok(answer) => answer.map_err(|_| ends()),
+            Err(_) => {
+                let waits = json!({ "waits": true }).to_string();
+                Err(Box::new(response(StatusCode::ACCEPTED, waits)))
+            }
+        }
+    }
+
+    /// What can be said of a request by its head.
+    fn admit(&self, request: &Request<Incoming>) -> Result<(), Box<Said>> {
+        if request.uri().path() != self.terms.path {
+            let what = format!("records are posted to {}", self.terms.path);
+            return Err(refused(StatusCode::NOT_FOUND, &what));
+        }
+        if request.method() != Method::POST {
+            let mut said = refused(StatusCode::METHOD_NOT_ALLOWED, "records are posted");
+            said.headers_mut().insert(ALLOW, "POST".parse().expect("it is a header's value"));
+            return Err(said);
+        }
+        if request.headers().contains_key(CONTENT_ENCODING) {
+            return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body unpacked"));
+        }
+        if request.body().size_hint().lower() > self.terms.body_bytes as u64 {
+            return Err(self.too_large());
+        }
+        if self.left.get() == 0 {
+            return Err(ends());
+        }
+        if self.site.roomiest().room() == 0 {
+            return Err(self.busy());
+        }
+        Ok(())
+    }
+
+    async fn read(&self, mut body: Incoming, kept: &mut Kept) -> Result<Bytes, Box<Said>> {
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let torn = |_| refused(StatusCode::BAD_REQUEST, "the body is torn");
+            let Ok(data) = frame.map_err(torn)?.into_data() else { continue };
+            if whole.len() + data.len() > self.terms.body_bytes {
+                return Err(self.too_large());
+            }
+            if !kept.add(data.len(), self.terms.partial_bytes) {
+                return Err(self.busy());
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.freeze())
+    }
+
+    fn too_large(&self) -> Box<Said> {
+        let what = format!("a body may have {} bytes; post fewer at once", self.terms.body_bytes);
+        refused(StatusCode::PAYLOAD_TOO_LARGE, &what)
+    }
+
+    /// That there is no room.
+    fn busy(&self) -> Box<Said> {
+        self.site.traffic().refuse();
+        retried(StatusCode::TOO_MANY_REQUESTS, "the job does not keep up; post it later")
+    }
+}
+
+/// That the job takes no more.
+fn ends() -> Box<Said> {
+    retried(StatusCode::SERVICE_UNAVAILABLE, "the job has ended, or is about to")
+}
+
+fn retried(status: StatusCode, why: &str) -> Box<Said> {
+    let mut said = refused(status, why);
+    said.headers_mut().insert(RETRY_AFTER, 1.into());
+    said
+}
+
+/// An answer that takes nothing. What was not read of the body is not read any more.
+fn refused(status: StatusCode, why: &str) -> Box<Said> {
+    let mut said = response(status, json!({ "records": 0, "error": why }).to_string());
+    said.headers_mut().insert(CONNECTION, "close".parse().expect("it is a header's value"));
+    Box::new(said)
+}
+
+fn said(status: StatusCode, answer: Answer) -> Said {
+    let Answer { records, bad, first_bad } = answer;
+    let body = match first_bad {
+        None => json!({ "records": records, "bad": bad }),
+        Some((row, error)) => json!({ "records": records, "bad": bad, "row": row, "error": error }),
+    };
+    response(status, body.to_string())
+}
+
+fn response(status: StatusCode, body: String) -> Said {
+    let mut response = Response::new(Full::new(Bytes::from(body + "\n")));
+    *response.status_mut() = status;
+    let json = "application/json".parse().expect("it is a header's value");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}

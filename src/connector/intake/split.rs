@@ -1,0 +1,240 @@
+//! What one shard reads: the connections, datagrams or requests that are dealt to it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+use tokio::sync::mpsc::error::TryRecvError;
+
+use super::rows::Rows;
+use super::{Door, Framing, Limits, Parcel, Peer, Request};
+use crate::connector::Decode;
+use crate::error::Result;
+use crate::operator::{Feed, Progress, Split};
+use crate::ring::Ringer;
+
+/// A split of a source of sockets or requests.
+pub(in crate::connector) struct IntakeSplit<D> {
+    number: usize,
+    door: Door,
+    decode: D,
+    kind: Of,
+    framing: Framing,
+    limits: Limits,
+    peers: HashMap<u64, Connected<D>>,
+    /// What is being read.
+    current: Option<Current<D>>,
+    /// Whether anything has ever come.
+    heard: bool,
+    /// Records read, by earlier runs of the job, too.
+    read: u64,
+}
+
+/// What comes to a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::connector) enum Of {
+    /// Bytes of connections.
+    Connections,
+    /// Datagrams or requests.
+    Wholes,
+}
+
+/// A connection, and what was read of it.
+struct Connected<D> {
+    peer: Peer,
+    rows: Rows<D>,
+}
+
+/// A parcel, read up to `at`.
+enum Current<D> {
+    Bytes { peer: u64, bytes: Vec<u8>, at: usize },
+    Datagrams { bytes: Vec<u8>, at: usize, datagram: Option<Datagram<D>>, cuts: Cuts },
+    Request { request: Request, at: usize, rows: Rows<D> },
+}
+
+/// A datagram, and what was read of it.
+struct Datagram<D> {
+    rows: Rows<D>,
+    end: usize,
+    sender: Sender,
+}
+
+/// Who sent a datagram.
+struct Sender(SocketAddr);
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "datagram from {}", self.0)
+    }
+}
+
+type Cuts = std::vec::IntoIter<(usize, SocketAddr)>;
+
+impl<D: Decode> IntakeSplit<D> {
+    pub fn new(
+        number: usize,
+        door: Door,
+        decode: D,
+        (kind, framing): (Of, Framing),
+        limits: Limits,
+    ) -> Self {
+        IntakeSplit {
+            number,
+            door,
+            decode,
+            kind,
+            framing,
+            limits,
+            peers: HashMap::new(),
+            current: None,
+            heard: false,
+            read: 0,
+        }
+    }
+
+    fn rows(&self) -> Rows<D> {
+        let traffic = self.door.hub().traffic.clone();
+        // What is whole is in memory already: the copy of a row of it is none that is waited for.
+        let partial_bytes = match self.kind {
+            Of::Connections => self.limits.partial_bytes,
+            Of::Wholes => usize::MAX,
+        };
+        let limits = Limits { partial_bytes, ..self.limits };
+        Rows::new(self.decode.clone(), self.framing, limits, traffic)
+    }
+
+    /// Takes up the next parcel.
+    fn take_up(&mut self, parcel: Parcel, feed: &mut Feed<'_, D::Record>) -> Result {
+        self.heard = true;
+        self.current = match parcel {
+            Parcel::Opened(peer) => {
+                let rows = self.rows();
+                self.peers.insert(peer.id, Connected { peer, rows });
+                None
+            }
+            Parcel::Bytes(peer, bytes) => Some(Current::Bytes { peer, bytes, at: 0 }),
+            Parcel::Closed(peer, whole) => {
+                if let Some(mut gone) = self.peers.remove(&peer) {
+                    gone.rows.end(&gone.peer.origin, whole, feed)?;
+                }
+                None
+            }
+            Parcel::Datagrams(bytes, cuts) => {
+                let cuts = cuts.into_iter();
+                Some(Current::Datagrams { bytes, at: 0, datagram: None, cuts })
+            }
+            Parcel::Request(request) => {
+                let rows = self.rows().strict(request.strict);
+                Some(Current::Request { request, at: 0, rows })
+            }
+        };
+        Ok(())
+    }
+
+    /// Reads on in the parcel in hand; gives it back when there was no room for all of it.
+    fn read_on(
+        &mut self,
+        current: Current<D>,
+        feed: &mut Feed<'_, D::Record>,
+    ) -> Result<Option<Current<D>>> {
+        match current {
+            Current::Bytes { peer, bytes, mut at } => {
+                let Some(Connected { peer: from, rows }) = self.peers.get_mut(&peer) else {
+                    return Ok(None);
+                };
+                at += rows.take(&from.origin, &bytes[at..], feed)?;
+                if rows.is_over() {
+                    from.hang_up.notify_one();
+                }
+                Ok((at < bytes.len()).then_some(Current::Bytes { peer, bytes, at }))
+            }
+            Current::Datagrams { bytes, mut at, mut datagram, mut cuts } => {
+                while feed.room() > 0 {
+                    let next =
+                        |(end, from)| Datagram { rows: self.rows(), end, sender: Sender(from) };
+                    let Some(mut now) = datagram.take().or_else(|| cuts.next().map(next)) else {
+                        return Ok(None);
+                    };
+                    at += now.rows.take(&now.sender, &bytes[at..now.end], feed)?;
+                    match at < now.end {
+                        true => datagram = Some(now),
+                        false => now.rows.end(&now.sender, true, feed)?,
+                    }
+                }
+                Ok(Some(Current::Datagrams { bytes, at, datagram, cuts }))
+            }
+            Current::Request { request, mut at, mut rows } => {
+                at += rows.take(&request.origin, &request.body[at..], feed)?;
+                if at < request.body.len() {
+                    return Ok(Some(Current::Request { request, at, rows }));
+                }
+                rows.end(&request.origin, true, feed)?;
+                // What was taken has gone on before anybody is told so.
+                feed.flush()?;
+                drop(request.kept);
+                // Whoever asked may be gone.
+                let _ = request.answer.send(rows.answer());
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl<D: Decode> Split<D::Record> for IntakeSplit<D> {
+    fn open(&mut self, bell: Ringer) {
+        self.door.cord.hang(&bell);
+    }
+
+    fn poll(&mut self, feed: &mut Feed<'_, D::Record>) -> Result<Progress> {
+        let room = feed.room();
+        let mut busy = false;
+        while feed.room() > 0 {
+            if let Some(current) = self.current.take() {
+                busy = true;
+                self.current = self.read_on(current, feed)?;
+                continue;
+            }
+            match self.door.queue.try_recv() {
+                Ok(parcel) => {
+                    busy = true;
+                    self.take_up(parcel, feed)?;
+                }
+                Err(_) if busy => break,
+                Err(TryRecvError::Empty) => return Ok(Progress::Parked),
+                Err(TryRecvError::Disconnected) => {
+                    return self.door.hub().outcome().map(|()| Progress::Done);
+                }
+            }
+        }
+        self.read += (room - feed.room()) as u64;
+        Ok(Progress::Busy)
+    }
+
+    fn is_vacant(&self) -> bool {
+        // Who sent a datagram or a request may send more; of connections it is known.
+        match self.kind {
+            Of::Connections => self.peers.is_empty(),
+            Of::Wholes => !self.heard,
+        }
+    }
+
+    fn stop(&mut self) -> bool {
+        self.door.hub().close();
+        self.door.queue.close();
+        true
+    }
+
+    fn offset(&self) -> u64 {
+        self.read
+    }
+
+    fn name(&self) -> String {
+        format!("what comes to split {}", self.number)
+    }
+
+    fn seek(&mut self, offset: u64) -> Result {
+        // What was read after it is gone: at most once.
+        self.read = offset;
+        Ok(())
+    }
+}

@@ -1,0 +1,275 @@
+//! Addresses of sockets: to listen on, to connect to, and how messages name them.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BufMut;
+use rustix::net::{Shutdown, shutdown, sockopt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use crate::error::{Error, Kind, Result};
+use crate::limits::{ANSWER, KEEPALIVE};
+
+/// Where a socket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::connector) enum Address {
+    Tcp(String),
+    Udp(String),
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "tcp {address}"),
+            Address::Udp(address) => write!(f, "udp {address}"),
+            Address::Unix(path) => write!(f, "unix {}", path.display()),
+        }
+    }
+}
+
+/// A socket that was bound before the job's I/O thread has begun, and stays bound while the job
+/// restarts.
+#[derive(Debug)]
+pub(in crate::connector) enum Bound {
+    Tcp(std::net::TcpListener),
+    Udp(std::net::UdpSocket),
+    Unix(std::os::unix::net::UnixListener, Arc<Place>),
+}
+
+/// A path that is removed when nobody listens there any more.
+#[derive(Debug)]
+pub(in crate::connector) struct Place(PathBuf);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // It may have been removed by hand.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Bound {
+    /// Listens on an address.
+    ///
+    /// # Errors
+    /// That it is in use, or not to be had, or no address.
+    pub fn new(address: &Address) -> Result<Bound> {
+        let failed = |cause| Error::io(format_args!("listening on {address}"), &cause);
+        let bound = match address {
+            Address::Tcp(host) => {
+                let listener = std::net::TcpListener::bind(resolve(host)?.as_slice());
+                let listener = listener.map_err(failed)?;
+                listener.set_nonblocking(true).map_err(failed)?;
+                Bound::Tcp(listener)
+            }
+            Address::Udp(host) => {
+                let socket = std::net::UdpSocket::bind(resolve(host)?.as_slice());
+                let socket = socket.map_err(failed)?;
+                socket.set_nonblocking(true).map_err(failed)?;
+                Bound::Udp(socket)
+            }
+            Address::Unix(path) => {
+                remove_stale(path).map_err(failed)?;
+                let listener = std::os::unix::net::UnixListener::bind(path).map_err(failed)?;
+                listener.set_nonblocking(true).map_err(failed)?;
+                Bound::Unix(listener, Arc::new(Place(path.clone())))
+            }
+        };
+        Ok(bound)
+    }
+
+    /// The same socket, once more.
+    ///
+    /// # Errors
+    /// That there is no file descriptor to be had.
+    pub fn try_clone(&self) -> Result<Listening> {
+        let cloned = match self {
+            Bound::Tcp(listener) => listener.try_clone().map(Listening::Tcp),
+            Bound::Udp(socket) => socket.try_clone().map(Listening::Udp),
+            Bound::Unix(listener, place) => {
+                listener.try_clone().map(|listener| Listening::Unix(listener, place.clone()))
+            }
+        };
+        cloned.map_err(|cause| Error::io("listening on a socket once more", &cause))
+    }
+
+    /// Where it listens; none for a path.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Bound::Tcp(listener) => listener.local_addr().ok(),
+            Bound::Udp(socket) => socket.local_addr().ok(),
+            Bound::Unix(..) => None,
+        }
+    }
+}
+
+/// Removes what a process that is gone has left at a path; leaves there what is no socket, and a
+/// socket that somebody listens on.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(facts) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !facts.file_type().is_socket() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(error) => Err(error),
+        Ok(_) => Err(ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// The addresses that a host and port stand for.
+///
+/// # Errors
+/// That they stand for none.
+pub(in crate::connector) fn resolve(host: &str) -> Result<Vec<SocketAddr>> {
+    let why = match host.to_socket_addrs() {
+        Ok(found) => {
+            let found: Vec<_> = found.collect();
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            "it stands for no address".to_owned()
+        }
+        Err(error) => error.to_string(),
+    };
+    let what = format!("{host:?} is no host and port: {why}; write it as 127.0.0.1:9000");
+    Err(Error::new(Kind::Plan, what))
+}
+
+/// A bound socket on its way to the I/O thread.
+#[derive(Debug)]
+pub(in crate::connector) enum Listening {
+    Tcp(std::net::TcpListener),
+    Udp(std::net::UdpSocket),
+    Unix(std::os::unix::net::UnixListener, Arc<Place>),
+}
+
+impl Listening {
+    /// To be called on the I/O thread: what connections come to, or datagrams.
+    ///
+    /// # Errors
+    /// That the runtime can't watch it.
+    pub fn open(self) -> io::Result<Listener> {
+        Ok(match self {
+            Listening::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
+            Listening::Udp(socket) => Listener::Udp(UdpSocket::from_std(socket)?),
+            Listening::Unix(listener, place) => {
+                Listener::Unix(UnixListener::from_std(listener)?, place)
+            }
+        })
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(in crate::connector) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Connects to an address.
+    ///
+    /// # Errors
+    /// What the system says; that it took too long.
+    pub async fn connect(address: &Address) -> io::Result<Stream> {
+        let connect = async {
+            match address {
+                Address::Tcp(host) => {
+                    let stream = TcpStream::connect(host.as_str()).await?;
+                    Ok(Stream::of_tcp(stream))
+                }
+                Address::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
+                Address::Udp(_) => Err(ErrorKind::Unsupported.into()),
+            }
+        };
+        timeout(ANSWER, connect).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    }
+
+    /// Has the system ask now and then whether the peer is still there.
+    fn of_tcp(stream: TcpStream) -> Stream {
+        let socket = stream.as_fd();
+        // Where one of them is not to be had, the connection does without.
+        let _ = sockopt::set_socket_keepalive(socket, true);
+        let _ = sockopt::set_tcp_keepidle(socket, KEEPALIVE);
+        let _ = sockopt::set_tcp_keepintvl(socket, Duration::from_secs(10));
+        let _ = sockopt::set_tcp_keepcnt(socket, 4);
+        let _ = stream.set_nodelay(true);
+        Stream::Tcp(stream)
+    }
+
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.readable().await,
+            Stream::Unix(stream) => stream.readable().await,
+        }
+    }
+
+    pub fn try_read(&self, into: &mut impl BufMut) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_read_buf(into),
+            Stream::Unix(stream) => stream.try_read_buf(into),
+        }
+    }
+
+    /// Closes it in good order. What the peer has said is read before: a connection that is closed
+    /// with something unread is reset, and what the peer has not read of it is lost.
+    pub fn finish(self) {
+        let mut said = Vec::with_capacity(64 << 10);
+        while said.len() < 1 << 20 && self.try_read(&mut said).is_ok_and(|read| read > 0) {}
+        // It is closed in any case.
+        let _ = match &self {
+            Stream::Tcp(stream) => shutdown(stream.as_fd(), Shutdown::Write),
+            Stream::Unix(stream) => shutdown(stream.as_fd(), Shutdown::Write),
+        };
+    }
+
+    pub async fn writable(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.writable().await,
+            Stream::Unix(stream) => stream.writable().await,
+        }
+    }
+
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_write(bytes),
+            Stream::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+}
+
+/// What connections or datagrams come to.
+#[derive(Debug)]
+pub(in crate::connector) enum Listener {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
+    Unix(
+        UnixListener,
+        #[expect(dead_code, reason = "the path stays for as long as it is held")] Arc<Place>,
+    ),
+}
+
+impl Listener {
+    /// Takes the next connection, and gives a name of the peer.
+    pub async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Stream::of_tcp(stream), Some(peer)))
+            }
+            Listener::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), None))
+            }
+            Listener::Udp(_) => Err(ErrorKind::Unsupported.into()),
+        }
+    }
+}

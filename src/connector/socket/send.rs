@@ -1,0 +1,201 @@
+//! The I/O thread of a sink of sockets: writes blocks to a peer, whichever is there.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::address::{Address, Listener, Listening, Stream, resolve};
+use super::retry::Retry;
+use crate::connector::Traffic;
+use crate::connector::delivery::{Block, Inbox};
+use crate::error::{Error, Kind, Result};
+
+/// To whom, and with what patience.
+pub(super) struct Terms {
+    pub address: Address,
+    /// How long the peer may be away, or take nothing.
+    pub away: Duration,
+    /// What every connection begins with.
+    pub greeting: Vec<u8>,
+    pub traffic: Traffic,
+}
+
+/// Writes all blocks to a connection, that it makes or that comes to it.
+///
+/// # Errors
+/// That there was no peer for too long.
+pub(super) async fn stream(mut inbox: Inbox, bound: Option<Listening>, terms: Terms) -> Result {
+    let listener = bound.map(Listening::open).transpose()?;
+    let mut line = Line { listener, connected: None, retry: Retry::new(terms.away), terms };
+    while let Some(block) = line.next(&mut inbox).await {
+        line.write(&block, &inbox).await?;
+        inbox.delivered(&block);
+    }
+    if let Some(stream) = line.connected {
+        stream.finish();
+    }
+    Ok(())
+}
+
+/// A peer that is there or not.
+struct Line {
+    listener: Option<Listener>,
+    connected: Option<Stream>,
+    retry: Retry,
+    terms: Terms,
+}
+
+impl Line {
+    /// Waits for the next block, and sees meanwhile whether the peer goes.
+    async fn next(&mut self, inbox: &mut Inbox) -> Option<Block> {
+        while let Some(stream) = &self.connected {
+            tokio::select! {
+                biased;
+                block = inbox.next() => return block,
+                gone = is_gone(stream) => if gone {
+                    self.lost("the peer has closed it");
+                },
+            }
+        }
+        inbox.next().await
+    }
+
+    /// Writes a block, on as many connections as it takes until one has taken all of it.
+    async fn write(&mut self, block: &Block, inbox: &Inbox) -> Result {
+        loop {
+            let stream = match self.connected.take() {
+                Some(stream) => stream,
+                None => self.connect(inbox).await?,
+            };
+            match write_all(&stream, &block.bytes, self.terms.away).await {
+                Ok(()) => {
+                    self.terms.traffic.carry(block.bytes.len());
+                    self.connected = Some(stream);
+                    self.retry.reached(true);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::TimedOut => return Err(self.gone(&error)),
+                Err(error) => {
+                    self.lost(&error);
+                    if self.retry.is_over() {
+                        return Err(self.gone(&error));
+                    }
+                    self.retry.pause().await;
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, why: impl std::fmt::Display) {
+        self.connected = None;
+        self.terms.traffic.fail();
+        warn!(target: "thalweg", address = %self.terms.address, %why, "connection lost");
+    }
+
+    /// The next connection, that begins as each one does.
+    async fn connect(&mut self, inbox: &Inbox) -> Result<Stream> {
+        loop {
+            let stream = match &self.listener {
+                Some(listener) => match timeout(self.terms.away, listener.accept()).await {
+                    Ok(accepted) => accepted.map(|(stream, _)| stream),
+                    Err(_) if inbox.is_finishing() => Err(ErrorKind::TimedOut.into()),
+                    Err(_) => continue,
+                },
+                None => Stream::connect(&self.terms.address).await,
+            };
+            let greeted = match stream {
+                Ok(stream) => {
+                    let greeting = &self.terms.greeting;
+                    write_all(&stream, greeting, self.terms.away).await.map(|()| stream)
+                }
+                Err(error) => Err(error),
+            };
+            match greeted {
+                Ok(stream) => {
+                    info!(target: "thalweg", address = %self.terms.address, "connected");
+                    self.terms.traffic.accept();
+                    return Ok(stream);
+                }
+                Err(error) => {
+                    self.terms.traffic.fail();
+                    let address = &self.terms.address;
+                    warn!(target: "thalweg", %address, %error, "not connected");
+                    let waited = self.listener.is_some() && error.kind() == ErrorKind::TimedOut;
+                    if waited || self.retry.is_over() {
+                        return Err(self.gone(&error));
+                    }
+                    self.retry.pause().await;
+                }
+            }
+        }
+    }
+
+    fn gone(&self, error: &io::Error) -> Error {
+        let Terms { address, away, .. } = &self.terms;
+        let what = format!("no peer at {address} has taken anything for {away:?}");
+        Error::io(what, error).within("a longer absence can be allowed by give_up_after")
+    }
+}
+
+/// Waits until the peer has said something, which is of no interest, or is gone: whether it is.
+async fn is_gone(stream: &Stream) -> bool {
+    let mut said = Vec::with_capacity(4 << 10);
+    if stream.readable().await.is_err() {
+        return true;
+    }
+    match stream.try_read(&mut said) {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    }
+}
+
+/// Writes all of it, unless the peer takes nothing for too long.
+async fn write_all(stream: &Stream, mut bytes: &[u8], away: Duration) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let waited = timeout(away, stream.writable()).await;
+                waited.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Sends every record of all blocks as a datagram.
+///
+/// # Errors
+/// That none can be sent from here.
+pub(super) async fn datagrams(mut inbox: Inbox, terms: Terms) -> Result {
+    let Address::Udp(host) = &terms.address else {
+        return Err(Error::new(Kind::Internal, "datagrams are for UDP"));
+    };
+    let failed = |cause| Error::io(format_args!("sending to {}", terms.address), &cause);
+    let peer = resolve(host)?[0];
+    let own = match peer {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let socket = UdpSocket::bind(own).await.map_err(failed)?;
+    socket.connect(peer).await.map_err(failed)?;
+    while let Some(block) = inbox.next().await {
+        let mut at = 0;
+        for &end in &block.ends {
+            match socket.send(&block.bytes[at..end]).await {
+                Ok(sent) => terms.traffic.carry(sent),
+                // That nobody was there for an earlier one.
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => terms.traffic.fail(),
+                Err(error) => return Err(failed(error)),
+            }
+            at = end;
+        }
+        inbox.delivered(&block);
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Sockets that records are written to.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::address::{Address, Bound, resolve};
+use super::send::{self, Terms};
+use super::{Role, Socket};
+use crate::connector::Traffic;
+use crate::connector::delivery::{BlockWriter, Layout, Writers, start};
+use crate::connector::text::{Encode, Encoder};
+use crate::error::{Error, Kind, Result};
+use crate::limits::{PEER_AWAY, SOCKET_BLOCKS};
+use crate::operator::{Guarantee, Sink};
+use crate::record::Record;
+
+/// A sink that writes to a socket; made by [`Tcp`](super::Tcp), [`Udp`](super::Udp) and
+/// [`Unix`](super::Unix).
+///
+/// All shards write to one connection, by a thread of the sink's own, in blocks of whole records.
+/// It is made with the first record, and anew when it is lost. One that listens waits for a peer
+/// and writes to one at a time: what comes while none is there waits, and whoever comes next gets
+/// what follows.
+///
+/// # A slow peer
+///
+/// When the queue is full (4 MiB), the shards read nothing more that would come to this sink, and
+/// so on up to the sources. A peer that takes nothing for a minute
+/// ([`give_up_after`](SocketSink::give_up_after)) is taken for lost.
+///
+/// # A lost one
+///
+/// A connection that is lost, or that the peer closes, is made anew: after 50 ms, then after twice
+/// as long each time up to 5 s. The block that was being written is written again, whole, so that
+/// no record is torn. When a peer to connect to is away for a minute the job fails.
+///
+/// A job that is stopped waits for the peer to take what is under way, for as long at most.
+///
+/// What the system had taken of the old connection may never have arrived, and nobody tells: with
+/// or without checkpoints the guarantee is [best effort](Guarantee::BestEffort). In UDP each
+/// datagram has one record, and may be lost.
+#[derive(Debug)]
+pub struct SocketSink<E> {
+    socket: Socket,
+    encode: E,
+    layout: Layout,
+    blocks: usize,
+    away: Duration,
+    traffic: Traffic,
+    bound: Option<Bound>,
+    /// Between the opening of the first writer and the last.
+    writers: Option<Writers>,
+}
+
+impl<E> SocketSink<E> {
+    pub(super) fn new(socket: Socket, encode: E) -> Self {
+        let layout = match socket.address {
+            Address::Udp(_) => Layout::Datagrams,
+            Address::Tcp(_) | Address::Unix(_) => Layout::Text,
+        };
+        SocketSink {
+            socket,
+            encode,
+            layout,
+            blocks: SOCKET_BLOCKS,
+            away: PEER_AWAY,
+            traffic: Traffic::default(),
+            bound: None,
+            writers: None,
+        }
+    }
+
+    /// Does not end records with a line feed, but writes four bytes before each that say how many
+    /// it has, the highest first. Datagrams have their length in any case.
+    #[must_use]
+    pub fn length_prefixed(mut self) -> Self {
+        if self.layout == Layout::Text {
+            self.layout = Layout::Prefixed;
+        }
+        self
+    }
+
+    /// How many blocks of some 64 KiB the shards may be ahead of the peer, 64
+    /// ([`SOCKET_BLOCKS`]) unless said otherwise; at least one.
+    #[must_use]
+    pub fn queue_blocks(mut self, blocks: usize) -> Self {
+        self.blocks = blocks;
+        self
+    }
+
+    /// How long a peer may be away, or take nothing, a minute ([`PEER_AWAY`]) unless said
+    /// otherwise. The job then fails. While the job runs, a sink that listens waits for a peer for
+    /// as long as it takes.
+    #[must_use]
+    pub fn give_up_after(mut self, away: Duration) -> Self {
+        self.away = away;
+        self
+    }
+
+    /// What its sockets have counted, also while the job runs.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.clone()
+    }
+
+    /// Listens from now on, and not only when the job starts; gives the address: what the system
+    /// chose where the port is 0. Peers that connect wait for the job.
+    ///
+    /// # Errors
+    /// That the address is in use or not to be had; that this side does not listen, or listens at
+    /// a path.
+    pub fn local_addr(&mut self) -> Result<SocketAddr> {
+        self.bind()?;
+        self.bound.as_ref().and_then(Bound::address).ok_or_else(|| {
+            let what = format!("{} has no address of its own to ask for", self.socket.address);
+            Error::new(Kind::Plan, what)
+        })
+    }
+
+    fn bind(&mut self) -> Result {
+        if self.bound.is_none() && self.socket.role == Role::Listens {
+            self.bound = Some(Bound::new(&self.socket.address)?);
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, writers: usize, greeting: Vec<u8>) -> Result<Writers> {
+        self.bind()?;
+        let (address, away) = (self.socket.address.clone(), self.away);
+        let terms = Terms { address, away, greeting, traffic: self.traffic.clone() };
+        let bound = self.bound.as_ref().map(Bound::try_clone).transpose()?;
+        let udp = self.layout == Layout::Datagrams;
+        start("sockets-out", writers, self.blocks, move |inbox| async move {
+            match udp {
+                true => send::datagrams(inbox, terms).await,
+                false => send::stream(inbox, bound, terms).await,
+            }
+        })
+    }
+}
+
+impl<R: Record, E: Encode<R>> Sink<R> for SocketSink<E> {
+    type Writer = BlockWriter<R, E::Encoder>;
+
+    fn name(&self) -> String {
+        format!("{} {}", self.encode.extension(), self.socket.address)
+    }
+
+    fn check(&self, _: usize, _: Option<u64>) -> Result {
+        match (&self.socket.address, self.socket.role) {
+            (Address::Udp(_), Role::Listens) => {
+                let what = "a sink of datagrams needs a peer; Udp::connect names it";
+                Err(Error::new(Kind::Plan, what))
+            }
+            (Address::Tcp(host) | Address::Udp(host), _) => resolve(host).map(drop),
+            (Address::Unix(_), _) => Ok(()),
+        }
+    }
+
+    fn open(&mut self, shard: usize, shards: usize) -> Result<Self::Writer> {
+        let mut encoder = self.encode.encoder();
+        if shard == 0 {
+            encoder.header();
+            let greeting = self.layout.laid(encoder.text())?;
+            encoder.clear();
+            self.writers = Some(self.start(shards, greeting)?);
+        }
+        let writers = self.writers.as_ref().expect("the first shard's writer is opened first");
+        let writer = writers.writer(shard, encoder, self.layout);
+        if shard + 1 == shards {
+            // The thread shall see when the writers are gone.
+            self.writers = None;
+        }
+        Ok(writer)
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::BestEffort
+    }
+}

@@ -1,0 +1,432 @@
+//! Requests as a source, posted by raw bytes; and a sink that posts to servers that are no more
+//! than a socket: some mean well.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use thalweg::connector::HttpSource;
+use thalweg::operator::Source;
+use thalweg::prelude::*;
+
+#[path = "support/peers.rs"]
+mod peers;
+use peers::{Sale, in_time, json, sales, until};
+
+const EXECUTORS: [Executor; 2] = [Executor::Threads, Executor::Auto];
+
+/// Status, head and body of what is said.
+struct Said {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+/// Reads one answer, or one request: its first line and headers, and the body that they announce.
+fn hear(from: &mut impl BufRead) -> Option<(String, String)> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if from.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let head = head.to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap())];
+    from.read_exact(&mut body).ok()?;
+    Some((head, String::from_utf8(body).unwrap()))
+}
+
+fn answer(peer: &mut BufReader<TcpStream>) -> Said {
+    let (head, body) = hear(peer).expect("an answer");
+    Said { status: head.split(' ').nth(1).unwrap().parse().unwrap(), head, body }
+}
+
+fn call(address: SocketAddr) -> BufReader<TcpStream> {
+    let peer = TcpStream::connect(address).unwrap();
+    peer.set_nodelay(true).unwrap();
+    peer.set_read_timeout(Some(60.seconds())).unwrap();
+    BufReader::new(peer)
+}
+
+fn say(peer: &mut BufReader<TcpStream>, text: &str) {
+    peer.get_mut().write_all(text.as_bytes()).unwrap();
+}
+
+fn request(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!("POST {path} HTTP/1.1\r\nhost: here\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+/// Posts on a connection of its own.
+fn post(address: SocketAddr, path: &str, body: &str) -> Said {
+    let mut peer = call(address);
+    say(&mut peer, &request(path, body));
+    answer(&mut peer)
+}
+
+fn ingest() -> HttpSource<thalweg::connector::Json<Sale>> {
+    Http::ingest("127.0.0.1:0").path("/sales").json::<Sale>()
+}
+
+/// Runs a job that gathers what a source gives, while `peers` do their part, and stops it.
+fn gathered<S: Source>(source: S, peers: impl FnOnce() + Send + 'static) -> Vec<S::Record>
+where
+    S::Record: Ord,
+{
+    in_time(move || {
+        let job = Job::new("gathered").shards(2).pin(false);
+        let (sink, all) = Collect::new();
+        job.source(source).sink(sink);
+        let running = job.start().unwrap();
+        peers();
+        running.stop();
+        running.join().unwrap();
+        all.sorted()
+    })
+}
+
+#[test]
+fn what_many_post_is_taken_once_on_any_number_of_shards() {
+    let expected: Vec<Sale> = (0..4).flat_map(|shop| sales(shop, 1_000)).collect();
+    for (shards, executor) in [1, 2, 4].into_iter().flat_map(|n| EXECUTORS.map(|e| (n, e))) {
+        let source = ingest().ends_after(40);
+        let address = source.local_addr().unwrap();
+        let found = in_time(move || {
+            let job = Job::new("sales").shards(shards).executor(executor).pin(false);
+            let (sink, found) = Collect::new();
+            job.source(source).sink(sink);
+            let running = job.start().unwrap();
+            thread::scope(|scope| {
+                for shop in 0..4 {
+                    // Ten requests one after the other, on one connection.
+                    scope.spawn(move || {
+                        let mut peer = call(address);
+                        for some in sales(shop, 1_000).chunks(100) {
+                            say(&mut peer, &request("/sales", &json(some)));
+                            let said = answer(&mut peer);
+                            assert_eq!((said.status, said.body.trim()), TAKEN);
+                        }
+                    });
+                }
+            });
+            running.join().unwrap();
+            found.sorted()
+        });
+        assert_eq!(found, expected, "{shards} shards on {executor}");
+    }
+}
+
+const TAKEN: (u16, &str) = (200, "{\"bad\":0,\"records\":100}");
+
+#[test]
+fn a_request_may_come_byte_by_byte_and_in_chunks() {
+    let source = ingest();
+    let address = source.local_addr().unwrap();
+    let found = gathered(source, move || {
+        let mut peer = call(address);
+        for byte in request("/sales", &json(&sales(1, 3))).bytes() {
+            peer.get_mut().write_all(&[byte]).unwrap();
+        }
+        assert_eq!(answer(&mut peer).status, 200);
+        say(&mut peer, "POST /sales HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n");
+        for chunk in json(&sales(2, 3)).as_bytes().chunks(7) {
+            let chunk = String::from_utf8_lossy(chunk);
+            say(&mut peer, &format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+        }
+        say(&mut peer, "0\r\n\r\n");
+        assert_eq!(answer(&mut peer).status, 200);
+    });
+    assert_eq!(found, [sales(1, 3), sales(2, 3)].concat());
+}
+
+#[test]
+fn what_is_no_request_for_records_is_told_so() {
+    let source = ingest().body_bytes_max(1_000);
+    let address = source.local_addr().unwrap();
+    let found = gathered(source, move || {
+        let said = |text: &str| {
+            let mut peer = call(address);
+            say(&mut peer, text);
+            answer(&mut peer)
+        };
+        let other = said("GET /sales HTTP/1.1\r\nhost: here\r\n\r\n");
+        assert_eq!(other.status, 405);
+        assert!(other.head.contains("allow: post"));
+        let other = post(address, "/other", "{}");
+        assert_eq!(other.status, 404);
+        assert!(other.body.contains("/sales"), "{}", other.body);
+        assert_eq!(said("garbage\r\n\r\n").status, 400);
+        let packed = "POST /sales HTTP/1.1\r\nhost: a\r\ncontent-encoding: gzip\r\n\
+                      content-length: 1\r\n\r\nx";
+        assert_eq!(said(packed).status, 415);
+        // Too large: by what it announces, and by what comes.
+        let announced = "POST /sales HTTP/1.1\r\nhost: a\r\ncontent-length: 1001\r\n\r\n";
+        let large = said(announced);
+        assert_eq!(large.status, 413);
+        assert!(large.body.contains("1000 bytes"), "{}", large.body);
+        let chunked = "POST /sales HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert_eq!(said(&format!("{chunked}3e9\r\n{}", "x".repeat(1_001))).status, 413);
+        // Heads without an end.
+        let endless = format!("POST /sales HTTP/1.1\r\n{}", "a: b\r\n".repeat(10_000));
+        let mut peer = call(address);
+        let _ = peer.get_mut().write_all(endless.as_bytes());
+        assert!(hear(&mut peer).is_none_or(|(head, _)| head.contains(" 431 ")));
+        assert_eq!(post(address, "/sales", &json(&sales(1, 1))).status, 200);
+    });
+    assert_eq!(found, sales(1, 1));
+}
+
+#[test]
+fn the_first_bad_row_ends_its_request_and_names_itself() {
+    let source = ingest();
+    let address = source.local_addr().unwrap();
+    let body = format!("{}{{\"shop\": 1}}\n{}", json(&sales(1, 2)), json(&sales(2, 2)));
+    let posted = body.clone();
+    let found = gathered(source, move || {
+        let said = post(address, "/sales", &posted);
+        assert_eq!(said.status, 400);
+        let expected = "{\"bad\":1,\"error\":\"missing field number (column 11)\",\"records\":2,\
+                        \"row\":3}\n";
+        assert_eq!(said.body, expected);
+        assert_eq!(post(address, "/sales", "\u{1}\n").status, 400);
+    });
+    assert_eq!(found, sales(1, 2));
+
+    let source = ingest().on_bad_record(OnBadRecord::Skip);
+    let address = source.local_addr().unwrap();
+    let found = gathered(source, move || {
+        let said = post(address, "/sales", &body);
+        assert_eq!(said.status, 200);
+        assert!(said.body.contains("\"bad\":1") && said.body.contains("\"records\":4"));
+    });
+    assert_eq!(found, [sales(1, 2), sales(2, 2)].concat());
+}
+
+/// A job of one shard that is held up at its first record until the lock is free: how many records
+/// it has seen come, and how many it has let pass.
+fn held_up(source: impl Source<Record = Sale>) -> (Arc<AtomicU64>, Arc<Mutex<u64>>, Running) {
+    let (came, passed) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(0)));
+    let (coming, passing) = (came.clone(), passed.clone());
+    let job = Job::new("slow").shards(1).pin(false);
+    job.source(source).sink(Callback::new::<Sale>(move |_, _, _| {
+        coming.fetch_add(1, Relaxed);
+        *passing.lock().unwrap() += 1;
+    }));
+    (came, passed, job.start().unwrap())
+}
+
+#[test]
+fn a_job_that_is_slow_says_so() {
+    let source = ingest().queue_requests(2).within(500.millis());
+    let address = source.local_addr().unwrap();
+    let traffic = source.traffic();
+    in_time(move || {
+        let (came, count, running) = held_up(source);
+        let held = count.lock().unwrap();
+        let row = json(&sales(1, 1));
+        // One is being read, two are in the queue.
+        assert_eq!(post(address, "/sales", &row).status, 202);
+        until(|| came.load(Relaxed) == 1);
+        assert_eq!(post(address, "/sales", &row).status, 202);
+        assert_eq!(post(address, "/sales", &row).status, 202);
+        let said = post(address, "/sales", &row);
+        assert_eq!(said.status, 429);
+        assert!(said.head.contains("retry-after: 1"), "{}", said.head);
+        assert_eq!(traffic.refused(), 1);
+        drop(held);
+        until(|| *count.lock().unwrap() == 3);
+        assert_eq!(post(address, "/sales", &row).status, 200);
+        running.stop();
+        assert_eq!(running.join().unwrap().records_read(), 4);
+        assert_eq!(traffic.partial_bytes(), 0);
+    });
+}
+
+#[test]
+fn bodies_take_no_more_memory_than_they_may() {
+    let source = ingest().partial_bytes_max(1_000);
+    let (address, traffic) = (source.local_addr().unwrap(), source.traffic());
+    gathered(source, move || {
+        let mut slow = call(address);
+        say(&mut slow, "POST /sales HTTP/1.1\r\nhost: a\r\ncontent-length: 2000\r\n\r\n");
+        say(&mut slow, &" ".repeat(900));
+        until(|| traffic.partial_bytes() == 900);
+        assert_eq!(post(address, "/sales", &" ".repeat(200)).status, 429);
+        assert_eq!(post(address, "/sales", &" ".repeat(100)).status, 200);
+        drop(slow);
+        until(|| traffic.partial_bytes() == 0);
+    });
+}
+
+#[test]
+fn slow_peers_and_too_many_are_sent_away() {
+    let source = ingest().connections_max(2).within(3.seconds());
+    let (address, traffic) = (source.local_addr().unwrap(), source.traffic());
+    let found = gathered(source, move || {
+        let mut slow = call(address);
+        say(&mut slow, "POST /sales HTTP/1.1\r\nhost: a\r\ncontent-length: 2000\r\n\r\n{");
+        let idle = call(address);
+        until(|| traffic.open() == 2);
+        let mut third = call(address);
+        let said = answer(&mut third);
+        assert_eq!(said.status, 503);
+        assert!(said.head.contains("retry-after"));
+        assert_eq!(answer(&mut slow).status, 408);
+        assert_eq!(slow.read(&mut [0]).unwrap_or(0), 0, "it is closed");
+        drop(idle);
+        until(|| traffic.open() == 0);
+        assert_eq!(post(address, "/sales", &json(&sales(1, 1))).status, 200);
+    });
+    assert_eq!(found, sales(1, 1));
+}
+
+#[test]
+fn a_job_that_is_stopped_answers_what_it_has_taken_and_then_nobody() {
+    let source = ingest();
+    let address = source.local_addr().unwrap();
+    in_time(move || {
+        let (came, count, running) = held_up(source);
+        let held = count.lock().unwrap();
+        let rows = json(&sales(1, 3));
+        let taken = thread::spawn(move || post(address, "/sales", &rows).status);
+        let mut idle = call(address);
+        until(|| came.load(Relaxed) == 1);
+        running.stop();
+        drop(held);
+        assert_eq!(taken.join().unwrap(), 200);
+        assert_eq!(running.join().unwrap().records_read(), 3);
+        assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0);
+        until(|| TcpStream::connect(address).is_err());
+    });
+}
+
+/// A server that answers requests in turn as it is told, each on whatever connection it comes, and
+/// keeps the bodies of those that it answered 200. `None`: closes the connection.
+fn server(answers: &'static [Option<&'static str>]) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/in", listener.local_addr().unwrap());
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let all = taken.clone();
+    thread::spawn(move || {
+        let mut answers = answers.iter().copied().chain(std::iter::repeat(Some("200 OK")));
+        for peer in listener.incoming() {
+            let mut peer = BufReader::new(peer.unwrap());
+            while let Some((head, body)) = hear(&mut peer) {
+                assert!(head.starts_with("post /in http/1.1"), "{head}");
+                let Some(answer) = answers.next().unwrap() else { break };
+                if answer.starts_with("200") {
+                    all.lock().unwrap().push(body);
+                }
+                let said = format!("HTTP/1.1 {answer}\r\ncontent-length: 3\r\n\r\nno\n");
+                peer.get_mut().write_all(said.as_bytes()).unwrap();
+            }
+        }
+    });
+    (url, taken)
+}
+
+fn rows(bodies: &Mutex<Vec<String>>) -> Vec<String> {
+    let bodies = bodies.lock().unwrap();
+    let mut rows: Vec<_> = bodies.iter().flat_map(|body| body.lines()).map(str::to_owned).collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+fn records_are_posted_in_batches_from_all_shards() {
+    for shards in [1, 2, 4] {
+        let (url, taken) = server(&[]);
+        let sink = Http::post(url).to_lines().batch_records(100).linger(5.seconds());
+        let found = in_time(move || {
+            let job = Job::new("posts").shards(shards).pin(false);
+            job.source(Counter::to(1_000)).sink(sink);
+            job.run().unwrap();
+            assert!(taken.lock().unwrap().iter().all(|body| body.lines().count() <= 100));
+            assert!(taken.lock().unwrap().len() <= 40, "they are gathered");
+            rows(&taken)
+        });
+        let mut expected: Vec<String> = (0..1_000).map(|n: u64| n.to_string()).collect();
+        expected.sort();
+        assert_eq!(found, expected, "{shards} shards");
+    }
+}
+
+#[test]
+fn what_fails_for_now_is_posted_again() {
+    let later: &[Option<&str>] = &[
+        Some("503 Service Unavailable"),
+        None,
+        Some("429 Too Many Requests\r\nretry-after: 1"),
+        Some("500 Internal Server Error"),
+    ];
+    let (url, taken) = server(later);
+    let (sink, begin) = (Http::post(url).to_csv(), Instant::now());
+    let traffic = sink.traffic();
+    in_time(move || {
+        let job = Job::new("posts").shards(1);
+        job.source(Memory::of(sales(1, 2))).sink(sink);
+        job.run().unwrap();
+        assert_eq!(*taken.lock().unwrap(), ["shop,number,amount\n1,0,919\n1,1,838\n"]);
+    });
+    assert_eq!(traffic.failed(), 4);
+    assert!(begin.elapsed() >= 1.seconds(), "retry-after is respected");
+}
+
+#[test]
+fn what_is_refused_or_never_answered_ends_the_job() {
+    let failing = |sink| {
+        in_time(move || {
+            let job = Job::new("posts").shards(2).pin(false);
+            job.source(Counter::to(10)).sink(sink);
+            job.run().unwrap_err().to_string()
+        })
+    };
+    let (url, _) = server(&[Some("422 Unprocessable Content")]);
+    let said = failing(Http::post(url.clone()).to_lines());
+    for part in ["job posts", &*format!("sink post {url}"), "answers 422", "no"] {
+        assert!(said.contains(part), "{part} is missing: {said}");
+    }
+    // A port that nobody listens on.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let said =
+        failing(Http::post(format!("http://{free}/")).to_lines().give_up_after(300.millis()));
+    assert!(said.contains("can't be reached") && said.contains("give_up_after"), "{said}");
+    // One that listens and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let sink = Http::post(url).to_lines().answer_within(100.millis());
+    let said = failing(sink.give_up_after(300.millis()));
+    assert!(said.contains("gives no answer within 100ms"), "{said}");
+
+    for (url, part) in [("https://a/", "encryption"), ("a b", "no URL"), ("ftp://a/", "HTTP")] {
+        let said = failing(Http::post(url).to_lines());
+        assert!(said.contains(part) && said.contains("http://host/path"), "{said}");
+    }
+    let said = failing(Http::post("http://a/").to_lines().header("a b", "c"));
+    assert!(said.contains("no header"), "{said}");
+}
+
+#[test]
+fn a_checkpoint_waits_until_what_came_before_it_is_delivered() {
+    let (url, taken) = server(&[Some("503 Later\r\nretry-after: 1")]);
+    in_time(move || {
+        let directory = tempfile::tempdir().unwrap();
+        let job = Job::new("posts").shards(1).checkpoints(directory.path(), 1.hours());
+        let (mut numbers, source) = Channel::source::<u64>(16);
+        job.source(source).sink(Http::post(url).to_lines().linger(10.seconds()).batch_records(3));
+        assert!(job.explain().to_string().contains("at least once"));
+        let running = job.start().unwrap();
+        numbers.send_batch([1, 2, 3]).unwrap();
+        until(|| running.metrics().records_read() == 3);
+        running.checkpoint().unwrap();
+        assert_eq!(rows(&taken), ["1", "2", "3"]);
+        drop(numbers);
+        running.join().unwrap();
+    });
+}

@@ -1,0 +1,266 @@
+//! Sockets that records are written to, with peers that are no more than standard sockets.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixListener;
+use std::thread;
+use std::thread::sleep;
+use std::time::Instant;
+
+use thalweg::connector::SocketSink;
+use thalweg::prelude::*;
+
+#[path = "support/peers.rs"]
+mod peers;
+use peers::{Sale, in_time, json, sales, until};
+
+const EXECUTORS: [Executor; 2] = [Executor::Threads, Executor::Auto];
+
+/// The numbers below `count`, as text, in the order of text.
+fn numbers(count: u64) -> Vec<String> {
+    let mut numbers: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+    numbers.sort();
+    numbers
+}
+
+fn sorted_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn all_shards_write_whole_records_to_one_connection() {
+    for (shards, executor) in [1, 2, 4].into_iter().flat_map(|n| EXECUTORS.map(|e| (n, e))) {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sink = Tcp::connect(server.local_addr().unwrap().to_string()).to_lines();
+        let text = in_time(move || {
+            let job = Job::new("numbers").shards(shards).executor(executor).pin(false);
+            job.source(Counter::to(200_000)).sink(sink);
+            let running = job.start().unwrap();
+            let mut text = String::new();
+            server.accept().unwrap().0.read_to_string(&mut text).unwrap();
+            running.join().unwrap();
+            text
+        });
+        assert_eq!(sorted_lines(&text), numbers(200_000), "{shards} shards on {executor}");
+    }
+}
+
+#[test]
+fn what_is_written_can_be_read_by_a_source() {
+    for prefixed in [false, true] {
+        let found = in_time(move || {
+            let source = Tcp::listen("127.0.0.1:0").json::<Sale>().ends_after(1);
+            let address = source.local_addr().unwrap().to_string();
+            let sink = Tcp::connect(address).to_json();
+            let (source, sink) = match prefixed {
+                true => (source.length_prefixed(), sink.length_prefixed()),
+                false => (source, sink),
+            };
+            let (reads, writes) = (Job::new("reads").shards(1), Job::new("writes").shards(1));
+            let (all, found) = Collect::new();
+            reads.source(source).sink(all);
+            writes.source(Memory::of(sales(3, 10_000)).splits(1)).sink(sink);
+            let running = reads.start().unwrap();
+            writes.run().unwrap();
+            running.join().unwrap();
+            found.take()
+        });
+        assert_eq!(found, sales(3, 10_000));
+    }
+}
+
+#[test]
+fn a_header_has_its_length_before_it_as_rows_have() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sink = Tcp::connect(server.local_addr().unwrap().to_string()).to_csv().length_prefixed();
+    let bytes = in_time(move || {
+        let job = Job::new("sales").shards(1);
+        job.source(Memory::of(sales(1, 1))).sink(sink);
+        let running = job.start().unwrap();
+        let mut bytes = Vec::new();
+        server.accept().unwrap().0.read_to_end(&mut bytes).unwrap();
+        running.join().unwrap();
+        bytes
+    });
+    assert_eq!(bytes, b"\0\0\0\x12shop,number,amount\0\0\0\x071,0,919");
+}
+
+#[test]
+fn a_sink_that_listens_writes_to_one_peer_after_the_other() {
+    in_time(|| {
+        let mut sink = Tcp::listen("127.0.0.1:0").to_csv();
+        let address = sink.local_addr().unwrap();
+        let (mut sales_in, source) = Channel::source::<Sale>(16);
+        let job = Job::new("sales").shards(1);
+        job.source(source).sink(sink);
+        let running = job.start().unwrap();
+        // It waits for somebody to take it.
+        sales_in.send(sales(1, 1)[0]).unwrap();
+        let read = |peer: &mut BufReader<TcpStream>| {
+            let mut line = String::new();
+            peer.read_line(&mut line).unwrap();
+            line
+        };
+        let mut first = BufReader::new(TcpStream::connect(address).unwrap());
+        assert_eq!(read(&mut first), "shop,number,amount\n");
+        assert_eq!(read(&mut first), "1,0,919\n");
+        drop(first);
+        let mut second = BufReader::new(TcpStream::connect(address).unwrap());
+        sleep(100.millis());
+        sales_in.send(sales(2, 1)[0]).unwrap();
+        assert_eq!(read(&mut second), "shop,number,amount\n");
+        assert_eq!(read(&mut second), "2,0,838\n");
+        drop(sales_in);
+        assert_eq!(read(&mut second), "", "the job has ended");
+        running.join().unwrap();
+    });
+}
+
+#[test]
+fn a_connection_that_is_lost_is_made_anew_and_no_record_is_torn() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sink = Tcp::connect(server.local_addr().unwrap().to_string()).to_lines();
+    let traffic = sink.traffic();
+    let (parts, sent) = in_time(move || {
+        let job = Job::new("numbers").shards(2).pin(false);
+        let count = 10_000_000;
+        job.source(Counter::to(count)).sink(sink);
+        let running = job.start().unwrap();
+        let mut parts = Vec::new();
+        for _ in 0..3 {
+            // A peer that goes in the middle, without having read all that was sent.
+            let (mut peer, _) = server.accept().unwrap();
+            let mut some = vec![0; 300_000];
+            peer.read_exact(&mut some).unwrap();
+            parts.push(String::from_utf8(some).unwrap());
+        }
+        let mut rest = String::new();
+        server.accept().unwrap().0.read_to_string(&mut rest).unwrap();
+        parts.push(rest);
+        running.join().unwrap();
+        (parts, count)
+    });
+    assert!(traffic.failed() >= 3);
+    let whole = |line: &str| line.parse::<u64>().is_ok_and(|n| n < sent);
+    for part in &parts {
+        // What was read of a connection may end anywhere, it begins with a record.
+        let (lines, _torn) = part.rsplit_once('\n').unwrap();
+        assert!(lines.lines().all(whole));
+    }
+    // The last one has all that the system had not taken for the others.
+    let last = parts[3].lines().count() as u64;
+    assert!(last > sent / 4, "{last}");
+}
+
+#[test]
+fn a_peer_that_does_not_read_holds_the_job_back_and_is_given_up_in_the_end() {
+    let said = in_time(|| {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        let sink = Tcp::connect(address).to_lines().queue_blocks(2).give_up_after(2.seconds());
+        let job = Job::new("numbers").shards(2).pin(false);
+        job.source(Counter::endless()).sink(sink);
+        let running = job.start().unwrap();
+        let _peer = server.accept().unwrap();
+        sleep(1.seconds());
+        let (before, begin) = (running.metrics().records_read(), Instant::now());
+        sleep(300.millis());
+        assert_eq!(running.metrics().records_read(), before, "it is held back");
+        assert!(before < 20_000_000, "{before} records are under way");
+        let said = running.join().unwrap_err().to_string();
+        assert!(begin.elapsed() < 30.seconds());
+        said
+    });
+    for part in ["job numbers", "sink", "tcp 127.0.0.1:", "for 2s", "give_up_after"] {
+        assert!(said.contains(part), "{part} is missing: {said}");
+    }
+}
+
+#[test]
+fn a_peer_that_is_not_there_ends_the_job() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let running = |sink: SocketSink<thalweg::connector::Lines>| {
+        in_time(move || {
+            let job = Job::new("numbers").shards(2).pin(false);
+            job.source(Counter::to(10)).sink(sink.give_up_after(300.millis()));
+            job.run().unwrap_err().to_string()
+        })
+    };
+    let said = running(Tcp::connect(free.clone()).to_lines());
+    for part in ["job numbers", &*format!("tcp {free}"), "refused", "start the peer"] {
+        assert!(said.contains(part), "{part} is missing: {said}");
+    }
+    // One that listens waits for as long when the job has come to its end.
+    let said = running(Tcp::listen("127.0.0.1:0").to_lines());
+    assert!(said.contains("no peer at tcp 127.0.0.1:0"), "{said}");
+    let said = running(Tcp::connect("nowhere").to_lines());
+    assert!(said.contains("is no host and port"), "{said}");
+    let said = running(Udp::listen("127.0.0.1:0").to_lines());
+    assert!(said.contains("Udp::connect"), "{said}");
+    let job = Job::new("empty").shards(1);
+    job.source(Counter::to(0)).sink(Tcp::connect(free).to_lines());
+    assert!(job.run().is_ok(), "what has nothing to say needs nobody");
+}
+
+#[test]
+fn datagrams_have_a_record_each() {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(60.seconds())).unwrap();
+    let sink = Udp::connect(peer.local_addr().unwrap().to_string()).to_json();
+    in_time(move || {
+        let job = Job::new("sales").shards(1);
+        job.source(Memory::of(sales(1, 20)).splits(1)).sink(sink);
+        job.run().unwrap();
+        for sale in sales(1, 20) {
+            let mut datagram = [0; 1_000];
+            let read = peer.recv(&mut datagram).unwrap();
+            let expected = json(&[sale]).replace(": ", ":").replace(", ", ",");
+            assert_eq!(std::str::from_utf8(&datagram[..read]).unwrap(), expected.trim());
+        }
+        let long = Job::new("long").shards(1);
+        let sink = Udp::connect(peer.local_addr().unwrap().to_string()).to_lines();
+        long.source(Memory::of(["x".repeat(70_000)])).sink(sink);
+        let said = long.run().unwrap_err().to_string();
+        assert!(said.contains("70000 bytes") && said.contains("datagram"), "{said}");
+    });
+}
+
+#[test]
+fn a_path_is_written_to_and_what_the_peer_says_is_of_no_interest() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.sock");
+    let server = UnixListener::bind(&path).unwrap();
+    in_time(move || {
+        let (mut numbers, source) = Channel::source::<u64>(16);
+        let job = Job::new("numbers").shards(1);
+        let sink = Unix::connect(&path).to_lines();
+        let traffic = sink.traffic();
+        job.source(source).sink(sink);
+        let running = job.start().unwrap();
+        numbers.send(1).unwrap();
+        let (mut peer, _) = server.accept().unwrap();
+        let talk = thread::spawn({
+            let mut peer = peer.try_clone().unwrap();
+            move || peer.write_all(&vec![b'!'; 4 << 20])
+        });
+        talk.join().unwrap().unwrap();
+        numbers.send(2).unwrap();
+        until(|| traffic.bytes() == 4);
+        drop(numbers);
+        let mut text = String::new();
+        peer.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "1\n2\n");
+        running.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_promised_is_said_of_a_job_with_checkpoints() {
+    let directory = tempfile::tempdir().unwrap();
+    let job = Job::new("numbers").shards(1).checkpoints(directory.path(), 1.hours());
+    job.source(Counter::to(1)).sink(Tcp::connect("127.0.0.1:9").to_lines());
+    assert!(job.explain().to_string().ends_with("best effort"), "{}", job.explain());
+}
