@@ -8,8 +8,8 @@
 //!
 //! A record's time counts from when it was *due*: what is sent late is late.
 //! Three ways to send: a thread that spins, to a job on one shard and to one on two; and from
-//! within the turns of shard 0 of two, to shard 1. Shards spin, too. Where there are fewer cores than
-//! threads that spin the second way measures the system's scheduler, and the row says so; the third
+//! within the turns of shard 0 of two, to shard 1. Shards spin, too. Where there are fewer cores
+//! than threads that spin the second way measures the scheduler, and the row says so; the third
 //! then shows what the engine takes. *Pause*: the longest time that the sender was away from the
 //! clock. *Trips*: the median by the raw ring's round trip between two threads, measured before.
 
