@@ -6,13 +6,12 @@
 //! cargo bench --bench embedding -- 50000 10     so many a second, for so many seconds
 //! ```
 //!
-//! A record's time counts from when it was *due*: what a sender that was held up sends late is
-//! late. Three ways to send: a thread that spins to a job on one shard, and to one on two; and
-//! from within the turns of shard 0 of two, to shard 1. Shards spin, too. Where there are fewer
-//! cores than threads that spin the second way measures the system's scheduler, and the row says
-//! so; the third then shows what the engine takes. *Pause*: the longest time that the sender was
-//! away from the clock. *Trips*: the median by the raw ring's round trip between two threads,
-//! measured just before.
+//! A record's time counts from when it was *due*: what is sent late is late.
+//! Three ways to send: a thread that spins, to a job on one shard and to one on two; and from
+//! within the turns of shard 0 of two, to shard 1. Shards spin, too. Where there are fewer cores
+//! than threads that spin the second way measures the scheduler, and the row says so; the third
+//! then shows what the engine takes. *Pause*: the longest time that the sender was away from the
+//! clock. *Trips*: the median by the raw ring's round trip between two threads, measured before.
 
 mod pair;
 
@@ -65,8 +64,7 @@ fn trips() -> Duration {
     took / ROUND_TRIPS
 }
 
-/// The latencies of one shard; a clone begins anew, and each adds its own to all when it is
-/// dropped.
+/// The latencies of one shard; a clone begins anew, and each adds its own to all when dropped.
 struct Latencies {
     base: Instant,
     /// Of records that were due from then on: the job's start is no latency of theirs.

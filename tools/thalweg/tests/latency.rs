@@ -188,7 +188,9 @@ fn a_bound_that_nothing_meets_is_told() {
 
 #[test]
 fn an_interrupt_ends_with_the_rows_so_far() {
-    let mut child = command(&short(&["--rate", "1k,2k", "--for", "3s", "--format", "json"]))
+    let args = ["latency", "--rate", "1k,2k", "--for", "3s", "--floor", "50ms", "--format", "json"];
+    let more = ["--executor", "threads", "--idle", "backoff", "--shards", "2"];
+    let mut child = command(&[&args[..], &more[..]].concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

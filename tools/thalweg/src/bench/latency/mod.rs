@@ -47,8 +47,8 @@ use crate::args::{self, Driven};
 const LADDER: [f64; 8] =
     [1.0 / 64.0, 1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0 / 2.0, 3.0 / 4.0, 1.0];
 
-/// How long saturation is measured at most.
-const SATURATION: Duration = Duration::from_secs(3);
+/// How long saturation is measured: at least so that there are some looks at the job, and at most.
+const SATURATION: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3)];
 
 /// What runs jobs, as it was asked for.
 ///
@@ -149,7 +149,8 @@ fn measure(
 /// # Errors
 /// When the job fails.
 pub fn saturation(plan: &Plan, round: &Round) -> anyhow::Result<Option<f64>> {
-    let measured = plan.measured.min(SATURATION);
+    let [least, most] = SATURATION;
+    let measured = plan.measured.clamp(least, most);
     let most = Plan { measured, ..plan.clone() }.saturation(round)?;
     if let Some(most) = most {
         eprintln!("{} saturated at {} records/s", plan.work.name, readable_rate(most));

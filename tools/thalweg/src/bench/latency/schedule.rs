@@ -166,10 +166,7 @@ mod tests {
         }
 
         #[test]
-        fn a_records_result_is_due_when_it_was(
-            rate in 1.0_f64..5e6,
-            number in 0_u64..1_000_000_000,
-        ) {
+        fn a_record_is_due_when_it_was(rate in 1.0_f64..5e6, number in 0_u64..1_000_000_000) {
             let schedule = Schedule::begin(Some(rate), 2, 7);
             let due = schedule.due_ns(number, 0);
             let told = schedule.result_due_ns(Due::Record, schedule.event_time(due));

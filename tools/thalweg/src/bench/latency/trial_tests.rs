@@ -74,7 +74,7 @@ fn a_stall_shows_in_all_records_that_were_due_in_it() {
 #[test]
 fn every_job_answers_all_that_is_due() {
     for shards in [1, 2, 4] {
-        for name in ["keyed", "send", "q0"] {
+        for name in ["keyed", "send"] {
             let plan = plan(name, shards);
             let ran = plan.run(RATE, &Round::make(shards)).expect("it runs");
             let trial = ran.expect("nobody interrupted it");
@@ -87,14 +87,31 @@ fn every_job_answers_all_that_is_due() {
     }
 }
 
+/// Of 50 events four are no bids: a person and three auctions.
+#[test]
+fn a_query_answers_every_bid_that_is_due() {
+    for shards in [1, 2] {
+        let plan = plan("q1", shards);
+        let ran = plan.run(RATE, &Round::make(shards)).expect("it runs");
+        let all = raw(&ran.expect("nobody interrupted it"));
+        assert_eq!(all.len(), 5_000 / 50 * 46, "on {shards} shards");
+        assert!(
+            all.iter().all(|times| times.due_ns % 200_000 == 0 && times.left_ns >= times.due_ns)
+        );
+    }
+}
+
 /// A window of 10 s by 2 s, a thousand times as fast: one closes every 2 ms.
 #[test]
 fn windows_are_due_when_they_close() {
-    for (name, every_ns) in [("q5", 2_000_000), ("q7", 10_000_000), ("q8", 10_000_000)] {
+    // Few of the sellers of a window have registered in it.
+    for (name, every_ns, least) in
+        [("q5", 2_000_000, 400), ("q7", 10_000_000, 90), ("q8", 10_000_000, 1)]
+    {
         let plan = Plan { speed: Speed::Times(1_000), ..plan(name, 2) };
         let ran = plan.run(20_000.0, &Round::make(2)).expect("it runs");
         let all = raw(&ran.expect("nobody interrupted it"));
-        assert!(all.len() >= 90, "{name}: {} results", all.len());
+        assert!(all.len() >= least, "{name}: {} results", all.len());
         for Times { due_ns, left_ns } in all {
             // The first record of each split from the window's end on: 50 us apart, two splits.
             assert!(due_ns % every_ns <= 100_000, "{name}: {due_ns}");
