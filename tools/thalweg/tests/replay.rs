@@ -493,3 +493,25 @@ fn another_log_gets_the_records_as_they_lie() {
 }
 
 type Seen = std::sync::Arc<std::sync::Mutex<Vec<u64>>>;
+
+#[test]
+fn a_query_of_nexmark_gives_the_rows_that_the_benchmark_gives() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("events.tlog");
+    let program = env!("CARGO_BIN_EXE_thalweg");
+    let to = log.display().to_string();
+    let args = ["record", "nexmark", "--events", "50k", "--to", &to];
+    let output = Command::new(program).args(args).output().expect("it starts");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let args = ["bench", "nexmark", "--query", "q5", "--events", "50k", "--runs", "1"];
+    let output = Command::new(program).args(args).args(["--format", "json"]).output();
+    let text = String::from_utf8(output.expect("it starts").stdout).expect("UTF-8");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    let digest = report["rows"][0]["digest"].as_str().expect("a digest").to_owned();
+    let output = replay(&log, &["--to", "job:nexmark-q5", "--speed", "max"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains(&format!("digest {digest}")), "{}", stderr(&output));
+    // Bids of another kind are no events.
+    let output = replay(recorded().path(), &["--to", "job:nexmark-q5"]);
+    assert!(stderr(&output).contains("the log holds"), "{}", stderr(&output));
+}

@@ -236,7 +236,7 @@ fn send(
         };
         running.into_iter().map(join).collect::<anyhow::Result<Vec<End>>>()
     })?;
-    sum.elapsed = start.elapsed();
+    sum.elapsed = desks.iter().map(|desk| desk.look().last).max().unwrap_or_default();
     let end = worst(ends);
     let done = !matches!(end, End::Stopped | End::Failed(_));
     note(plan, resume, &desks, sum.elapsed, done)?;

@@ -33,14 +33,16 @@ pub struct Tally {
     pub due: Vec<(u64, u64)>,
     /// When the record is due that comes next, in nanoseconds; none while nobody waits for it.
     pub next: Option<u64>,
+    /// When something was sent last, or should have been, after the start.
+    pub last: Duration,
     /// How many records were passed, sent or not: where a later replay goes on.
     pub passed: u64,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        let (sent, bytes, unsent, passed) = Default::default();
-        Tally { sent, bytes, unsent, late: histogram(), due: Vec::new(), next: None, passed }
+        let (sent, bytes, unsent, due, next, last, passed) = Default::default();
+        Tally { sent, bytes, unsent, late: histogram(), due, next, last, passed }
     }
 }
 

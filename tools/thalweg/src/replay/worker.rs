@@ -264,7 +264,7 @@ impl Worker<'_> {
         let sent = self.outlet.send(Batch { bytes, ends, events });
         let at = self.start.elapsed();
         let mut tally = self.desk.look();
-        (tally.next, tally.passed) = (None, index);
+        (tally.next, tally.last, tally.passed) = (None, at, index);
         let failed = match sent {
             Ok(()) if self.plan.is_paced() => {
                 tally.bytes += bytes.len() as u64;
