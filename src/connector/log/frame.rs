@@ -166,7 +166,7 @@ impl Records<'_> {
     ) -> Result<FrameHead> {
         let Records { times, arrivals, encoded } = self;
         let micros = || times.iter().map(|at| at.micros());
-        let (from, to) = (arrivals.first().copied(), arrivals.last().copied());
+        let (from, to) = (arrivals.first().copied(), arrivals.iter().max().copied());
         let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
         out.clear();
         out.extend([0; HEAD]);

@@ -8,7 +8,7 @@
 //!
 //! frame: | body as it is kept: u32 | records: u32 | bytes of the body: u32 | flags: u32 |
 //!        | records before it in the file: u64 | least event time: i64 | greatest: i64 |
-//!        | arrival of the first record: i64 | of the last: i64 | checksum of the body: u32 |
+//!        | arrival of the first record: i64 | the latest: i64 | checksum of the body: u32 |
 //!        | checksum of these 60 bytes and the frame's place in the file: u32 |
 //!        | body, padded to 8 |
 //!

@@ -95,7 +95,7 @@ impl<'a> Frame<'a> {
         Some(Timestamp::from_micros(self.head.from.saturating_add(behind.into())))
     }
 
-    /// When the first and the last record arrived.
+    /// When the first record arrived, and the latest one.
     pub fn arrivals(&self) -> (Timestamp, Timestamp) {
         let FrameHead { from, to, .. } = self.head;
         (Timestamp::from_micros(from), Timestamp::from_micros(to))

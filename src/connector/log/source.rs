@@ -252,6 +252,15 @@ impl<R: Record> Split<R> for LogSplit<R> {
 
     fn seek(&mut self, offset: u64) -> Result {
         let number = (offset >> PLACE_BITS) as usize;
+        // A follower may have come to files that were not there when it began.
+        while self.follow.is_some()
+            && self.files.len() <= number
+            && let Some(last) = self.files.last()
+            && let Some(next) = behind(last)?
+            && Segment::is_begun(&next)?
+        {
+            self.files.push(next);
+        }
         let Some(path) = self.files.get(number) else {
             let (path, files) = (self.log.path().display(), self.files.len());
             let what =

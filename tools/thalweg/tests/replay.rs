@@ -419,11 +419,17 @@ fn a_target_that_goes_away_ends_it_with_words() {
 
 #[test]
 fn ctrl_c_gives_the_report_so_far_and_it_goes_on_from_there() {
+    for more in [&[][..], &["--disorder", "50ms"]] {
+        stopped_and_gone_on(more);
+    }
+}
+
+fn stopped_and_gone_on(more: &[&str]) {
     let log = recorded();
     let folder = tempfile::tempdir().expect("a folder");
     let resume = folder.path().join("resume.json").display().to_string();
     let out = folder.path().join("out.json").display().to_string();
-    let args = ["--to", &out, "--rate", "5k", "--resume", &resume];
+    let args = [&["--to", &out, "--rate", "5k", "--resume", &resume], more].concat();
     let child = command(log.path(), &args).stdout(Stdio::piped()).spawn().expect("it starts");
     thread::sleep(Duration::from_millis(700));
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("it is there");
@@ -441,8 +447,9 @@ fn ctrl_c_gives_the_report_so_far_and_it_goes_on_from_there() {
     assert!(!before.is_empty() && before.len() < BIDS as usize);
     let output = replay(log.path(), &args);
     assert!(output.status.success(), "{}", stderr(&output));
-    let after = read();
-    assert!(sorted([before, after].concat()).into_iter().eq(0..BIDS), "each once");
+    let all = read();
+    assert!(all.starts_with(&before), "it goes on behind what is there");
+    assert!(sorted(all).into_iter().eq(0..BIDS), "each once");
     let again = replay(log.path(), &args);
     assert!(stderr(&again).contains("all was sent"), "{}", stderr(&again));
     let other = replay(log.path(), &["--to", &out, "--rate", "6k", "--resume", &resume]);
@@ -461,6 +468,7 @@ fn what_cannot_be_is_refused() {
         (&["--to", "-", "--key", "at"], "a key is a whole number or text"),
         (&["--to", "-", "--from-time", "2030-01-01T00:00:00"], "no record is to be replayed"),
         (&["--to", "/no/such/folder/x"], "cannot write to"),
+        (&["--to", "x.tlog", "--resume", "r"], "can't be gone on with"),
         (&["--to", "-", "--fail-if", "p99"], "expected p50"),
     ] {
         let output = replay(log.path(), args);
@@ -514,4 +522,24 @@ fn a_query_of_nexmark_gives_the_rows_that_the_benchmark_gives() {
     // Bids of another kind are no events.
     let output = replay(recorded().path(), &["--to", "job:nexmark-q5"]);
     assert!(stderr(&output).contains("the log holds"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_is_due_does_not_wait_for_records_of_others() {
+    let log = recorded();
+    let (address, read) = listener(2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let json = folder.path().join("r.json").display().to_string();
+    // One of a hundred records, from a log that takes a second: those between are passed over.
+    let args = ["--to", &address, "--rate", "200", "--sample", "0.02", "--connections", "2"];
+    let output = replay(log.path(), &[&args[..], &["--report", &json]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let texts = read.join().expect("it reads");
+    let text = std::fs::read_to_string(json).expect("a report");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    let rows: usize = texts.iter().map(|text| text.lines().count()).sum();
+    assert_eq!(report["sent"].as_u64(), Some(rows as u64));
+    // Each would come at the time of the one behind it: 5 ms later.
+    let p50 = report["lateness_us"]["p50"].as_f64().expect("a number");
+    assert!(p50 < 4_000.0, "{p50}");
 }

@@ -85,8 +85,22 @@ impl Percentiles {
     }
 
     fn in_words(&self) -> String {
-        let Percentiles { p50, p90, p99, p999, max } = self;
-        format!("p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, max {max} µs")
+        let Percentiles { p50, p90, p99, p999, max } = *self;
+        let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(readable);
+        format!("p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, max {max}")
+    }
+}
+
+/// Microseconds as they are read best.
+fn readable(micros: u64) -> String {
+    let of = |unit: u64| micros as f64 / unit as f64;
+    match micros {
+        0 => "0".to_owned(),
+        1..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{:.1} ms", of(1_000)),
+        1_000_000..60_000_000 => format!("{:.1} s", of(1_000_000)),
+        60_000_000..3_600_000_000 => format!("{:.1} min", of(60_000_000)),
+        _ => format!("{:.1} h", of(3_600_000_000)),
     }
 }
 
@@ -230,7 +244,8 @@ fn words(info: &Info) -> String {
         let most = of.gaps.iter().map(|bucket| bucket.records).max().unwrap_or(0);
         for Bucket { from_us, to_us, records } in &of.gaps {
             let bar = bar(*records as f64 / most as f64);
-            let _ = writeln!(text, "{from_us:>14} to {to_us:>13} µs {records:>12} {bar}");
+            let (from, below) = (readable(*from_us), readable(to_us + 1));
+            let _ = writeln!(text, "{from:>10} to below {below:>8} {records:>12} {bar}");
         }
         let _ = writeln!(text, "rates      by {}", of.rates.interval_in_words());
         text += &of.rates.in_words();

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use thalweg::connector::Pattern;
 use thalweg::time::Timestamp;
 
-use super::target::Address;
+use super::outlet::Address;
 use super::threshold::Threshold;
 use crate::args::count;
 

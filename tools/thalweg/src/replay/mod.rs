@@ -6,13 +6,13 @@
 pub mod args;
 mod changed;
 mod chart;
+mod outlet;
 mod report;
 mod resume;
 mod rows;
 mod schedule;
 mod tally;
 mod tape;
-mod target;
 mod threshold;
 mod worker;
 
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, scope, sleep};
+use std::thread::{Builder, ScopedJoinHandle, scope, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -30,13 +30,13 @@ use thalweg::connector::log::splits;
 use crate::bench::interrupt::Interrupt;
 use crate::log::files;
 use args::{Form, Framing, Replay};
+use outlet::{Address, Outlet};
 use report::Report;
 use resume::{Position, Resume};
 use rows::Rows;
 use schedule::Schedule;
 use tally::{Sum, histogram};
 use tape::Reel;
-use target::Address;
 use worker::{Desk, End, Out, Worker};
 
 /// The program's exit code when Ctrl-C ended a replay.
@@ -84,6 +84,11 @@ impl Stop {
         self.all.load(SeqCst) || self.interrupt.came()
     }
 
+    /// Whether somebody wants the program to end.
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.came()
+    }
+
     fn all(&self) {
         self.all.store(true, SeqCst);
     }
@@ -122,7 +127,9 @@ pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
         }
         None => (None, None),
     };
-    let shift = if args.change.shift_to_now {
+    let shift = if let Some(before) = &before {
+        before.shift
+    } else if args.change.shift_to_now {
         ensure!(reel.first.1.micros() != i64::MIN, "--shift-to-now: the log has no event times");
         Now::now().as_microsecond().saturating_sub(reel.first.1.micros())
     } else {
@@ -161,6 +168,8 @@ fn check(args: &Replay) -> anyhow::Result<()> {
     let one =
         matches!(args.to, Address::File(_) | Address::Job(_) | Address::Log(_) | Address::Stdout);
     ensure!(!one || sending.connections == 1, "{} has one connection only", args.to);
+    let again = matches!(args.to, Address::Job(_) | Address::Log(_));
+    ensure!(!again || sending.resume.is_none(), "{} can't be gone on with by --resume", args.to);
     let max = timing.speed == Some(args::Speed::Max);
     let moved = timing.jitter.is_some() || timing.disorder.is_some();
     ensure!(!(max && moved), "with --speed max no record has a time that it could be moved from");
@@ -198,7 +207,8 @@ fn send(
     let mut ready = Vec::new();
     for _ in 0..connections {
         let mut rows = Rows::new(&plan.reel.shape, sending, change)?;
-        let outlet = target::connect(to, &plan.reel, sending, rows.header(), stop)?;
+        let outlet =
+            outlet::connect(to, &plan.reel, sending, rows.header(), before.is_some(), stop)?;
         ready.push((rows, outlet));
     }
     let desks: Vec<Arc<Desk>> = ready.iter().map(|_| Arc::default()).collect();
@@ -206,41 +216,64 @@ fn send(
     let mut sum = Sum::new(Duration::ZERO);
     let mut log = report::HdrLog::new(began);
     let ends = scope(|threads| {
-        let mut running = Vec::new();
-        for ((number, (rows, outlet)), desk) in (0_u64..).zip(ready).zip(&desks) {
-            let passed = before.and_then(|before| before.passed.get(number as usize));
-            let (passed, desk, stop) = (passed.copied().unwrap_or(0), desk.clone(), stop.clone());
-            desk.look().passed = passed;
-            let out = Out::default();
-            let worker = Worker { number, plan, rows, outlet, desk, stop, start, passed, out };
-            let thread = Builder::new().name(format!("replay-{number}"));
-            let spawned = thread.spawn_scoped(threads, move || worker.run());
-            running.push(spawned.context("cannot start a thread for a connection")?);
+        let run =
+            |((number, (rows, outlet)), desk): ((u64, (Rows, Box<dyn Outlet>)), &Arc<Desk>)| {
+                let passed = before.and_then(|before| before.passed.get(number as usize));
+                let (passed, desk, stop) =
+                    (passed.copied().unwrap_or(0), desk.clone(), stop.clone());
+                desk.look().passed = passed;
+                let out = Out::default();
+                let worker = Worker { number, plan, rows, outlet, desk, stop, start, passed, out };
+                let thread = Builder::new().name(format!("replay-{number}"));
+                let spawned = thread.spawn_scoped(threads, move || worker.run());
+                spawned.context("cannot start a thread for a connection")
+            };
+        let running = (0..).zip(ready).zip(&desks).map(run).collect::<anyhow::Result<Vec<_>>>();
+        let ended = running.and_then(|running| {
+            watch(&running, &desks, plan, resume, (&mut sum, &mut log), start)?;
+            let panicked = |_| anyhow::bail!("a connection's thread panicked");
+            running.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+        });
+        if ended.is_err() {
+            stop.all();
         }
-        let progress = report::Progress::new(plan);
-        let mut second = 0;
-        while !running.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-            sleep(TELL);
-            progress.tell(&desks, &sum, start.elapsed());
-            let now = start.elapsed().as_secs();
-            if now > second {
-                take(&desks, second, &mut sum, &mut log);
-                second = now;
-                note(plan, resume, &desks, start.elapsed(), false)?;
-            }
-        }
-        progress.end();
-        take(&desks, start.elapsed().as_secs().max(second), &mut sum, &mut log);
-        let join = |thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<End>>| {
-            thread.join().unwrap_or_else(|_| anyhow::bail!("a connection's thread panicked"))
-        };
-        running.into_iter().map(join).collect::<anyhow::Result<Vec<End>>>()
-    })?;
+        ended
+    });
+    let ends: Vec<End> = ends?;
     sum.elapsed = desks.iter().map(|desk| desk.look().last).max().unwrap_or_default();
     let end = worst(ends);
     let done = !matches!(end, End::Stopped | End::Failed(_));
     note(plan, resume, &desks, sum.elapsed, done)?;
     Ok(Report { began, sum, log, end, notes: stop.notes() })
+}
+
+/// A connection's thread.
+type Running<'a> = ScopedJoinHandle<'a, anyhow::Result<End>>;
+
+/// Tells how it goes, and takes up what is counted, until all connections have ended.
+fn watch(
+    running: &[Running<'_>],
+    desks: &[Arc<Desk>],
+    plan: &Plan,
+    resume: Option<&Resume>,
+    (sum, log): (&mut Sum, &mut report::HdrLog),
+    start: Instant,
+) -> anyhow::Result<()> {
+    let progress = report::Progress::new(plan);
+    let mut second = 0;
+    while !running.iter().all(ScopedJoinHandle::is_finished) {
+        sleep(TELL);
+        progress.tell(desks, sum, start.elapsed());
+        let now = start.elapsed().as_secs();
+        if now > second {
+            take(desks, second, sum, log);
+            second = now;
+            note(plan, resume, desks, start.elapsed(), false)?;
+        }
+    }
+    progress.end();
+    take(desks, start.elapsed().as_secs().max(second), sum, log);
+    Ok(())
 }
 
 /// Takes up what all connections have counted in a second.
@@ -263,7 +296,8 @@ fn note(
 ) -> anyhow::Result<()> {
     let Some(resume) = resume else { return Ok(()) };
     let passed = desks.iter().map(|desk| desk.look().passed).collect();
-    resume.write(passed, plan.offset + elapsed, done)
+    let due = (plan.offset + elapsed).as_secs_f64();
+    resume.write(Position { what: String::new(), due, passed, shift: plan.shift, done })
 }
 
 /// The end that is told of those of all connections.

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,8 @@ pub struct Position {
     pub due: f64,
     /// How many records each connection has passed.
     pub passed: Vec<u64>,
+    /// By how much times within records were moved, in microseconds.
+    pub shift: i64,
     /// Whether nothing is left.
     pub done: bool,
 }
@@ -43,6 +44,8 @@ impl Resume {
                     "{shown} is of another replay ({}); remove it to begin this one",
                     position.what
                 );
+                let due = (0.0..1e12).contains(&position.due);
+                ensure!(due, "{shown} has been changed; remove it to begin anew");
                 ensure!(!position.done, "all was sent, says {shown}; remove it to begin anew");
                 Some(position)
             }
@@ -56,8 +59,8 @@ impl Resume {
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn write(&self, passed: Vec<u64>, due: Duration, done: bool) -> anyhow::Result<()> {
-        let position = Position { what: self.what.clone(), due: due.as_secs_f64(), passed, done };
+    pub fn write(&self, position: Position) -> anyhow::Result<()> {
+        let position = Position { what: self.what.clone(), ..position };
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let beside = self.path.with_file_name(format!(".{name}.new"));
         let written = fs::write(&beside, serde_json::to_vec(&position)?)

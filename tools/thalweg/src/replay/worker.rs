@@ -10,16 +10,18 @@ use anyhow::Context;
 use thalweg::key;
 use thalweg::time::Timestamp;
 
+use super::outlet::{Batch, Outlet};
 use super::rows::{Changes, Rows};
 use super::tally::Tally;
 use super::tape::{Entry, NO_RECORD, size};
-use super::target::{Batch, Outlet};
 use super::{Plan, Stop};
 
 /// Bytes that are sent at once where many records are due.
 const FLUSH: usize = 64 << 10;
 /// The last part of a wait is spent looking at the clock: sleepers wake late.
 const SPIN: Duration = Duration::from_micros(200);
+/// What is due waits for no more records that are passed over.
+const OVER: u64 = 64;
 /// How long a wait lasts before it is looked whether to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -83,6 +85,8 @@ pub struct Out {
     /// Those that were held back: when they are due, their number, event time and bytes.
     held: BinaryHeap<Reverse<(Duration, u64, Timestamp, Vec<u8>)>>,
     latest: Duration,
+    /// Records that were passed over.
+    over: u64,
 }
 
 /// The number between 0 and 1 that chance has for a record; the same for the same seed.
@@ -105,6 +109,11 @@ impl Worker<'_> {
                 self.stop.all();
                 return Err(error);
             }
+            // What was in hand is sent again when the replay goes on.
+            Err(Halt::Target(cause)) if self.stop.is_interrupted() => {
+                self.stop.note(&cause);
+                End::Stopped
+            }
             Err(Halt::Target(cause)) => End::Failed(cause),
         };
         if matches!(end, End::Failed(_)) {
@@ -126,6 +135,7 @@ impl Worker<'_> {
                     end = End::Stopped;
                     break 'all;
                 }
+                let mut over = None;
                 let chosen = plan.args.choice.sample;
                 let chosen =
                     chosen.is_none_or(|part| chance(plan.seed(), SAMPLE, lap.number) < part);
@@ -145,8 +155,13 @@ impl Worker<'_> {
                     if index >= self.passed && self.is_own(index, entry.bytes) {
                         let changes = Changes { shift: plan.shift + lap.event, copy };
                         bytes = Some(self.put(&entry, index, due, changes)?);
+                    } else {
+                        over = due;
                     }
                     index += 1;
+                }
+                if bytes.is_none() {
+                    self.pass_over(over, index)?;
                 }
                 lap.number += 1;
                 lap.see(entry.time, entry.event.micros());
@@ -155,12 +170,23 @@ impl Worker<'_> {
             }
             lap.turn();
         }
-        if end != End::Stopped {
-            self.release(Duration::MAX, index)?;
-        }
+        // What was held back goes at once when the replay is stopped: it was passed.
+        self.release(Duration::MAX, index)?;
         self.flush(index)?;
         self.outlet.finish().map_err(|unsent| Halt::Target(unsent.cause))?;
         Ok(end)
+    }
+
+    /// Passes over a record that is not sent: what is due does not wait for it.
+    fn pass_over(&mut self, due: Option<Duration>, index: u64) -> Result<(), Halt> {
+        if self.out.ends.is_empty() {
+            return Ok(());
+        }
+        self.out.over += 1;
+        if self.out.over.is_multiple_of(OVER) || due.is_some_and(|due| due > self.start.elapsed()) {
+            self.flush(index)?;
+        }
+        Ok(())
     }
 
     /// Whether a record is this connection's.
@@ -248,7 +274,7 @@ impl Worker<'_> {
     }
 
     fn flush(&mut self, index: u64) -> Result<(), Halt> {
-        let Out { bytes, ends, events, dues, .. } = &mut self.out;
+        let Out { bytes, ends, events, dues, held, .. } = &mut self.out;
         if ends.is_empty() {
             return Ok(());
         }
@@ -264,7 +290,11 @@ impl Worker<'_> {
         let sent = self.outlet.send(Batch { bytes, ends, events });
         let at = self.start.elapsed();
         let mut tally = self.desk.look();
-        (tally.next, tally.last, tally.passed) = (None, at, index);
+        (tally.next, tally.last) = (None, at);
+        if !sent.as_ref().is_err_and(|unsent| unsent.over) {
+            let least = held.iter().map(|Reverse((_, index, ..))| *index).min();
+            tally.passed = least.unwrap_or(index).max(tally.passed);
+        }
         let failed = match sent {
             Ok(()) if self.plan.is_paced() => {
                 tally.bytes += bytes.len() as u64;

@@ -1,0 +1,49 @@
+//! Files and standard output.
+
+use std::fs::File;
+use std::io::{Write, stdout};
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::{Batch, Outlet, Unsent};
+
+/// What is written to.
+pub struct Written {
+    name: String,
+    to: Box<dyn Write + Send>,
+    /// What comes before the first record.
+    header: Option<Vec<u8>>,
+}
+
+impl Written {
+    /// A file, which is written over, or gone on with.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn create(path: &Path, header: Option<Vec<u8>>, go_on: bool) -> anyhow::Result<Written> {
+        let name = path.display().to_string();
+        let mut options = File::options();
+        options.create(true).write(true).append(go_on).truncate(!go_on);
+        let file = options.open(path).with_context(|| format!("cannot write to {name}"))?;
+        let header = header.filter(|_| !go_on);
+        Ok(Written { name, to: Box::new(file), header })
+    }
+
+    /// Standard output.
+    pub fn stdout(header: Option<Vec<u8>>) -> Written {
+        Written { name: "standard output".into(), to: Box::new(stdout()), header }
+    }
+
+    fn failed(&self, error: &std::io::Error) -> Unsent {
+        Unsent { cause: format!("cannot write to {}: {error}", self.name), over: true }
+    }
+}
+
+impl Outlet for Written {
+    fn send(&mut self, batch: Batch<'_>) -> Result<(), Unsent> {
+        let header = self.header.take().unwrap_or_default();
+        let written = self.to.write_all(&header).and_then(|()| self.to.write_all(batch.bytes));
+        written.and_then(|()| self.to.flush()).map_err(|error| self.failed(&error))
+    }
+}
