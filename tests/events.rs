@@ -97,7 +97,8 @@ fn a_job_tells_what_becomes_of_it() {
         assert_eq!(told[0], started("fails"));
         let restarts = "WARN message=job restarts job=\"fails\" restarts=1 error=shard ";
         assert!(told[1].starts_with(restarts) && told[1].ends_with(error), "{told:?}");
-        let failed = "ERROR message=job failed job=\"fails\" error=shard ";
+        let failed =
+            "ERROR message=job failed job=\"fails\" error=given up after 1 restart: shard ";
         assert!(told[2].starts_with(failed) && told[2].ends_with(error), "{told:?}");
 
         let refused = job("refused");

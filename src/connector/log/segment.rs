@@ -190,8 +190,8 @@ impl Segment {
     /// # Errors
     /// When the index is damaged.
     pub fn seek_event(&mut self, at: Timestamp) -> Result {
-        let place = self.index()?.at_event(at.micros());
-        self.place = place.map_or(self.end, |place| place as usize);
+        let (index, end) = self.index()?;
+        self.place = index.at_event(at.micros()).map_or(end, |place| place as usize);
         Ok(())
     }
 
@@ -200,8 +200,8 @@ impl Segment {
     /// # Errors
     /// When the index is damaged.
     pub fn seek_arrival(&mut self, at: Timestamp) -> Result {
-        let place = self.index()?.at_arrival(at.micros());
-        self.place = place.map_or(self.end, |place| place as usize);
+        let (index, end) = self.index()?;
+        self.place = index.at_arrival(at.micros()).map_or(end, |place| place as usize);
         Ok(())
     }
 
@@ -211,7 +211,7 @@ impl Segment {
     /// # Errors
     /// When the index is damaged.
     pub fn seek_record(&mut self, number: u64) -> Result {
-        self.place = self.index()?.at_record(number).map_or(self.first, |place| place as usize);
+        self.place = self.index()?.0.at_record(number).map_or(self.first, |place| place as usize);
         let holds = |head: &FrameHead| number < head.before + u64::from(head.records);
         while let Some(head) = glance(&self.map[..self.end], self.place).filter(|h| !holds(h)) {
             self.place += head.len();
@@ -221,14 +221,14 @@ impl Segment {
 
     /// The greatest times of the file, and of those before it in its split.
     pub(super) fn latest(&self) -> Result<Latest> {
-        self.index().map(|index| index.latest())
+        self.index().map(|(index, _)| index.latest())
     }
 
-    /// The index of the file, or one that is made of the frames' heads.
-    fn index(&self) -> Result<Index> {
+    /// The index of the file, or one that is made of the frames' heads; and where these end.
+    fn index(&self) -> Result<(Index, usize)> {
         if self.has_index() {
             return match find(&self.map, self.end) {
-                Found::Frame(_, body) => Ok(Index::read(body)),
+                Found::Frame(_, body) => Ok((Index::read(body), self.end)),
                 _ => Err(self.error("the index is damaged")),
             };
         }
@@ -237,7 +237,14 @@ impl Segment {
             index.note(place as u64, &head);
             place += head.len();
         }
-        Ok(index)
+        match find(&self.map, place) {
+            Found::Damaged(what) => {
+                let path = self.path.display();
+                let what = Error::new(Kind::Data, what);
+                Err(what.within(format_args!("{path}, frame at byte {place}")))
+            }
+            _ => Ok((index, place)),
+        }
     }
 
     /// The next frame; none at the end, or where a frame begins that was cut off.
@@ -248,6 +255,8 @@ impl Segment {
     pub fn next(&mut self) -> Result<Option<Frame<'_>>> {
         let (head, kept) = match find(&self.map[..self.end], self.place) {
             Found::End => return self.check_end().map(|()| None),
+            // A file that was finished was not cut off.
+            Found::Torn if self.has_index() => return Err(self.error("the checksum is wrong")),
             Found::Torn => return Ok(None),
             Found::Damaged(what) => return Err(self.error(what)),
             // What stands behind it was cut off.

@@ -398,6 +398,45 @@ fn a_target_that_stops_reading_makes_records_late_and_loses_none() {
 }
 
 #[test]
+fn what_was_due_and_had_no_turn_is_told_when_it_is_stopped() {
+    let log = recorded();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("tcp://{}", listener.local_addr().expect("an address"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let json = folder.path().join("r.json").display().to_string();
+    let args = ["--to", &address, "--rate", "500k", "--loop", "1000", "--report", &json];
+    let mut child = command(log.path(), &args).spawn().expect("it starts");
+    // Nobody reads, so that the buffers are full soon.
+    let peer = listener.accept().expect("it connects");
+    thread::sleep(Duration::from_secs(2));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("it is there");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    drop(peer);
+    let text = std::fs::read_to_string(json).expect("a report");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    let number = |name: &str| report[name].as_u64().expect("a number");
+    assert!(number("scheduled") > 800_000, "{text}");
+    assert_eq!(number("scheduled"), number("sent") + number("unsent"));
+    let p99 = report["lateness_us"]["p99"].as_f64().expect("a number");
+    assert!(p99 > 1_000_000.0, "{p99}: the peer took nothing for two seconds");
+}
+
+#[test]
+fn a_redirect_is_no_yes_and_the_recording_is_not_written_over() {
+    let log = recorded();
+    let (url, served) = server(vec!["302 Found\r\nLocation: /"]);
+    let output = replay(log.path(), &["--to", &url, "--speed", "max", "--limit", "10"]);
+    assert!(served.join().expect("it serves").is_empty());
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.contains("could not be sent: 10") && text.contains("302"), "{text}");
+    let copy = log.path().join("copy");
+    std::fs::copy(log.path().join("part-0.tlog"), &copy).expect("a copy");
+    let to = copy.display().to_string();
+    let output = replay(&copy, &["--to", &to, "--speed", "max"]);
+    assert!(stderr(&output).contains("is what is replayed"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_target_that_goes_away_ends_it_with_words() {
     let log = recorded();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -469,6 +508,8 @@ fn what_cannot_be_is_refused() {
         (&["--to", "-", "--from-time", "2030-01-01T00:00:00"], "no record is to be replayed"),
         (&["--to", "/no/such/folder/x"], "cannot write to"),
         (&["--to", "x.tlog", "--resume", "r"], "can't be gone on with"),
+        (&["--to", "-", "--pattern", "poisson"], "--rate"),
+        (&["--to", "-", "--report", "/no/such/folder/r.json"], "cannot write the report"),
         (&["--to", "-", "--fail-if", "p99"], "expected p50"),
     ] {
         let output = replay(log.path(), args);

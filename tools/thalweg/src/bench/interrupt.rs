@@ -3,10 +3,14 @@
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use super::INTERRUPTED;
+
+/// What follows so soon is the same wish: some send a signal to a process and to its group.
+const SAME: Duration = Duration::from_millis(300);
 
 /// Whether somebody wants the program to end; clones look at the same wish.
 #[derive(Clone, Debug, Default)]
@@ -18,10 +22,14 @@ impl Interrupt {
     pub(crate) fn on_ctrl_c() -> anyhow::Result<Self> {
         let interrupt = Self::default();
         let came = Arc::clone(&interrupt.0);
-        let handler = move || {
-            if came.swap(true, SeqCst) {
-                process::exit(INTERRUPTED.into());
+        let mut first: Option<Instant> = None;
+        let handler = move || match first {
+            None => {
+                first = Some(Instant::now());
+                came.store(true, SeqCst);
             }
+            Some(at) if at.elapsed() < SAME => {}
+            Some(_) => process::exit(INTERRUPTED.into()),
         };
         ctrlc::set_handler(handler).context("cannot take over Ctrl-C")?;
         Ok(interrupt)

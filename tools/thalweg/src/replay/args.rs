@@ -65,7 +65,7 @@ pub struct Timing {
     pub rate: Option<f64>,
 
     /// How records follow one another at --rate: constant, poisson, bursts:100
-    #[arg(long, value_name = "PATTERN", default_value_t = Pattern::Constant)]
+    #[arg(long, value_name = "PATTERN", requires = "rate", default_value_t = Pattern::Constant)]
     pub pattern: Pattern,
 
     /// Instead: a rate that grows, such as 10k..1M/60s, and stays

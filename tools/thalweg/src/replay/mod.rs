@@ -16,6 +16,8 @@ mod tape;
 mod threshold;
 mod worker;
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -118,7 +120,13 @@ pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
         // Records go as they lie.
         (args.sending.format, args.sending.framing) = (Form::Raw, Framing::None);
     }
-    let reel = Reel::open(splits(files(&args.files)?), args.timing.by, &args.choice)?;
+    let files = files(&args.files)?;
+    if let Address::File(to) = &args.to {
+        let same = |path: &PathBuf| path.canonicalize().ok() == to.canonicalize().ok();
+        let own = to.exists() && files.iter().any(same);
+        ensure!(!own, "{} is what is replayed; name another file", to.display());
+    }
+    let reel = Reel::open(splits(files), args.timing.by, &args.choice)?;
     let schedule = Schedule::new(&args.timing, reel.first.0)?;
     let (resume, before) = match &args.sending.resume {
         Some(path) => {
@@ -168,6 +176,10 @@ fn check(args: &Replay) -> anyhow::Result<()> {
     let one =
         matches!(args.to, Address::File(_) | Address::Job(_) | Address::Log(_) | Address::Stdout);
     ensure!(!one || sending.connections == 1, "{} has one connection only", args.to);
+    for path in &args.telling.report {
+        let opened = File::options().append(true).create(true).open(path);
+        opened.with_context(|| format!("cannot write the report {}", path.display()))?;
+    }
     let again = matches!(args.to, Address::Job(_) | Address::Log(_));
     ensure!(!again || sending.resume.is_none(), "{} can't be gone on with by --resume", args.to);
     let max = timing.speed == Some(args::Speed::Max);

@@ -110,6 +110,7 @@ impl Report {
     /// How it ended, in words.
     pub fn ended(&self) -> String {
         match &self.end {
+            End::All if self.sum.unsent > 0 => "all but what could not be sent was sent".into(),
             End::All => "all was sent".into(),
             End::Limit => "as many were sent as were asked for (--limit)".into(),
             End::Duration => "its time is over (--duration)".into(),

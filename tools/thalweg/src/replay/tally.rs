@@ -57,6 +57,13 @@ impl Tally {
         }
     }
 
+    /// A record that was due then had not been sent when it all ended: as late as that at least.
+    pub fn was_missed(&mut self, due: Duration, end: Duration) {
+        self.are_due(&[due]);
+        self.unsent += 1;
+        self.late.saturating_record((end - due).as_nanos().min(LATEST.into()) as u64);
+    }
+
     /// Records that were due at these times were sent at this one.
     pub fn were_sent(&mut self, dues: &[Duration], at: Duration) {
         self.sent += dues.len() as u64;

@@ -125,15 +125,18 @@ impl Worker<'_> {
     fn send_all(&mut self) -> Result<End, Halt> {
         let (plan, mut index) = (self.plan, 0);
         let mut schedule = plan.schedule.clone();
-        let mut lap = Lap::default();
+        let (mut lap, mut stopped) = (Lap::default(), None);
         let copies = plan.args.change.key_clone.get();
         let mut end = End::All;
         'all: for pass in 0..plan.args.choice.passes.get() {
             let mut tape = plan.reel.tape(self.number > 0 || pass > 0)?;
             while let Some(entry) = tape.peek()? {
-                if self.stop.is_asked() {
+                if self.stop.is_asked() && stopped.is_none() {
+                    // What was held back goes at once: it was passed.
+                    self.release(Duration::MAX, index)?;
+                    self.flush(index)?;
+                    stopped = Some(self.start.elapsed());
                     end = End::Stopped;
-                    break 'all;
                 }
                 let mut over = None;
                 let chosen = plan.args.choice.sample;
@@ -152,7 +155,15 @@ impl Worker<'_> {
                         end = End::Duration;
                         break 'all;
                     }
-                    if index >= self.passed && self.is_own(index, entry.bytes) {
+                    let own = index >= self.passed && self.is_own(index, copy, entry.bytes);
+                    if let Some(stopped) = stopped {
+                        // What was due by then is told, and not sent.
+                        match due.filter(|due| *due <= stopped) {
+                            Some(due) if own => self.desk.look().was_missed(due, stopped),
+                            Some(_) => {}
+                            None => break 'all,
+                        }
+                    } else if own {
                         let changes = Changes { shift: plan.shift + lap.event, copy };
                         bytes = Some(self.put(&entry, index, due, changes)?);
                     } else {
@@ -160,7 +171,7 @@ impl Worker<'_> {
                     }
                     index += 1;
                 }
-                if bytes.is_none() {
+                if bytes.is_none() && stopped.is_none() {
                     self.pass_over(over, index)?;
                 }
                 lap.number += 1;
@@ -170,9 +181,10 @@ impl Worker<'_> {
             }
             lap.turn();
         }
-        // What was held back goes at once when the replay is stopped: it was passed.
-        self.release(Duration::MAX, index)?;
-        self.flush(index)?;
+        if stopped.is_none() {
+            self.release(Duration::MAX, index)?;
+            self.flush(index)?;
+        }
         self.outlet.finish().map_err(|unsent| Halt::Target(unsent.cause))?;
         Ok(end)
     }
@@ -190,14 +202,15 @@ impl Worker<'_> {
     }
 
     /// Whether a record is this connection's.
-    fn is_own(&self, index: u64, bytes: &[u8]) -> bool {
+    fn is_own(&self, index: u64, copy: u32, bytes: &[u8]) -> bool {
         let connections = u64::from(self.plan.args.sending.connections);
         if connections == 1 {
             return true;
         }
-        let keyed =
-            self.plan.args.change.key.is_some() && self.plan.args.change.key_clone.get() == 1;
-        let number = if keyed { self.rows.hash(bytes).unwrap_or(0) >> 32 } else { index };
+        let number = match self.plan.args.change.key {
+            Some(_) => key::hash(&(self.rows.hash(bytes).unwrap_or(0), copy)) >> 32,
+            None => index,
+        };
         number % connections == self.number
     }
 

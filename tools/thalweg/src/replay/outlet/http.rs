@@ -39,6 +39,8 @@ impl Posts {
         let config = Agent::config_builder()
             .timeout_global(Some(ANSWER))
             .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .build();
         Posts { url: url.to_owned(), content, agent: config.into(), retry, stop }
     }
