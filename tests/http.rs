@@ -306,6 +306,43 @@ fn a_job_that_is_stopped_answers_what_it_has_taken_and_then_nobody() {
     });
 }
 
+#[test]
+fn a_peer_that_does_not_read_its_answers_is_let_go() {
+    let source = ingest().connections_max(1).within(1.seconds());
+    let (address, traffic) = (source.local_addr().unwrap(), source.traffic());
+    let found = gathered(source, move || {
+        // What is said of it shows it: long answers, so that it needs few to be too many.
+        let bad = format!("{{\"shop\": \"{}\"}}", "x".repeat(8 << 10));
+        let said = post(address, "/sales", &bad);
+        assert!(said.status == 400 && said.body.len() > 8 << 10, "{}", said.body.len());
+        until(|| traffic.open() == 0);
+        let mut deaf = TcpStream::connect(address).unwrap();
+        let bad = request("/sales", &bad);
+        while deaf.write_all(bad.as_bytes()).is_ok() {}
+        until(|| traffic.open() == 0);
+        assert_eq!(post(address, "/sales", &json(&sales(1, 1))).status, 200);
+    });
+    assert_eq!(found, sales(1, 1));
+}
+
+#[test]
+fn a_body_that_comes_after_the_stop_is_told_that_the_job_ends() {
+    let source = ingest();
+    let (address, traffic) = (source.local_addr().unwrap(), source.traffic());
+    in_time(move || {
+        let job = Job::new("stopped").shards(1);
+        job.source(source).sink(Discard);
+        let running = job.start().unwrap();
+        let mut late = call(address);
+        say(&mut late, "POST /sales HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n ");
+        until(|| traffic.partial_bytes() == 1);
+        running.stop();
+        running.join().unwrap();
+        say(&mut late, " ");
+        assert_eq!(answer(&mut late).status, 503);
+    });
+}
+
 /// A server that answers requests in turn as it is told, each on whatever connection it comes, and
 /// keeps the bodies of those that it answered 200. `None`: closes the connection.
 fn server(answers: &'static [Option<&'static str>]) -> (String, Arc<Mutex<Vec<String>>>) {
@@ -355,6 +392,18 @@ fn records_are_posted_in_batches_from_all_shards() {
         expected.sort();
         assert_eq!(found, expected, "{shards} shards");
     }
+}
+
+#[test]
+fn a_record_may_wait_for_others_for_ever() {
+    let (url, taken) = server(&[]);
+    let sink = Http::post(url).to_lines().batch_records(10).linger(std::time::Duration::MAX);
+    in_time(move || {
+        let job = Job::new("posts").shards(1);
+        job.source(Counter::to(15)).sink(sink);
+        job.run().unwrap();
+        assert_eq!(rows(&taken).len(), 15);
+    });
 }
 
 #[test]

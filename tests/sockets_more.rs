@@ -155,6 +155,27 @@ fn datagrams_have_whole_rows() {
 }
 
 #[test]
+fn a_job_that_is_slow_reads_datagrams_one_row_at_a_time() {
+    let source = Udp::listen("127.0.0.1:0").json::<Sale>();
+    let address = source.local_addr().unwrap();
+    let found = in_time(move || {
+        let job = Job::new("slow").shards(1).pin(false);
+        let (sink, all) = Collect::new();
+        job.source(source).inspect(|_| sleep(20.millis())).sink(sink);
+        let running = job.start().unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for shop in 0..40 {
+            peer.send_to(json(&sales(shop, 2)).as_bytes(), address).unwrap();
+        }
+        until(|| running.metrics().records_read() == 80);
+        running.stop();
+        running.join().unwrap();
+        all.sorted()
+    });
+    assert_eq!(found, (0..40).flat_map(|shop| sales(shop, 2)).collect::<Vec<_>>());
+}
+
+#[test]
 fn messages_of_any_bytes_are_told_apart_by_their_length() {
     let source = Tcp::listen("127.0.0.1:0").messages().ends_after(1);
     let address = source.local_addr().unwrap();
@@ -293,4 +314,39 @@ fn many_come_and_go_at_once() {
     });
     assert_eq!(found, (0..200).flat_map(|shop| sales(shop, 20)).collect::<Vec<_>>());
     assert_eq!((traffic.open(), traffic.accepted()), (0, 200), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_peer_that_sends_garbage_without_end_keeps_nobody_waiting() {
+    let source = Tcp::listen("127.0.0.1:0").json::<Sale>().queue_blocks(4);
+    let address = source.local_addr().unwrap();
+    let found = in_time(move || {
+        let job = Job::new("flooded").shards(1).pin(false);
+        let (sink, all) = Collect::new();
+        job.source(source).sink(sink);
+        let running = job.start().unwrap();
+        let floods = ["x\n", "\n"].map(|garbage| {
+            let garbage = garbage.repeat(32 << 10);
+            thread::spawn(move || {
+                let mut peer = TcpStream::connect(address).unwrap();
+                while peer.write_all(garbage.as_bytes()).is_ok() {}
+            })
+        });
+        until(|| running.metrics().operators.iter().any(|o| o.bad > 100_000));
+        send(address, json(&sales(1, 10)).as_bytes(), &[1 << 10]);
+        until(|| running.metrics().records_read() == 10);
+        running.stop();
+        running.join().unwrap();
+        floods.into_iter().for_each(|flood| flood.join().unwrap());
+        all.sorted()
+    });
+    assert_eq!(found, sales(1, 10));
+}
+
+#[test]
+fn a_row_may_be_as_long_as_can_be() {
+    let source = Tcp::listen("127.0.0.1:0").lines().row_bytes_max(usize::MAX).ends_after(1);
+    let address = source.local_addr().unwrap();
+    let found = gathered(source, move |_| send(address, b"one\ntwo\n", &[1]));
+    assert_eq!(found, ["one", "two"]);
 }

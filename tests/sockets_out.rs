@@ -180,6 +180,58 @@ fn a_peer_that_does_not_read_holds_the_job_back_and_is_given_up_in_the_end() {
 }
 
 #[test]
+fn nobody_who_comes_to_a_sink_that_listens_ends_the_job() {
+    let text = in_time(|| {
+        let sink = Tcp::listen("127.0.0.1:0").to_lines();
+        let mut sink = sink.queue_blocks(2).give_up_after(1.seconds());
+        let (address, traffic) = (sink.local_addr().unwrap(), sink.traffic());
+        let job = Job::new("numbers").shards(1);
+        job.source(Counter::to(10_000_000)).sink(sink);
+        let running = job.start().unwrap();
+        // It does not read.
+        let deaf = TcpStream::connect(address).unwrap();
+        until(|| traffic.failed() == 1);
+        // They go at once, and there is more time between them than a peer may be away.
+        for failed in 2..4 {
+            drop(TcpStream::connect(address).unwrap());
+            until(|| traffic.failed() >= failed);
+            sleep(1_100.millis());
+        }
+        let mut text = String::new();
+        TcpStream::connect(address).unwrap().read_to_string(&mut text).unwrap();
+        running.join().unwrap();
+        drop(deaf);
+        text
+    });
+    let numbers: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.is_sorted() && numbers.ends_with(&[9_999_998, 9_999_999]));
+}
+
+#[test]
+fn a_sink_to_which_nobody_comes_lets_its_job_be_stopped() {
+    for shards in [1, 2] {
+        let (read, said) = in_time(move || {
+            let sink = Tcp::listen("127.0.0.1:0").to_lines();
+            let sink = sink.queue_blocks(1).give_up_after(500.millis());
+            let job = Job::new("numbers").shards(shards).pin(false);
+            // A batch of them is more than the queue takes.
+            job.source(Counter::endless()).map(|n| format!("{n:0>40000}")).sink(sink);
+            let running = job.start().unwrap();
+            until(|| running.metrics().records_read() > 0);
+            // Longer than a peer may be away, and it is waited for.
+            sleep(1_500.millis());
+            let read = running.metrics().records_read();
+            running.stop();
+            (read, running.join().unwrap_err().to_string())
+        });
+        let left = format!("{read} records are not delivered");
+        for part in ["job numbers", "sink", "no peer at tcp 127.0.0.1:0", "for 500ms", &*left] {
+            assert!(said.contains(part), "{part} is missing: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_peer_that_is_not_there_ends_the_job() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let running = |sink: SocketSink<thalweg::connector::Lines>| {

@@ -16,10 +16,11 @@ pub use writer::BlockWriter;
 pub(super) use writer::Layout;
 
 use std::future::Future;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::cord::Cord;
@@ -51,12 +52,18 @@ struct Slip {
     cord: Cord,
     /// How many of its blocks are delivered.
     delivered: AtomicU64,
+    /// How many records it has put into blocks that are not delivered.
+    under_way: AtomicU64,
+    /// Whether it makes no more blocks. Some may still wait for room in the queue.
+    finished: AtomicBool,
 }
 
 /// What the writers of a sink know of its thread.
 #[derive(Clone, Debug)]
 struct Outbox {
     slips: Arc<[Slip]>,
+    /// Told when a writer has finished.
+    finished: Arc<Notify>,
     /// How the thread has ended.
     outcome: Arc<OnceLock<Result>>,
 }
@@ -84,6 +91,7 @@ impl Writers {
 pub(super) struct Inbox {
     queue: Receiver<Block>,
     slips: Arc<[Slip]>,
+    finished: Arc<Notify>,
 }
 
 impl Inbox {
@@ -96,13 +104,25 @@ impl Inbox {
 
     /// A block is delivered.
     pub fn delivered(&self, block: &Block) {
+        self.slips[block.writer].under_way.fetch_sub(block.records, Relaxed);
         self.slips[block.writer].delivered.fetch_add(1, Release);
         self.slips[block.writer].cord.ring();
     }
 
-    /// Whether all writers have finished: what is in the queue is all there will be.
+    /// Whether all writers have finished, or are gone: what is under way is all there will be.
     pub fn is_finishing(&self) -> bool {
-        self.queue.sender_strong_count() == 0
+        let gone = self.queue.sender_strong_count() == 0;
+        gone || self.slips.iter().all(|slip| slip.finished.load(Acquire))
+    }
+
+    /// Ready when one more writer has finished.
+    pub async fn finished(&self) {
+        self.finished.notified().await;
+    }
+
+    /// How many records the writers have handed over that are not delivered.
+    pub fn under_way(&self) -> u64 {
+        self.slips.iter().map(|slip| slip.under_way.load(Relaxed)).sum()
     }
 
     fn ring(&self) {
@@ -125,10 +145,12 @@ pub(super) fn start<F: Future<Output = Result> + 'static>(
     let (sender, receiver) = mpsc::channel(blocks.max(1));
     let slips: Arc<[Slip]> = (0..writers).map(|_| Slip::default()).collect();
     let outcome = Arc::new(OnceLock::new());
-    let outbox = Outbox { slips: slips.clone(), outcome: outcome.clone() };
+    let finished = Arc::new(Notify::new());
+    let outbox =
+        Outbox { slips: slips.clone(), finished: finished.clone(), outcome: outcome.clone() };
     let ended = Ended { slips: slips.clone(), outcome };
     let main = move || {
-        let result = block_on(run(Inbox { queue: receiver, slips }));
+        let result = block_on(run(Inbox { queue: receiver, slips, finished }));
         let _ = ended.outcome.set(result);
     };
     on_thread(name, main)?;
@@ -152,6 +174,12 @@ impl Drop for Ended {
 }
 
 impl Outbox {
+    /// A writer makes no more blocks.
+    fn finish(&self, writer: usize) {
+        self.slips[writer].finished.store(true, Release);
+        self.finished.notify_one();
+    }
+
     /// How many blocks of a writer are delivered.
     fn delivered(&self, writer: usize) -> u64 {
         self.slips[writer].delivered.load(Acquire)

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
+use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
@@ -142,6 +143,7 @@ impl<R: Record, E: Encoder<R>> BlockWriter<R, E> {
         }
         let block = mem::replace(&mut self.block, Block::of(self.number));
         self.made += 1;
+        self.outbox.slips[self.number].under_way.fetch_add(block.records, Relaxed);
         self.waiting.push_back(block);
         self.push_waiting();
     }
@@ -214,6 +216,7 @@ impl<R: Record, E: Encoder<R>> Writer<R> for BlockWriter<R, E> {
     fn finish(&mut self) -> Result {
         self.send();
         self.finished = true;
+        self.outbox.finish(self.number);
         self.push_waiting();
         Ok(())
     }

@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use crate::connector::Traffic;
@@ -76,9 +76,10 @@ pub(super) async fn post_all(mut inbox: Inbox, terms: Terms) -> Result {
 async fn gather(inbox: &mut Inbox, first: Block, terms: &Terms) -> (Vec<Block>, Option<Block>) {
     let (mut records, mut bytes) = (first.records, first.bytes.len());
     let mut batch = vec![first];
-    let until = Instant::now() + terms.linger;
+    let begin = Instant::now();
     while records < terms.records_max && bytes < terms.bytes_max {
-        match timeout_at(until.into(), inbox.next()).await {
+        let left = terms.linger.saturating_sub(begin.elapsed());
+        match timeout(left, inbox.next()).await {
             Ok(Some(block)) if records + block.records > terms.records_max => {
                 return (batch, Some(block));
             }

@@ -1,6 +1,7 @@
 //! HTTP: requests as a source, and as a sink.
 
 mod client;
+mod patient;
 mod server;
 mod sink;
 mod source;

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use super::patient::Patient;
 use crate::connector::intake::{Answer, Kept, Parcel, Request as Posted, Site};
 use crate::connector::socket::{ACCEPT_PAUSE, Listener, Stream};
 use crate::error::Result;
@@ -45,7 +46,7 @@ pub(super) struct Terms {
     /// Bytes of all bodies that are not read.
     pub partial_bytes: usize,
     pub connections_max: usize,
-    /// How long a body may take, and the shard that reads it.
+    /// How long a body may take, the shard that reads it, and a peer to take any of its answers.
     pub within: Duration,
     /// After how many requests it is over.
     pub ends_after: Option<u64>,
@@ -106,7 +107,9 @@ pub(super) async fn serve(site: Rc<Site>, listener: Listener, terms: Terms) -> R
     drop(listener);
     server.left.set(0);
     server.over.notify_waiters();
-    while tasks.join_next().await.is_some() {}
+    // To send the rest, have it read and take the answer; who has not by then is not waited for.
+    let ends = async { while tasks.join_next().await.is_some() {} };
+    let _ = timeout(server.terms.within.saturating_mul(3), ends).await;
     Ok(())
 }
 
@@ -119,7 +122,8 @@ async fn converse(server: Rc<Server>, stream: TcpStream, peer: SocketAddr) {
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(ANSWER).max_buf_size(HEAD_BYTES);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(Patient::new(stream, server.terms.within));
+    let mut connection = pin!(http.serve_connection(stream, service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = server.ending() => {
@@ -234,8 +238,11 @@ impl Server {
         refused(StatusCode::PAYLOAD_TOO_LARGE, &what)
     }
 
-    /// That there is no room.
+    /// That there is no room, now or ever.
     fn busy(&self) -> Box<Said> {
+        if self.left.get() == 0 || self.site.is_closed() {
+            return ends();
+        }
         self.site.traffic().refuse();
         retried(StatusCode::TOO_MANY_REQUESTS, "the job does not keep up; post it later")
     }

@@ -129,8 +129,9 @@ impl<D: Decode> HttpSource<D> {
         self
     }
 
-    /// How long a peer may take to send a body, 30 s ([`REQUEST`]) unless said otherwise; and how
-    /// long it waits for a shard to read it, before it is answered 202.
+    /// How long a peer may take to send a body, 30 s ([`REQUEST`]) unless said otherwise; how long
+    /// it waits for a shard to read it, before it is answered 202; and for how long it may take
+    /// nothing of its answers, before the connection is closed.
     #[must_use]
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;

@@ -136,6 +136,11 @@ impl Site {
         let _ = closed.wait_for(|closed| *closed).await;
     }
 
+    /// Whether nothing is to be read any more.
+    pub fn is_closed(&self) -> bool {
+        *self.hub.closed.borrow()
+    }
+
     async fn closed_for(&self, linger: Duration) {
         self.closed().await;
         sleep(linger).await;

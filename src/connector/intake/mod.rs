@@ -74,6 +74,17 @@ pub(super) enum Parcel {
     Request(Request),
 }
 
+impl Parcel {
+    /// How many bytes it has to be read.
+    fn len(&self) -> usize {
+        match self {
+            Parcel::Opened(_) | Parcel::Closed(..) => 0,
+            Parcel::Bytes(_, bytes) | Parcel::Datagrams(bytes, _) => bytes.len(),
+            Parcel::Request(request) => request.body.len(),
+        }
+    }
+}
+
 /// Who sends, to a split.
 pub(super) struct Peer {
     /// Different for all connections of the source.

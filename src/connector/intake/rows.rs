@@ -97,7 +97,8 @@ impl<D: Decode> Rows<D> {
         self.skip == Skip::Rest
     }
 
-    /// Decodes what is whole of these bytes while there is room; gives how many are done with.
+    /// Decodes what is whole of these bytes while there is room, and a step is left for each row,
+    /// good or not; gives how many bytes are done with.
     ///
     /// # Errors
     /// Those of `feed`.
@@ -106,9 +107,11 @@ impl<D: Decode> Rows<D> {
         origin: &dyn Display,
         bytes: &[u8],
         feed: &mut Feed<'_, D::Record>,
+        steps: &mut usize,
     ) -> Result<usize> {
         let mut rest = bytes;
-        while !rest.is_empty() && feed.room() > 0 {
+        while !rest.is_empty() && feed.room() > 0 && *steps > 0 {
+            *steps -= 1;
             match (self.skip, self.framing) {
                 (Skip::Rest, _) => return Ok(bytes.len()),
                 (Skip::Bytes(left), _) => {
@@ -331,7 +334,7 @@ impl<D: Decode> Rows<D> {
     /// Keeps bytes of a row that is not whole, or says why not.
     fn keep(&mut self, part: &[u8]) -> Result<(), String> {
         // One more, in case a line of just the limit ends in `\r\n`; the prefix of a frame.
-        let most = self.limits.row_bytes + PREFIX;
+        let most = self.limits.row_bytes.saturating_add(PREFIX);
         if self.carry.len() + part.len() > most {
             return Err(self.too_long());
         }

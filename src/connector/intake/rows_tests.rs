@@ -55,12 +55,24 @@ fn read<D: Decode>(
     for piece in pieces {
         let mut at = 0;
         while at < piece.len() {
-            with_feed(&mut |feed| at += rows.take(&"peer", &piece[at..], feed).unwrap());
+            with_feed(&mut |feed| at += rows.take(&"peer", &piece[at..], feed, &mut 3).unwrap());
         }
     }
     with_feed(&mut |feed| rows.end(&"peer", whole, feed).unwrap());
     drop(rows);
     (keep.0, traffic)
+}
+
+#[test]
+fn rows_that_give_no_record_are_steps_as_well() {
+    let mut rows = Rows::new(Lines, Framing::Lines, Limits::default(), Traffic::default());
+    let mut keep = Keep((Vec::<String>::new(), Vec::new()));
+    let (mut block, mut bad) = (Block::new(), 0);
+    let mut feed = Feed::new(0, &mut block, &mut bad, OnBadRecord::Skip, &mut keep);
+    let mut steps = 3;
+    let bytes = b"\xff\n\xff\n\xff\n\xff\n";
+    assert_eq!(rows.take(&"peer", bytes, &mut feed, &mut steps).unwrap(), 6);
+    assert_eq!(steps, 0);
 }
 
 /// Reads bytes in one piece, cut in two at every place, one by one, and in random pieces: what

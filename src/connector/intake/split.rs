@@ -13,6 +13,9 @@ use crate::error::Result;
 use crate::operator::{Feed, Progress, Split};
 use crate::ring::Ringer;
 
+/// So many bytes of a parcel are a step as a row is: passing over them takes about as long.
+const STEP_BYTES: usize = 1 << 10;
+
 /// A split of a source of sockets or requests.
 pub(in crate::connector) struct IntakeSplit<D> {
     number: usize,
@@ -104,8 +107,14 @@ impl<D: Decode> IntakeSplit<D> {
     }
 
     /// Takes up the next parcel.
-    fn take_up(&mut self, parcel: Parcel, feed: &mut Feed<'_, D::Record>) -> Result {
+    fn take_up(
+        &mut self,
+        parcel: Parcel,
+        feed: &mut Feed<'_, D::Record>,
+        steps: &mut usize,
+    ) -> Result {
         self.heard = true;
+        *steps = steps.saturating_sub(1 + parcel.len() / STEP_BYTES);
         self.current = match parcel {
             Parcel::Opened(peer) => {
                 let rows = self.rows();
@@ -136,26 +145,30 @@ impl<D: Decode> IntakeSplit<D> {
         &mut self,
         current: Current<D>,
         feed: &mut Feed<'_, D::Record>,
+        steps: &mut usize,
     ) -> Result<Option<Current<D>>> {
         match current {
             Current::Bytes { peer, bytes, mut at } => {
                 let Some(Connected { peer: from, rows }) = self.peers.get_mut(&peer) else {
                     return Ok(None);
                 };
-                at += rows.take(&from.origin, &bytes[at..], feed)?;
+                at += rows.take(&from.origin, &bytes[at..], feed, steps)?;
                 if rows.is_over() {
                     from.hang_up.notify_one();
                 }
                 Ok((at < bytes.len()).then_some(Current::Bytes { peer, bytes, at }))
             }
             Current::Datagrams { bytes, mut at, mut datagram, mut cuts } => {
-                while feed.room() > 0 {
-                    let next =
-                        |(end, from)| Datagram { rows: self.rows(), end, sender: Sender(from) };
-                    let Some(mut now) = datagram.take().or_else(|| cuts.next().map(next)) else {
+                while feed.room() > 0 && *steps > 0 {
+                    let mut next = |(end, from)| {
+                        *steps -= 1;
+                        Datagram { rows: self.rows(), end, sender: Sender(from) }
+                    };
+                    let Some(mut now) = datagram.take().or_else(|| cuts.next().map(&mut next))
+                    else {
                         return Ok(None);
                     };
-                    at += now.rows.take(&now.sender, &bytes[at..now.end], feed)?;
+                    at += now.rows.take(&now.sender, &bytes[at..now.end], feed, steps)?;
                     match at < now.end {
                         true => datagram = Some(now),
                         false => now.rows.end(&now.sender, true, feed)?,
@@ -164,7 +177,7 @@ impl<D: Decode> IntakeSplit<D> {
                 Ok(Some(Current::Datagrams { bytes, at, datagram, cuts }))
             }
             Current::Request { request, mut at, mut rows } => {
-                at += rows.take(&request.origin, &request.body[at..], feed)?;
+                at += rows.take(&request.origin, &request.body[at..], feed, steps)?;
                 if at < request.body.len() {
                     return Ok(Some(Current::Request { request, at, rows }));
                 }
@@ -187,17 +200,20 @@ impl<D: Decode> Split<D::Record> for IntakeSplit<D> {
 
     fn poll(&mut self, feed: &mut Feed<'_, D::Record>) -> Result<Progress> {
         let room = feed.room();
+        // What gives no record takes time, too: bad rows, bytes that are passed over, parcels. As
+        // much of it as of records, and then others have their turn.
+        let mut steps = room;
         let mut busy = false;
-        while feed.room() > 0 {
+        while feed.room() > 0 && steps > 0 {
             if let Some(current) = self.current.take() {
                 busy = true;
-                self.current = self.read_on(current, feed)?;
+                self.current = self.read_on(current, feed, &mut steps)?;
                 continue;
             }
             match self.door.queue.try_recv() {
                 Ok(parcel) => {
                     busy = true;
-                    self.take_up(parcel, feed)?;
+                    self.take_up(parcel, feed, &mut steps)?;
                 }
                 Err(_) if busy => break,
                 Err(TryRecvError::Empty) => return Ok(Progress::Parked),

@@ -1,11 +1,13 @@
 //! The I/O thread of a sink of sockets: writes blocks to a peer, whichever is there.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::net::UdpSocket;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::address::{Address, Listener, Listening, Stream, resolve};
@@ -78,11 +80,10 @@ impl Line {
                     self.retry.reached(true);
                     return Ok(());
                 }
-                Err(error) if error.kind() == ErrorKind::TimedOut => return Err(self.gone(&error)),
-                Err(error) => {
-                    self.lost(&error);
-                    if self.retry.is_over() {
-                        return Err(self.gone(&error));
+                Err(failed) => {
+                    self.lost(&failed);
+                    if self.gives_up(&failed, inbox) {
+                        return Err(self.gone(failed, inbox));
                     }
                     self.retry.pause().await;
                 }
@@ -90,7 +91,14 @@ impl Line {
         }
     }
 
-    fn lost(&mut self, why: impl std::fmt::Display) {
+    /// Whether there is no point in another attempt. One that listens tries for as long as the job
+    /// runs: whoever comes must not be able to end it.
+    fn gives_up(&mut self, failed: &Failed, inbox: &Inbox) -> bool {
+        let waits = self.listener.is_some() && !inbox.is_finishing();
+        !waits && (matches!(failed, Failed::Late) || self.retry.is_over())
+    }
+
+    fn lost(&mut self, why: impl fmt::Display) {
         self.connected = None;
         self.terms.traffic.fail();
         warn!(target: "thalweg", address = %self.terms.address, %why, "connection lost");
@@ -100,19 +108,25 @@ impl Line {
     async fn connect(&mut self, inbox: &Inbox) -> Result<Stream> {
         loop {
             let stream = match &self.listener {
-                Some(listener) => match timeout(self.terms.away, listener.accept()).await {
-                    Ok(accepted) => accepted.map(|(stream, _)| stream),
-                    Err(_) if inbox.is_finishing() => Err(ErrorKind::TimedOut.into()),
-                    Err(_) => continue,
+                Some(listener) => tokio::select! {
+                    accepted = listener.accept() => {
+                        accepted.map(|(stream, _)| stream).map_err(Failed::Io)
+                    }
+                    // The limit counts from here on.
+                    () = inbox.finished() => continue,
+                    () = sleep(self.terms.away) => match inbox.is_finishing() {
+                        true => Err(Failed::Late),
+                        false => continue,
+                    },
                 },
-                None => Stream::connect(&self.terms.address).await,
+                None => Stream::connect(&self.terms.address).await.map_err(Failed::Io),
             };
             let greeted = match stream {
                 Ok(stream) => {
                     let greeting = &self.terms.greeting;
                     write_all(&stream, greeting, self.terms.away).await.map(|()| stream)
                 }
-                Err(error) => Err(error),
+                Err(failed) => Err(failed),
             };
             match greeted {
                 Ok(stream) => {
@@ -120,13 +134,12 @@ impl Line {
                     self.terms.traffic.accept();
                     return Ok(stream);
                 }
-                Err(error) => {
+                Err(failed) => {
                     self.terms.traffic.fail();
                     let address = &self.terms.address;
-                    warn!(target: "thalweg", %address, %error, "not connected");
-                    let waited = self.listener.is_some() && error.kind() == ErrorKind::TimedOut;
-                    if waited || self.retry.is_over() {
-                        return Err(self.gone(&error));
+                    warn!(target: "thalweg", %address, error = %failed, "not connected");
+                    if self.gives_up(&failed, inbox) {
+                        return Err(self.gone(failed, inbox));
                     }
                     self.retry.pause().await;
                 }
@@ -134,10 +147,17 @@ impl Line {
         }
     }
 
-    fn gone(&self, error: &io::Error) -> Error {
+    fn gone(&self, failed: Failed, inbox: &Inbox) -> Error {
         let Terms { address, away, .. } = &self.terms;
-        let what = format!("no peer at {address} has taken anything for {away:?}");
-        Error::io(what, error).within("a longer absence can be allowed by give_up_after")
+        let what = format!(
+            "no peer at {address} has taken anything for {away:?}, {} records are not delivered",
+            inbox.under_way()
+        );
+        let cause = match failed {
+            Failed::Late => ErrorKind::TimedOut.into(),
+            Failed::Io(error) => error,
+        };
+        Error::io(what, &cause).within("a longer absence can be allowed by give_up_after")
     }
 }
 
@@ -153,19 +173,49 @@ async fn is_gone(stream: &Stream) -> bool {
     }
 }
 
+/// Why a peer did not take something.
+#[derive(Debug)]
+enum Failed {
+    /// It has taken nothing for as long as it may, or nobody came. That the system has given up a
+    /// connection is another matter.
+    Late,
+    Io(io::Error),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failed::Late => f.write_str("the peer takes nothing"),
+            Failed::Io(error) => error.fmt(f),
+        }
+    }
+}
+
 /// Writes all of it, unless the peer takes nothing for too long.
-async fn write_all(stream: &Stream, mut bytes: &[u8], away: Duration) -> io::Result<()> {
+async fn write_all(
+    stream: &Stream,
+    mut bytes: &[u8],
+    away: Duration,
+) -> std::result::Result<(), Failed> {
     while !bytes.is_empty() {
         match stream.try_write(bytes) {
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let waited = timeout(away, stream.writable()).await;
-                waited.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))?;
+                waited.map_err(|_| Failed::Late)?.map_err(Failed::Io)?;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(Failed::Io(error)),
         }
     }
     Ok(())
+}
+
+/// Whether a datagram is lost and the next one may not be: nobody was there for an earlier one, the
+/// way there is down, or there was no memory for it.
+fn is_passing(error: &io::Error) -> bool {
+    use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable};
+    let kinds = [ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable];
+    kinds.contains(&error.kind()) || Errno::from_io_error(error) == Some(Errno::NOBUFS)
 }
 
 /// Sends every record of all blocks as a datagram.
@@ -189,8 +239,7 @@ pub(super) async fn datagrams(mut inbox: Inbox, terms: Terms) -> Result {
         for &end in &block.ends {
             match socket.send(&block.bytes[at..end]).await {
                 Ok(sent) => terms.traffic.carry(sent),
-                // That nobody was there for an earlier one.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => terms.traffic.fail(),
+                Err(error) if is_passing(&error) => terms.traffic.fail(),
                 Err(error) => return Err(failed(error)),
             }
             at = end;

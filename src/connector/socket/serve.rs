@@ -53,8 +53,8 @@ pub(super) async fn listen(site: Rc<Site>, listener: Listener, terms: Terms) -> 
         while tasks.try_join_next().is_some() {}
         match accepted {
             Ok((stream, _)) if tasks.len() >= terms.connections_max => {
-                drop(stream);
                 site.traffic().refuse();
+                drop(stream);
                 let most = terms.connections_max;
                 warn!(target: "thalweg", address = %terms.address, most, "connection refused");
             }

@@ -26,15 +26,18 @@ use crate::record::Record;
 ///
 /// When the queue is full (4 MiB), the shards read nothing more that would come to this sink, and
 /// so on up to the sources. A peer that takes nothing for a minute
-/// ([`give_up_after`](SocketSink::give_up_after)) is taken for lost.
+/// ([`give_up_after`](SocketSink::give_up_after)) is given up: the job fails, or where it listens,
+/// the connection is closed and whoever comes next is served.
 ///
 /// # A lost one
 ///
 /// A connection that is lost, or that the peer closes, is made anew: after 50 ms, then after twice
 /// as long each time up to 5 s. The block that was being written is written again, whole, so that
-/// no record is torn. When a peer to connect to is away for a minute the job fails.
+/// no record is torn. When a peer to connect to is away for a minute the job fails. Nobody who
+/// comes to one that listens, or does not come, ends a job that runs.
 ///
-/// A job that is stopped waits for the peer to take what is under way, for as long at most.
+/// A job that is stopped waits for a peer to take what is under way. When none takes anything for
+/// a minute the job fails, and the error says how many records were not delivered.
 ///
 /// What the system had taken of the old connection may never have arrived, and nobody tells: with
 /// or without checkpoints the guarantee is [best effort](Guarantee::BestEffort). In UDP each
@@ -90,7 +93,7 @@ impl<E> SocketSink<E> {
 
     /// How long a peer may be away, or take nothing, a minute ([`PEER_AWAY`]) unless said
     /// otherwise. The job then fails. While the job runs, a sink that listens waits for a peer for
-    /// as long as it takes.
+    /// as long as it takes, and closes the connection of one that takes nothing for so long.
     #[must_use]
     pub fn give_up_after(mut self, away: Duration) -> Self {
         self.away = away;
