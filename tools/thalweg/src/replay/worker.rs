@@ -109,11 +109,6 @@ impl Worker<'_> {
                 self.stop.all();
                 return Err(error);
             }
-            // What was in hand is sent again when the replay goes on.
-            Err(Halt::Target(cause)) if self.stop.is_interrupted() => {
-                self.stop.note(&cause);
-                End::Stopped
-            }
             Err(Halt::Target(cause)) => End::Failed(cause),
         };
         if matches!(end, End::Failed(_)) {
@@ -330,7 +325,11 @@ impl Worker<'_> {
         events.clear();
         dues.clear();
         match failed {
-            Some(unsent) if unsent.over => Err(Halt::Target(unsent.cause)),
+            // When somebody ends it, it is not the target that does; what was in hand is sent again
+            // when the replay goes on.
+            Some(unsent) if unsent.over && !self.stop.is_interrupted() => {
+                Err(Halt::Target(unsent.cause))
+            }
             Some(unsent) => {
                 self.stop.note(&unsent.cause);
                 Ok(())
