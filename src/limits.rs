@@ -20,7 +20,7 @@ pub const SOURCE_RECORDS: usize = 4096;
 
 /// A turn of a shard shall not take longer: a stop, a checkpoint and the other operators wait for
 /// its end. Sources hand on fewer records where it does.
-pub const TURN: Duration = Duration::from_millis(10);
+pub const TURN: Duration = Duration::from_millis(2);
 
 /// The longest sleep of a shard whose work comes with a ring of its bell: what a lost wake-up, or a
 /// split that nobody brings anything, may cost.

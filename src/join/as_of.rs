@@ -113,6 +113,9 @@ impl<J: Joint> Lifecycle for AsOfJoin<J> {
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         save_kept(&mut self.table, to)
     }
+    fn state_bytes(&self) -> usize {
+        self.table.bytes() + self.waiting.bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         load_kept(&mut self.table, from)?;
         self.table.for_each(|key, Sides { left, right }| {

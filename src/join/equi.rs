@@ -49,6 +49,13 @@ impl<K: Key> Keys<K> {
         }
     }
 
+    fn bytes(&self) -> usize {
+        match self {
+            Keys::Memory(table) => table.bytes(),
+            Keys::Disk(table) => table.bytes(),
+        }
+    }
+
     /// The lists of a record's key; empty when the key is new.
     #[inline(always)]
     fn ends<R: Record, B: KeyOf<R, Key = K>>(&mut self, by: &B, record: R::View<'_>) -> &mut Ends {
@@ -133,6 +140,9 @@ impl<J: Joint> Lifecycle for EquiJoin<J> {
     }
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         Ok(to.lists("left", &mut self.lefts)? && to.lists("right", &mut self.rights)?)
+    }
+    fn state_bytes(&self) -> usize {
+        self.keys.bytes() + self.lefts.bytes() + self.rights.bytes()
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         let EquiJoin { by, keys, lefts, rights, .. } = self;

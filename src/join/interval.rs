@@ -143,6 +143,9 @@ impl<J: Joint> Lifecycle for IntervalJoin<J> {
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         save_kept(&mut self.table, to)
     }
+    fn state_bytes(&self) -> usize {
+        self.table.bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         load_kept(&mut self.table, from)?;
         let IntervalJoin { near, table, waiting, sweep, .. } = self;

@@ -156,6 +156,9 @@ impl<J: Joint> Lifecycle for TableSide<J> {
         })?;
         Ok(table && to.lists(WAITING, &mut self.waiting)?)
     }
+    fn state_bytes(&self) -> usize {
+        self.table.bytes() + self.waiting.bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         // Nothing of it is ever cleared, so that it is read as lists are. Of what a row was in
         // older files of the chain the newest counts, as always; older versions saved all of it.
@@ -256,6 +259,9 @@ where
     }
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         self.left.save_more(to)
+    }
+    fn state_bytes(&self) -> usize {
+        self.left.state_bytes()
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.left.load(from)

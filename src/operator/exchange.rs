@@ -12,7 +12,7 @@
 use super::fused::remembers_nothing;
 use super::peers::Peers;
 use super::quiet::{all_idle, least};
-use super::{Lifecycle, Operator, Output, Partition, Progress, Seat, Stage, Stamp};
+use super::{Lifecycle, Operator, Output, Pace, Partition, Progress, Seat, Stage, Stamp};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{FLUSH_BATCHES, RING_FRAMES};
 use crate::record::{Batch, Block, Frame, Payload, Record};
@@ -88,6 +88,7 @@ pub fn lanes(shards: usize, bells: &Bells) -> Vec<(Vec<Lane>, Inbox)> {
         shard,
         peers: peers.clone(),
         bells: bells.clone(),
+        pace: Pace::default(),
         told: Timestamp::MIN,
         idle: false,
         waits: false,
@@ -297,6 +298,7 @@ pub struct Inbox {
     shard: usize,
     peers: Peers,
     bells: Bells,
+    pace: Pace,
     /// What the operators behind were told.
     told: Watermark,
     idle: bool,
@@ -318,19 +320,21 @@ impl Arrival {
 }
 
 impl Inbox {
-    fn take(&mut self, sender: usize, out: &mut Output<'_>) -> Result<bool> {
+    /// Takes one packet of a sender, if there is one; how many records there were in it.
+    fn take(&mut self, sender: usize, out: &mut Output<'_>) -> Result<Option<usize>> {
         let arrival = &mut self.from[sender];
         if arrival.epoch > self.epoch {
             // The others have not delivered this barrier.
-            return Ok(false);
+            return Ok(None);
         }
         let Some(packet) = arrival.ring.pop() else {
             if arrival.ring.is_closed() && !arrival.finished && arrival.ring.is_empty() {
                 let what = format!("shard {sender} left without ending its stream");
                 return Err(Error::new(Kind::Internal, what));
             }
-            return Ok(false);
+            return Ok(None);
         };
+        let mut records = 0;
         match packet {
             Packet::Barrier(_) => {}
             _ => arrival.idle = matches!(packet, Packet::Idle),
@@ -339,7 +343,9 @@ impl Inbox {
             Packet::Idle => (),
             Packet::Barrier(epoch) => arrival.epoch = epoch,
             Packet::Frame(Frame { watermark, mut payload }) => {
-                out.dispatch(0, &payload.batch().from_split(sender as u32))?;
+                let batch = payload.batch();
+                records = batch.len();
+                out.dispatch(0, &batch.from_split(sender as u32))?;
                 payload.clear();
                 arrival.come_to(watermark);
                 // A frame that finds no room on the way home is freed.
@@ -350,7 +356,7 @@ impl Inbox {
         }
         // Room in the ring: the sender may wait for it.
         self.bells[sender].ring();
-        Ok(true)
+        Ok(Some(records))
     }
 
     fn advance(&mut self, out: &mut Output<'_>) -> Result {
@@ -423,17 +429,26 @@ impl Operator for Inbox {
 
     remembers_nothing!();
 
+    fn open(&mut self, seat: &Seat) -> Result {
+        self.pace = seat.pace.clone();
+        Ok(())
+    }
+
     fn poll(&mut self, out: &mut Output<'_>) -> Result<Progress> {
         if self.has_ended() {
             return Ok(Progress::Done);
         }
-        let mut progress = Progress::Parked;
+        let (mut progress, mut records) = (Progress::Parked, 0);
         self.next = (self.next + 1) % self.from.len();
         for i in 0..self.from.len() {
             let sender = (self.next + i) % self.from.len();
-            if self.take(sender, out)? {
-                progress = Progress::Busy;
-                self.unsent += 1;
+            let Some(taken) = self.take(sender, out)? else { continue };
+            progress = Progress::Busy;
+            self.unsent += 1;
+            records += taken;
+            // What is under way is as long as the pace was when it was sent.
+            if records > self.pace.records() {
+                break;
             }
         }
         self.advance(out)?;

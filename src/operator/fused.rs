@@ -105,6 +105,10 @@ pub trait Lifecycle: Send + 'static {
         let _ = to;
         Ok(true)
     }
+    /// See [`Operator::state_bytes`].
+    fn state_bytes(&self) -> usize {
+        0
+    }
     /// See [`Operator::load`].
     ///
     /// # Errors
@@ -343,6 +347,9 @@ impl<C: Chain, S: Stage<C::Out>> Operator for Fused<C, S> {
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         self.stage.save_more(to)
     }
+    fn state_bytes(&self) -> usize {
+        self.stage.state_bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.head.chain.load(from.input(0), from)?;
         self.stage.load(from)
@@ -481,6 +488,9 @@ where
     }
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         self.stage.save_more(to)
+    }
+    fn state_bytes(&self) -> usize {
+        self.stage.state_bytes()
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.heads.0.chain.load(from.input(0), from)?;

@@ -143,6 +143,12 @@ impl Counter {
         self.0.store(self.0.load(Relaxed) + n, Relaxed);
     }
 
+    /// Sets it, where it counts what there is; only the shard's own thread may.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
     /// The count so far.
     #[inline]
     pub fn get(&self) -> u64 {
@@ -161,6 +167,8 @@ pub struct Counters {
     pub late: Counter,
     /// Records that could not be read.
     pub bad: Counter,
+    /// Bytes of state, when that was asked last.
+    pub state_bytes: Counter,
 }
 
 /// One step of a job on one shard, called once per batch.
@@ -287,6 +295,12 @@ pub trait Operator: Send {
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         let _ = to;
         Ok(true)
+    }
+
+    /// How many bytes its state takes, and the room for more; asked now and then, for who watches
+    /// the job.
+    fn state_bytes(&self) -> usize {
+        0
     }
 
     /// Takes up what was saved, before anything else but [`open`](Operator::open).

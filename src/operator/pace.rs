@@ -28,6 +28,11 @@ impl Pace {
         self.0.load(Relaxed)
     }
 
+    /// Begins with few again: what comes next may be slow.
+    pub fn slow_down(&self) {
+        self.0.store(FEW, Relaxed);
+    }
+
     /// A turn with work took so long.
     #[inline]
     pub fn took(&self, turn: Duration) {
@@ -54,8 +59,8 @@ mod tests {
         let (pace, ms) = (Pace::default(), Duration::from_millis);
         (0..20).for_each(|_| pace.took(ms(pace.records() as u64 * 20)));
         assert_eq!(pace.records(), 1);
-        (0..20).for_each(|_| pace.took(ms(pace.records() as u64)));
-        assert_eq!(pace.records(), 8);
+        (0..20).for_each(|_| pace.took(ms(pace.records() as u64) / 10));
+        assert_eq!(pace.records(), 16);
         (0..20).for_each(|_| pace.took(Duration::from_nanos(pace.records() as u64 * 50)));
         assert_eq!(pace.records(), SOURCE_RECORDS);
     }

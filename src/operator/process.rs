@@ -393,6 +393,10 @@ where
             && to.timers("alarms", &mut around.alarms)?)
     }
 
+    fn state_bytes(&self) -> usize {
+        self.table.bytes() + self.around.timers.bytes() + self.around.alarms.bytes()
+    }
+
     fn load(&mut self, from: &Loader<'_>) -> Result {
         let Process { table, around, .. } = self;
         from.part::<Timestamp>("process watermark", |_, _, at| {

@@ -109,6 +109,9 @@ where
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         self.stage.save_more(to)
     }
+    fn state_bytes(&self) -> usize {
+        self.stage.state_bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         let (own, same) = (from.shard(), from.were() == from.shards());
         let mut told: Vec<Watermark> = Vec::new();

@@ -107,6 +107,9 @@ where
     fn save(&mut self, to: &mut Saver) -> Result {
         self.to.save(to)
     }
+    fn state_bytes(&self) -> usize {
+        self.to.state_bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.to.load(from)
     }
@@ -195,6 +198,9 @@ where
                 acc.lend(|acc| part.put((B::Key::shorten(key), *newest, A::Acc::shorten(acc))));
             });
         })
+    }
+    fn state_bytes(&self) -> usize {
+        self.sums.bytes()
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         from.table::<_, _, Part<R, B, A>>("totals", &mut self.sums, |(key, newest, acc)| {

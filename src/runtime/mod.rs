@@ -14,6 +14,7 @@ mod simulated;
 mod start;
 mod thread;
 mod threads;
+mod turns;
 
 pub use checkpoint::{
     CheckpointView, Compression, PartView, PreparedView, SplitView, StateDirectory,
@@ -24,6 +25,7 @@ pub use report::{OperatorReport, Report};
 pub use restart::Restart;
 pub use running::Running;
 pub use shard::{Shard, Turn};
+pub use turns::Turns;
 
 pub(crate) use shared::{Alive, Shared};
 pub(crate) use simulated::{Around, Coordinated, Simulated};

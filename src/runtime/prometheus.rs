@@ -1,6 +1,7 @@
 //! What jobs have counted, in the text that Prometheus reads.
 
 use std::fmt::{Display, Write};
+use std::time::Duration;
 
 use super::{OperatorReport, Report};
 
@@ -28,6 +29,7 @@ use super::{OperatorReport, Report};
 pub fn prometheus<'a>(reports: impl IntoIterator<Item = &'a Report>) -> String {
     let mut page = Page { reports: reports.into_iter().collect(), text: String::new() };
     page.jobs();
+    page.turns();
     page.operators();
     page.text
 }
@@ -68,15 +70,36 @@ impl Page<'_> {
         self.job("checkpoint_epoch", "gauge", help, |report| report.checkpoint);
     }
 
+    /// Lengths by powers of four, where [`Turns`](super::Turns) counts exactly.
+    fn turns(&mut self) {
+        let (Page { reports, text }, name) = (self, "thalweg_job_turn_seconds");
+        head(text, name, "histogram", "How long turns of the job's shards took that had work.");
+        for Report { job, turns, .. } in reports {
+            let job = Quoted(job);
+            for power in (10..=34).step_by(2) {
+                let length = Duration::from_nanos(1 << power);
+                let count = turns.within(length - Duration::from_nanos(1));
+                let labels = format_args!("job={job},le=\"{}\"", length.as_secs_f64());
+                writeln!(text, "{name}_bucket{{{labels}}} {count}").expect(STRING);
+            }
+            let (count, sum) = (turns.count(), turns.total().as_secs_f64());
+            writeln!(text, "{name}_bucket{{job={job},le=\"+Inf\"}} {count}").expect(STRING);
+            writeln!(text, "{name}_sum{{job={job}}} {sum}").expect(STRING);
+            writeln!(text, "{name}_count{{job={job}}} {count}").expect(STRING);
+        }
+    }
+
     fn operators(&mut self) {
         let of = |operator: &OperatorReport| operator.records_in;
-        self.operator("records_in_total", "Records taken in.", of);
+        self.operator("records_in_total", "counter", "Records taken in.", of);
         let of = |operator: &OperatorReport| operator.records_out;
-        self.operator("records_out_total", "Records handed on.", of);
+        self.operator("records_out_total", "counter", "Records handed on.", of);
         let of = |operator: &OperatorReport| operator.late;
-        self.operator("records_late_total", "Records that came too late.", of);
+        self.operator("records_late_total", "counter", "Records that came too late.", of);
         let of = |operator: &OperatorReport| operator.bad;
-        self.operator("records_bad_total", "Records that could not be read.", of);
+        self.operator("records_bad_total", "counter", "Records that could not be read.", of);
+        let of = |operator: &OperatorReport| operator.state_bytes;
+        self.operator("state_bytes", "gauge", "Bytes of state.", of);
     }
 
     /// A metric of every job that has it.
@@ -98,10 +121,16 @@ impl Page<'_> {
         }
     }
 
-    /// A counter of every operator.
-    fn operator(&mut self, name: &str, help: &str, value: impl Fn(&OperatorReport) -> u64) {
+    /// A metric of every operator.
+    fn operator(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        value: impl Fn(&OperatorReport) -> u64,
+    ) {
         let Page { reports, text } = self;
-        head(text, &format!("thalweg_operator_{name}"), "counter", help);
+        head(text, &format!("thalweg_operator_{name}"), kind, help);
         for report in reports {
             let job = Quoted(&report.job);
             for operator in &report.operators {
@@ -121,10 +150,8 @@ fn head(text: &mut String, name: &str, kind: &str, help: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::runtime::Executor;
+    use crate::runtime::{Executor, Turns};
 
     fn report(job: &str, operators: &[&str]) -> Report {
         let operator = |name: &&str| OperatorReport {
@@ -134,6 +161,7 @@ mod tests {
             records_out: 2,
             late: 1,
             bad: 0,
+            state_bytes: 0,
         };
         Report {
             job: job.into(),
@@ -146,6 +174,7 @@ mod tests {
             restarts: 4,
             checkpoint: None,
             failures: Vec::new(),
+            turns: Turns::default(),
             operators: operators.iter().map(operator).collect(),
         }
     }
@@ -174,12 +203,18 @@ thalweg_job_restarts_total{job=\"b\"} 4
 # HELP thalweg_job_checkpoint_epoch Number of the newest checkpoint.
 # TYPE thalweg_job_checkpoint_epoch gauge
 thalweg_job_checkpoint_epoch{job=\"b\"} 12
+# HELP thalweg_job_turn_seconds How long turns of the job's shards took that had work.
+# TYPE thalweg_job_turn_seconds histogram
+thalweg_job_turn_seconds_bucket{job=\"a\",le=\"0.000001024\"} 0
+";
+        assert_eq!(text.get(..expected.len()), Some(expected), "{text}");
+        let operators = "\
 # HELP thalweg_operator_records_in_total Records taken in.
 # TYPE thalweg_operator_records_in_total counter
 thalweg_operator_records_in_total{job=\"a\",operator=\"#0 source\"} 3
 thalweg_operator_records_in_total{job=\"a\",operator=\"#1 sink\"} 3
 ";
-        assert_eq!(text.get(..expected.len()), Some(expected), "{text}");
+        assert!(text.contains(operators), "{text}");
         let late = "\nthalweg_operator_records_late_total{job=\"a\",operator=\"#1 sink\"} 1\n";
         assert!(text.contains(late) && text.ends_with(" 0\n"), "{text}");
     }

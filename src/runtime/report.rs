@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Executor;
+use super::{Executor, Turns};
 use crate::error::Error;
 
 /// What one operator has counted, over all shards.
@@ -22,6 +22,10 @@ pub struct OperatorReport {
     pub late: u64,
     /// Records that could not be read.
     pub bad: u64,
+    /// Bytes of its tables, lists and timers, with the room for more that they have, and without
+    /// the text and lists that keys and values point to; as it was some thousand turns of a shard
+    /// ago at most. Tables in a file count like those in memory.
+    pub state_bytes: u64,
 }
 
 /// What a job has done.
@@ -66,6 +70,8 @@ pub struct Report {
     pub checkpoint: Option<u64>,
     /// Why it was restarted, the last times ([`FAILURES`](crate::limits::FAILURES)), oldest first.
     pub failures: Vec<Error>,
+    /// How long the shards' turns took, from the last start on.
+    pub turns: Turns,
     /// Every operator, in the order of the program. One that exchanges records stands here once
     /// for each of its ends: those that send and the one that receives.
     pub operators: Vec<OperatorReport>,
@@ -99,6 +105,22 @@ impl Report {
         super::prometheus([self])
     }
 
+    /// Bytes of state of all operators.
+    ///
+    /// ```
+    /// use thalweg::prelude::*;
+    ///
+    /// let job = Job::new("counts").shards(2);
+    /// let counts = job.source(Counter::to(100_000)).key_by(|n| n % 5_000);
+    /// counts.aggregate_running(|ns| ns.count()).sink(Discard);
+    /// let report = job.run()?;
+    /// assert!(report.state_bytes() >= 5_000 * 16);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn state_bytes(&self) -> u64 {
+        self.operators.iter().map(|operator| operator.state_bytes).sum()
+    }
+
     /// Records that the sources gave.
     pub fn records_read(&self) -> u64 {
         let sources = self.operators.iter().filter(|operator| operator.source);
@@ -123,7 +145,7 @@ impl fmt::Display for Report {
         let head = ["in", "out", "late", "bad"].map(str::to_owned);
         let mut rows = vec![("operator", head)];
         rows.extend(operators.iter().map(|operator| {
-            let OperatorReport { name, source: _, records_in, records_out, late, bad } = operator;
+            let OperatorReport { name, records_in, records_out, late, bad, .. } = operator;
             (name.as_str(), [records_in, records_out, late, bad].map(u64::to_string))
         }));
         let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
@@ -150,6 +172,7 @@ mod tests {
             records_out,
             late,
             bad: 0,
+            state_bytes: 0,
         };
         let report = Report {
             job: "counts".into(),
@@ -162,6 +185,7 @@ mod tests {
             restarts: 0,
             checkpoint: None,
             failures: Vec::new(),
+            turns: Turns::default(),
             operators: vec![
                 operator("source lines *.txt", 0, 1_000, 0),
                 operator("größte", 1_000, 12, 7),

@@ -153,6 +153,7 @@ impl Running {
             restarts,
             checkpoint: self.shared.epochs.as_ref().map(|epochs| epochs.made()),
             failures,
+            turns: self.shared.turns(),
             operators: self.shared.counted(),
         }
     }

@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::checkpoint::Epochs;
+use super::checkpoint::{Epochs, PIECE};
+use super::turns::Watch;
 use crate::error::{Error, Kind, Result};
 use crate::limits::PARKED;
 use crate::operator::{Node, Output, Progress, Scene, Seat};
@@ -28,8 +29,13 @@ pub struct Shard {
     begun: u64,
     delivered: u64,
     idler: Idler,
+    turns: Arc<Watch>,
     /// When the last turn began, if it had work.
     busy: Option<Instant>,
+    /// How much of it went by in saving, which no source can make shorter.
+    saving: Duration,
+    /// Turns with work since it was said how much state there is.
+    weighed: u32,
     /// How long the next sleep may be.
     nap: Duration,
 }
@@ -49,15 +55,22 @@ pub enum Turn {
     Done,
 }
 
-/// What is saved is delivered in pieces of so many bytes.
-const PIECE: usize = 1 << 20;
+/// After so many turns with work it is said anew how much state there is: of a window with a
+/// thousand panes that takes some microseconds.
+const WEIGHED: u32 = 1 << 10;
 /// Sleeps grow to this: sources that can't ring are looked at 25 times a second.
 const NAP_MAX: Duration = Duration::from_millis(40);
 const NAP_MIN: Duration = Duration::from_micros(50);
 
 impl Shard {
     /// A shard of these nodes, each of which leads only to nodes behind it.
-    pub fn new(seat: Seat, nodes: Vec<Node>, idler: Idler, epochs: Option<Arc<Epochs>>) -> Shard {
+    pub(super) fn new(
+        seat: Seat,
+        nodes: Vec<Node>,
+        idler: Idler,
+        turns: Arc<Watch>,
+        epochs: Option<Arc<Epochs>>,
+    ) -> Shard {
         let mut behind: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
         for index in (0..nodes.len()).rev() {
             let mut all: Vec<usize> = Vec::new();
@@ -82,7 +95,10 @@ impl Shard {
             begun,
             delivered: begun,
             idler,
+            turns,
             busy: None,
+            saving: Duration::ZERO,
+            weighed: WEIGHED,
             nap: NAP_MIN,
         }
     }
@@ -104,7 +120,13 @@ impl Shard {
     pub fn turn(&mut self) -> Result<Turn> {
         let now = clock::now();
         if let Some(begun) = self.busy.take() {
-            self.seat.pace.took(now.saturating_duration_since(begun));
+            let turn = now.saturating_duration_since(begun);
+            self.seat.pace.took(turn.saturating_sub(self.saving));
+            self.turns.took(turn);
+            self.weighed += 1;
+            if self.weighed >= WEIGHED {
+                self.weigh();
+            }
         }
         let progress = match catch_unwind(AssertUnwindSafe(|| self.work())) {
             Ok(progress) => progress,
@@ -113,7 +135,10 @@ impl Shard {
         let progress =
             progress.map_err(|error| error.within(format!("shard {}", self.number())))?;
         Ok(match progress {
-            Progress::Done => Turn::Done,
+            Progress::Done => {
+                self.weigh();
+                Turn::Done
+            }
             Progress::Busy => {
                 self.idler.busy();
                 self.busy = Some(now);
@@ -124,6 +149,9 @@ impl Shard {
                 Rest::Spin => Turn::Spin,
                 Rest::Yield => Turn::Yield,
                 Rest::Park => {
+                    if self.weighed > 0 {
+                        self.weigh();
+                    }
                     let nap = self.nap;
                     let longest = if progress == Progress::Idle { NAP_MAX } else { PARKED };
                     self.nap = (nap * 2).min(longest);
@@ -151,8 +179,13 @@ impl Shard {
                 Progress::Idle | Progress::Parked | Progress::Done => {}
             }
         }
-        if self.deliver_epoch()? {
-            total = Progress::Busy;
+        self.saving = Duration::ZERO;
+        if self.delivered < self.begun {
+            let begin = clock::now();
+            if self.deliver_epoch()? {
+                total = Progress::Busy;
+            }
+            self.saving = clock::now().saturating_duration_since(begin);
         }
         let ended = std::mem::replace(&mut self.ended, total == Progress::Done);
         Ok(match total {
@@ -160,6 +193,15 @@ impl Shard {
             Progress::Done => self.leave(),
             total => total,
         })
+    }
+
+    /// Says how much state there is.
+    #[cold]
+    fn weigh(&mut self) {
+        self.weighed = 0;
+        for Node { operator, counters, .. } in &self.nodes {
+            counters.state_bytes.set(operator.state_bytes() as u64);
+        }
     }
 
     /// Begins an epoch that is asked for at every node where one begins.
@@ -170,6 +212,7 @@ impl Shard {
         };
         if asked > self.begun {
             self.begun = asked;
+            self.seat.pace.slow_down();
             self.scene.saver.borrow_mut().set_full(full);
             self.seat.waiting.hurry(self.seat.shard, true);
             for index in 0..self.nodes.len() {
@@ -181,14 +224,14 @@ impl Shard {
         Ok(())
     }
 
-    /// Saves some of what is left of the epoch that is asked for, once every node has begun it, and
+    /// Saves some of what is left of the epoch that was begun, once every node has begun it, and
     /// delivers it when that is all; true when there is more.
     fn deliver_epoch(&mut self) -> Result<bool> {
-        let Some(epochs) = self.epochs.as_ref().filter(|_| self.delivered < self.begun) else {
-            return Ok(false);
-        };
+        let Some(epochs) = &self.epochs else { return Ok(false) };
         let epoch = self.begun;
         if self.nodes.iter().any(|node| node.epoch() < epoch && !node.has_finished()) {
+            // What comes behind the barrier meets state that must be copied first.
+            self.seat.pace.slow_down();
             return Ok(false);
         }
         let mut saver = self.scene.saver.borrow_mut();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 use super::checkpoint::Epochs;
+use super::turns::{Turns, Watch};
 use super::{Executor, OperatorReport};
 use crate::error::{Error, Result};
 use crate::limits::FAILURES;
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     /// Told when there is none any more.
     ended: Condvar,
     watched: Mutex<Vec<Watched>>,
+    /// The turns of each shard.
+    turns: Mutex<Vec<Arc<Watch>>>,
     /// How often the job was restarted, and why, the last times.
     failures: Mutex<(u64, VecDeque<Error>)>,
 }
@@ -109,6 +112,7 @@ impl Shared {
             alive: Mutex::new(0),
             ended: Condvar::new(),
             watched: Mutex::default(),
+            turns: Mutex::default(),
             failures: Mutex::default(),
         }
     }
@@ -199,7 +203,7 @@ impl Shared {
         *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
     }
 
-    /// From now on the counters of these nodes are shown.
+    /// From now on the counters of these nodes are shown, and the turns of their shards.
     pub(super) fn watch(&self, layout: &Layout) {
         let of = |row: &Row| Watched {
             name: row.name.clone(),
@@ -207,6 +211,19 @@ impl Shared {
             shards: layout.shards.iter().map(|nodes| nodes[row.node].counters.clone()).collect(),
         };
         *lock(&self.watched) = layout.rows.iter().map(of).collect();
+        *lock(&self.turns) = layout.shards.iter().map(|_| Arc::default()).collect();
+    }
+
+    /// Where a shard counts its turns.
+    pub(super) fn turns_of(&self, shard: usize) -> Arc<Watch> {
+        lock(&self.turns).get(shard).cloned().unwrap_or_default()
+    }
+
+    /// How long the turns of all shards took so far.
+    pub(super) fn turns(&self) -> Turns {
+        let mut all = Turns::default();
+        lock(&self.turns).iter().for_each(|watch| all.add(watch));
+        all
     }
 
     /// What the operators have counted so far.
@@ -220,6 +237,7 @@ impl Shared {
                 records_out: sum(|c| c.records_out.get()),
                 late: sum(|c| c.late.get()),
                 bad: sum(|c| c.bad.get()),
+                state_bytes: sum(|c| c.state_bytes.get()),
             }
         };
         lock(&self.watched).iter().map(operator).collect()

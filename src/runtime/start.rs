@@ -182,7 +182,8 @@ impl Start {
     pub(super) fn shard(&self, seat: Seat, nodes: Vec<Node>) -> Shard {
         let cores = core_affinity::get_core_ids().map_or(1, |cores| cores.len().max(1));
         let idler = Idler::new(self.config.idle, self.shards, cores);
-        Shard::new(seat, nodes, idler, self.shared.epochs.clone())
+        let turns = self.shared.turns_of(seat.shard);
+        Shard::new(seat, nodes, idler, turns, self.shared.epochs.clone())
     }
 
     fn spawn(&self, seats: Vec<Seat>, shards: Vec<Vec<Node>>) -> Threads {

@@ -14,7 +14,7 @@ use crate::record::{Key, Record};
 use crate::time::Timestamp;
 
 /// Pages that are saved at once.
-pub(super) const PAGES: usize = 32;
+pub(super) const PAGES: usize = 128;
 
 /// Values of lists that are saved at once.
 const VALUES: usize = 4096;

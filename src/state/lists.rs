@@ -260,6 +260,12 @@ impl<R: Record> Lists<R> {
         self.len() == 0
     }
 
+    /// How many bytes their area takes, and the room for more.
+    pub fn bytes(&self) -> usize {
+        let leaving = self.leaving.as_ref().map_or(0, |(area, ..)| area.memory.bytes());
+        self.area.memory.bytes() + leaving
+    }
+
     /// Forgets all lists; those handed out must not be used any more. What a save that has begun
     /// still has to show stays until then.
     pub fn clear(&mut self) {

@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
+use rustix::mm::Advice::LinuxNoHugepage as SmallPages;
+use rustix::mm::madvise;
 
 /// What is taken begins at a multiple of this: a line of the cache.
 pub(super) const ALIGN: usize = 64;
@@ -125,6 +127,21 @@ impl Scratch {
     }
 }
 
+/// Has the system clear the memory of a vector that is empty by small pages, as it is filled, where
+/// it is large: a huge page takes as long as a thousand records.
+pub(crate) fn in_small_pages<T>(room: &Vec<T>) {
+    debug_assert!(room.is_empty());
+    let bytes = room.capacity() * size_of::<T>();
+    let first = room.as_ptr().cast::<u8>();
+    let skip = first.align_offset(PAGE);
+    if bytes >= MANY && skip < bytes {
+        let (first, bytes) = (first.wrapping_add(skip).cast_mut(), (bytes - skip) / PAGE * PAGE);
+        // SAFETY: these pages are the vector's, and the advice says nothing of what they hold.
+        // Where the system knows no huge pages it is refused, and not needed.
+        let _ = unsafe { madvise(first.cast(), bytes, SmallPages) };
+    }
+}
+
 /// What is mapped of a file: in pieces that are large, as a process can't have many of them.
 #[derive(Debug, Default)]
 struct Pieces {
@@ -233,6 +250,8 @@ const PAGE: usize = 4096;
 const CHUNK_MIN: usize = PAGE;
 /// The first piece of a file.
 const PIECE_MIN: u64 = 64 * PAGE as u64;
+/// So many bytes may be backed by huge pages.
+const MANY: usize = 256 << 10;
 /// A huge page. Chunks of this and more consist of such pages.
 const HUGE: usize = 2 << 20;
 /// Chunks grow to this.
@@ -245,7 +264,6 @@ impl Memory {
     }
 
     /// Bytes of all chunks.
-    #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -14,6 +14,7 @@ mod timers;
 pub use few::Few;
 pub use held::Held;
 pub use lists::{List, Lists};
+pub(crate) use memory::in_small_pages;
 pub use memory::{Backend, Scratch};
 pub use paged::{Change, PagedTable, Prefix};
 pub use parts::{Loader, OF, Owner, Part, PartHead, Saved, Saver, Sections, Window};

@@ -64,6 +64,12 @@ impl<K, V> Series<K, V> {
         self.tables.is_empty()
     }
 
+    /// How many bytes its tables take, and the room for more.
+    pub fn bytes(&self) -> usize {
+        let leaving = self.leaving.iter().map(|(_, table)| table);
+        self.tables.values().chain(&self.spare).chain(leaving).map(PagedTable::bytes).sum()
+    }
+
     /// The time of the oldest table.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.tables.first_key_value().map(|(at, _)| *at)

@@ -48,6 +48,11 @@ impl<K: Key, V> Table<K, V> {
         self.len() == 0
     }
 
+    /// How many bytes its entries take, and the room for more.
+    pub fn bytes(&self) -> usize {
+        self.map.allocation_size() + size_of::<Option<(K, V)>>()
+    }
+
     /// The value of the key that has this hash and for which `is` holds.
     #[inline(always)]
     pub fn get(&self, hash: u64, mut is: impl FnMut(&K) -> bool) -> Option<&V> {

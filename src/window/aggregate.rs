@@ -248,6 +248,9 @@ where
         save_read(self.filling.told, to)?;
         self.to.save(to)
     }
+    fn state_bytes(&self) -> usize {
+        self.to.state_bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.filling.told = read(from)?;
         self.to.load(from)
@@ -301,6 +304,14 @@ impl<R: Record, K: Key, A: Aggregate<R>> Windows<R, K, A> {
             Windows::Closing(closing) => closing.save_more(to),
             Windows::Each(each) => each.save_more(to),
             Windows::Totals(totals) => totals.save_more(to),
+        }
+    }
+
+    fn state_bytes(&self) -> usize {
+        match self {
+            Windows::Closing(closing) => closing.state_bytes(),
+            Windows::Each(each) => each.state_bytes(),
+            Windows::Totals(totals) => totals.state_bytes(),
         }
     }
 
@@ -421,6 +432,9 @@ where
     }
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         Ok(self.panes.save_more(to)? && self.windows.save_more(to)?)
+    }
+    fn state_bytes(&self) -> usize {
+        self.panes.state_bytes() + self.windows.state_bytes()
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.told = told(from)?;
@@ -546,6 +560,9 @@ where
     }
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         Ok(self.filling.panes.save_more(to)? && self.windows.save_more(to)?)
+    }
+    fn state_bytes(&self) -> usize {
+        self.filling.panes.state_bytes() + self.windows.state_bytes()
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.filling.told = told(from)?;

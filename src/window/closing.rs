@@ -60,6 +60,10 @@ impl<R: Record, K: Key, A: Aggregate<R>> Closing<R, K, A> {
         Ok(self.held.save_more(to)? && saved::more("tardy", &mut self.tardy, to)?)
     }
 
+    pub fn state_bytes(&self) -> usize {
+        self.held.state_bytes() + self.tardy.bytes()
+    }
+
     /// Takes up what was saved. Where shards had closed different windows, each one's keys are kept
     /// apart until [`catch_up`](Self::catch_up) has given what the others have given.
     pub fn load(&mut self, panes: &mut Panes<K, A::Acc>, from: &Loader<'_>) -> Result {

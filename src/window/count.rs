@@ -146,6 +146,9 @@ where
             });
         })
     }
+    fn state_bytes(&self) -> usize {
+        self.keys.bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         from.table::<_, _, (B::Key, Kept<A::Acc>)>("windows", &mut self.keys, |(key, kept)| {
             (B::Key::own(key), Kept::<A::Acc>::own(kept))

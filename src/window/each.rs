@@ -76,6 +76,10 @@ impl<R: Record, K: Key, A: Aggregate<R>> Each<R, K, A> {
         })
     }
 
+    pub fn state_bytes(&self) -> usize {
+        self.windows.bytes()
+    }
+
     pub fn load(&mut self, from: &Loader<'_>) -> Result {
         let Each { windows, changed: all, .. } = self;
         from.series::<_, _, Kept<K, A::Acc>>("windows", windows, |windows, record| {
@@ -272,6 +276,9 @@ where
     }
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         self.each.save_more(to)
+    }
+    fn state_bytes(&self) -> usize {
+        self.each.state_bytes()
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.told = told(from)?;

@@ -99,6 +99,9 @@ impl<R: Record, X: Lifecycle> Lifecycle for Gate<R, X> {
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         self.to.save_more(to)
     }
+    fn state_bytes(&self) -> usize {
+        self.to.state_bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.told = read(from)?;
         self.to.load(from)

@@ -139,6 +139,10 @@ impl<R: Record, K: Key, A: Aggregate<R>> Totals<R, K, A> {
         })
     }
 
+    pub fn state_bytes(&self) -> usize {
+        self.totals.bytes()
+    }
+
     pub fn load(&mut self, from: &Loader<'_>) -> Result {
         let totals = &mut self.totals;
         from.table::<_, _, (K, Timestamp, A::Acc)>("totals", totals, |(key, _, acc)| {
@@ -239,6 +243,9 @@ where
                 acc.lend(|acc| part.put((B::Key::shorten(key), *n, A::Acc::shorten(acc))));
             });
         })
+    }
+    fn state_bytes(&self) -> usize {
+        self.totals.bytes()
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         from.table::<_, _, Total<R, B, A>>("totals", &mut self.totals, |(key, n, acc)| {

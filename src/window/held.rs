@@ -92,6 +92,15 @@ impl<K: Key, T: Record + Clone> Held<K, T> {
         }
     }
 
+    pub fn state_bytes(&self) -> usize {
+        match self {
+            Held::Summed(held) => held.sum.bytes(),
+            Held::Stacked(held) => {
+                held.older.bytes() + held.older_sum.bytes() + held.newer_sum.bytes()
+            }
+        }
+    }
+
     /// Takes up the panes that start before a time, the end of the last window, and what was saved
     /// besides them.
     pub fn load<R, A>(

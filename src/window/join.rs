@@ -124,6 +124,9 @@ where
     fn save_more(&mut self, to: &mut Saver) -> Result<bool> {
         self.windows.save_more::<R>(to)
     }
+    fn state_bytes(&self) -> usize {
+        self.windows.state_bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         let same = from.were() == from.shards();
         let mut told = vec![Timestamp::MIN; from.were()];

@@ -26,6 +26,13 @@ pub struct Panes<K, V> {
     table: PagedTable<K, V>,
 }
 
+impl<K, V> Panes<K, V> {
+    /// How many bytes their tables take, and the room for more.
+    pub fn state_bytes(&self) -> usize {
+        self.all.bytes() + self.table.bytes()
+    }
+}
+
 impl<K: Key, V: Held> Panes<K, V> {
     /// Panes of so many microseconds, aligned to `offset`; their tables are where `backend` says.
     pub fn new(length: i64, offset: i64, backend: &Backend) -> Self {

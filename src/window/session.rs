@@ -213,6 +213,9 @@ where
             });
         })
     }
+    fn state_bytes(&self) -> usize {
+        self.open.bytes() + self.due.bytes()
+    }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.told = told(from)?;
         let Sessions { gap, lateness, open, due, .. } = self;

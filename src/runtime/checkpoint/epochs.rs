@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::state::in_small_pages;
 
 /// The coordinator asks for an epoch; every shard delivers what it has saved of it.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub struct Epochs {
     full: AtomicU64,
     /// After this epoch shards that have nothing left to do may go.
     last: AtomicU64,
-    /// Bytes on the desk.
+    /// Bytes that were delivered and are not written.
     backlog: AtomicUsize,
     desk: Mutex<Desk>,
     /// Something was put on the desk.
@@ -51,11 +52,15 @@ pub struct Piece {
     pub sections: Vec<u8>,
 }
 
-/// A shard saves no more while so many bytes wait to be written.
-const BACKLOG_MAX: usize = 64 << 20;
+/// What is saved is delivered in pieces of so many bytes.
+pub const PIECE: usize = 1 << 20;
 
-/// Pieces whose memory is kept: fresh memory has to be cleared by the system first.
-const ROOM_MAX: usize = 32;
+/// A shard saves no more while so many bytes wait to be written.
+const BACKLOG_MAX: usize = 32 << 20;
+
+/// Pieces whose memory is kept: fresh memory has to be cleared by the system first. As many as wait
+/// to be written at most.
+const ROOM_MAX: usize = BACKLOG_MAX / PIECE;
 
 /// A copy of a checkpoint that somebody waits for.
 pub type Savepoint = Arc<Wanted>;
@@ -145,11 +150,17 @@ impl Epochs {
         desk.arrived.push(Piece { shard, sections });
         desk.delivered[shard] |= last;
         self.news.notify_all();
-        desk.room.pop().unwrap_or_default()
+        // As large as it gets, from the start: to grow is to take fresh memory once more.
+        desk.room.pop().unwrap_or_else(|| {
+            let room = Vec::with_capacity(2 * PIECE);
+            in_small_pages(&room);
+            room
+        })
     }
 
     /// Takes back the memory of a piece that was written.
     pub fn recycle(&self, mut sections: Vec<u8>) {
+        self.backlog.fetch_sub(sections.len(), AcqRel);
         sections.clear();
         let mut desk = self.desk();
         if desk.room.len() < ROOM_MAX {
@@ -233,10 +244,7 @@ impl Epochs {
         if given_up() {
             return None;
         }
-        let pieces = std::mem::take(&mut desk.arrived);
-        let bytes: usize = pieces.iter().map(|piece| piece.sections.len()).sum();
-        self.backlog.fetch_sub(bytes, AcqRel);
-        Some(pieces)
+        Some(std::mem::take(&mut desk.arrived))
     }
 
     /// What shards have delivered, as [`wait_for_pieces`](Epochs::wait_for_pieces) gives it; none

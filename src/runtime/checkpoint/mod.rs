@@ -18,7 +18,7 @@ mod saved;
 mod store;
 
 pub(super) use coordinator::{Coordinator, Making};
-pub use epochs::{Epochs, Piece};
+pub use epochs::{Epochs, PIECE, Piece};
 pub use inspect::{CheckpointView, PartView, PreparedView, SplitView, StateDirectory};
 pub use packed::Compression;
 pub use store::{Manifest, Store, Written};

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod beside;
+mod copies;
 mod directory;
 mod group;
 #[cfg(test)]
@@ -15,13 +16,13 @@ mod tests;
 pub use directory::Prefix;
 pub use save::Change;
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use beside::Beside;
+use copies::Copies;
 use directory::{At, Directory};
 use page::Page;
-use save::{Copied, Save};
+use save::Save;
 
 use super::held::Codec;
 use super::{Backend, Held, no_memory};
@@ -79,9 +80,7 @@ pub struct PagedTable<K, V> {
     lost: bool,
     save: Option<Save>,
     /// Copies of what has changed before it was shown.
-    copied: VecDeque<Copied<K, V>>,
-    /// Empty, for copies: the system would clear their memory anew at every save.
-    spare: Vec<Vec<(K, V)>>,
+    copied: Copies<K, V>,
 }
 
 impl<K, V> Default for PagedTable<K, V> {
@@ -110,8 +109,7 @@ impl<K, V> PagedTable<K, V> {
             changed: false,
             lost: false,
             save: None,
-            copied: VecDeque::new(),
-            spare: Vec::new(),
+            copied: Copies::default(),
         }
     }
 
@@ -125,9 +123,10 @@ impl<K, V> PagedTable<K, V> {
         self.len == 0
     }
 
-    /// How many bytes its entries take, and the room for more.
+    /// How many bytes its entries take, and the room for more, without what they point to.
     pub fn bytes(&self) -> usize {
-        self.pages.pages() * Page::<K, V>::BYTES + self.beside.bytes()
+        let single = size_of_val(&self.single) * usize::from(self.single.is_some());
+        self.pages.pages() * Page::<K, V>::BYTES + self.beside.bytes() + single
     }
 
     /// All keys and values, in no particular order. Text and lists that are on disk come into

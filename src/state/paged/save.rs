@@ -25,23 +25,8 @@ pub(super) enum Save {
     Pages { full: bool, next: u64 },
 }
 
-/// What is to be shown of a page, later.
-pub(super) struct Copied<K, V> {
-    cleared: Option<Prefix>,
-    put: Vec<(K, V)>,
-}
-
-impl<K, V> Copied<K, V> {
-    fn show(&self, mut to: impl FnMut(Change<'_, K, V>)) {
-        if let Some(prefix) = self.cleared {
-            to(Change::Cleared(prefix));
-        }
-        self.put.iter().for_each(|(key, value)| to(Change::Put(key, value)));
-    }
-}
-
 /// While a table is saved as many of its copies are shown at a time: one of so many.
-const SHARE: usize = 32;
+const SHARE: usize = 256;
 
 /// Shows what has changed on a page, or all, and marks it as saved.
 fn show<K, V>(
@@ -82,16 +67,12 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         let changed = std::mem::take(&mut self.changed) || full;
         if self.is_small() {
             self.open = false;
-            if cleared.is_some() {
-                self.copied.push_back(Copied { cleared, put: Vec::new() });
-            }
+            cleared.into_iter().for_each(|prefix| self.copied.clear(prefix));
             self.save = (changed && self.len > 0).then_some(Save::Small { next: 0 });
             return;
         }
-        let put: Vec<(K, V)> = self.beside.iter().chain(&self.single).cloned().collect();
-        if cleared.is_some() || !put.is_empty() {
-            self.copied.push_back(Copied { cleared, put });
-        }
+        cleared.into_iter().for_each(|prefix| self.copied.clear(prefix));
+        self.beside.iter().chain(&self.single).for_each(|entry| self.copied.put(entry.clone()));
         if changed {
             self.pages.barrier();
             self.save = Some(Save::Pages { full, next: 0 });
@@ -103,16 +84,13 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         self.save.is_some() || !self.copied.is_empty()
     }
 
-    /// Shows what is to be saved of some `pages` pages, more when many were copied; true when that
-    /// was all of the save that was begun.
+    /// Shows what is to be saved of some `pages` pages, or as many entries that were copied, and
+    /// more of them when they are many; true when that was all of the save that was begun.
     pub fn save_some(&mut self, pages: usize, mut to: impl FnMut(Change<'_, K, V>)) -> bool {
-        let copies = self.copied.len().min(pages.saturating_add(self.copied.len() / SHARE));
-        for mut copied in self.copied.drain(..copies) {
-            copied.show(&mut to);
-            copied.put.clear();
-            self.spare.push(copied.put);
-        }
-        let pages = pages.saturating_sub(copies);
+        let entries = pages.saturating_mul(Page::<K, V>::FULL);
+        let copies = self.copied.len().min(entries.saturating_add(self.copied.len() / SHARE));
+        self.copied.show(copies, &mut to);
+        let pages = pages.saturating_sub(copies.div_ceil(Page::<K, V>::FULL));
         self.save = match self.save {
             None => None,
             Some(Save::Small { next }) => {
@@ -159,16 +137,8 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     #[inline(never)]
     pub(super) fn open_small(&mut self) {
         if let Some(Save::Small { next }) = self.save.take() {
-            let mut left = (next..self.beside.places()).filter_map(|place| self.beside.at(place));
-            loop {
-                let mut put = self.spare.pop().unwrap_or_default();
-                put.extend(left.by_ref().take(Page::<K, V>::FULL).cloned());
-                if put.is_empty() {
-                    self.spare.push(put);
-                    break;
-                }
-                self.copied.push_back(Copied { cleared: None, put });
-            }
+            let left = (next..self.beside.places()).filter_map(|place| self.beside.at(place));
+            left.for_each(|entry| self.copied.put(entry.clone()));
         }
         (self.open, self.changed) = (true, true);
     }
@@ -182,19 +152,11 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         let at = self.pages.at(hash)?;
         let full = matches!(self.save, Some(Save::Pages { full: true, .. }));
         if !at.is_saved() && (full || !at.has_rested()) {
-            let (mut cleared, mut put) = (None, self.spare.pop().unwrap_or_default());
-            let prefix = self.pages.prefix(hash);
-            // At once what all of it takes: memory that is fresh is what costs most.
-            put.reserve_exact(self.pages.page(at).len());
+            let (prefix, copied) = (self.pages.prefix(hash), &mut self.copied);
             show(&mut self.pages.page(at), prefix, full, |change| match change {
-                Change::Cleared(prefix) => cleared = Some(prefix),
-                Change::Put(key, value) => put.push((key.clone(), value.clone())),
+                Change::Cleared(prefix) => copied.clear(prefix),
+                Change::Put(key, value) => copied.put((key.clone(), value.clone())),
             });
-            if cleared.is_some() || !put.is_empty() {
-                self.copied.push_back(Copied { cleared, put });
-            } else {
-                self.spare.push(put);
-            }
         }
         self.pages.opens(hash);
         self.changed = true;

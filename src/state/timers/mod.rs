@@ -62,8 +62,10 @@ pub struct Timers<K> {
     later: Radix<K>,
     /// Set before the save before; it has reached the same place.
     saved: Radix<K>,
-    /// What a save that has begun still has to show.
+    /// What a save that has begun still has to show, and is not there any more.
     leaving: Pile<K>,
+    /// The bucket of `saved` from which on it has to show what is there; none when it was all.
+    showing: Option<usize>,
     /// Where most are that wait, unless that is memory.
     depot: Option<Depot<K>>,
     /// How many are looked through for those that no one waits for.
@@ -97,7 +99,8 @@ impl<K> Timers<K> {
     pub fn new() -> Self {
         let (later, saved, leaving) = (Radix::new(), Radix::new(), Pile::default());
         let (fresh, due, soon) = (Vec::new(), Vec::new(), BinaryHeap::new());
-        Timers { fresh, due, soon, later, saved, leaving, depot: None, crowd: FEW }
+        let (showing, depot) = (None, None);
+        Timers { fresh, due, soon, later, saved, leaving, showing, depot, crowd: FEW }
     }
 
     /// How many wait, those of forgotten keys included.
@@ -111,6 +114,18 @@ impl<K> Timers<K> {
         self.len() == 0
     }
 
+    /// How many bytes they take, without what keys point to.
+    pub fn bytes(&self) -> usize {
+        self.len() * size_of::<Timer<K>>()
+    }
+
+    /// Whether a save has begun of which not all was shown.
+    pub fn is_saving(&self) -> bool {
+        self.leaving.len() > 0 || self.showing.is_some()
+    }
+}
+
+impl<K: Clone> Timers<K> {
     /// Adds one; O(1).
     ///
     /// # Panics
@@ -124,9 +139,9 @@ impl<K> Timers<K> {
     }
 
     /// Forgets the timers whose key's life is over, once there are twice as many timers as it left
-    /// the last time; O(1) for each one that was set.
+    /// the last time, and no save is under way; O(1) for each one that was set.
     pub fn prune(&mut self, mut lives: impl FnMut(&Timer<K>) -> bool) {
-        if self.len() < self.crowd {
+        if self.len() < self.crowd || self.is_saving() {
             return;
         }
         self.fresh.retain(&mut lives);
@@ -175,12 +190,12 @@ impl<K> Timers<K> {
     /// Finds the next ones that are due, where none is known to be.
     #[inline(never)]
     fn look(&mut self, now: Timestamp) {
-        let Timers { fresh, due, later, saved, depot, .. } = self;
+        let Timers { fresh, due, later, saved, leaving, depot, .. } = self;
         while due.is_empty() && (!fresh.is_empty() || later.reached() < last_at(now)) {
             let end = last_at(now).max(later.reached());
             let place = later.step(saved, end);
-            later.reach(place, depot, |timer| due.push(timer));
-            saved.reach(place, depot, |timer| due.push(timer));
+            later.reach(place, leaving, depot, |timer| due.push(timer));
+            saved.reach(place, leaving, depot, |timer| due.push(timer));
             for timer in fresh.drain(..) {
                 if timer.order() > place { later.set(timer, depot) } else { due.push(timer) }
             }

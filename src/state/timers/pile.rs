@@ -1,6 +1,7 @@
-//! Timers in no order, many of them on disk.
+//! Timers in no order, many of them on disk, which can be saved where they lie.
 #![allow(unsafe_code)]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Order, Timer};
@@ -40,7 +41,8 @@ impl<K> Depot<K> {
     fn block(&mut self, bytes: usize) -> Block {
         let usual = if bytes <= BLOCK { self.free.pop() } else { None };
         let room = usual.map_or_else(|| self.scratch.room(bytes.max(BLOCK)), Ok);
-        Block { room: room.unwrap_or_else(|cause| no_memory(&cause)), used: 0, timers: 0 }
+        let room = room.unwrap_or_else(|cause| no_memory(&cause));
+        Block { room, used: 0, timers: 0, unshown: false }
     }
 
     /// The timers of a block.
@@ -71,6 +73,8 @@ struct Block {
     /// Bytes.
     used: usize,
     timers: usize,
+    /// Whether a save that has begun is still to show them.
+    unshown: bool,
 }
 
 /// Timers in no order. Without a depot all of them are in memory; with one, which must always be
@@ -82,11 +86,14 @@ pub(super) struct Pile<K> {
     away: usize,
     /// None in a block is before it.
     least_away: Order,
+    /// Which of those in memory a save that has begun is still to show.
+    unshown: Range<usize>,
 }
 
 impl<K> Default for Pile<K> {
     fn default() -> Self {
-        Pile { few: Vec::new(), blocks: Vec::new(), away: 0, least_away: Order::MAX }
+        let (few, blocks) = (Vec::new(), Vec::new());
+        Pile { few, blocks, away: 0, least_away: Order::MAX, unshown: 0..0 }
     }
 }
 
@@ -127,7 +134,7 @@ impl<K> Pile<K> {
         if self.blocks.last().is_none_or(|block| block.room.len() - block.used < bytes) {
             self.blocks.push(depot.block(bytes));
         }
-        if let Some(Block { room, used, timers }) = self.blocks.last_mut() {
+        if let Some(Block { room, used, timers, .. }) = self.blocks.last_mut() {
             let (to, _) = room[*used..*used + bytes].as_chunks_mut::<8>();
             to.iter_mut().zip(&words).for_each(|(to, word)| *to = word.to_ne_bytes());
             (*used, *timers) = (*used + bytes, *timers + self.few.len());
@@ -136,22 +143,6 @@ impl<K> Pile<K> {
         self.few.clear();
         words.clear();
         depot.words = words;
-    }
-
-    /// Takes all out, a block at a time, and keeps the memory.
-    pub fn drain(
-        &mut self,
-        depot: &mut Option<Depot<K>>,
-        mut show: impl FnMut(Timer<K>, &mut Option<Depot<K>>),
-    ) {
-        (self.away, self.least_away) = (0, Order::MAX);
-        for block in self.blocks.drain(..) {
-            let Some(from) = depot else { break };
-            let timers = from.read(&block);
-            from.give_back(block);
-            timers.for_each(|timer| show(timer, depot));
-        }
-        self.few.drain(..).for_each(|timer| show(timer, depot));
     }
 
     /// Takes one out.
@@ -166,8 +157,19 @@ impl<K> Pile<K> {
         self.few.pop()
     }
 
-    /// Takes all of another one.
+    /// Takes all of another one. A save that has begun is to show all of that one, and all or
+    /// nothing of this one.
     pub fn append(&mut self, other: &mut Self, depot: &mut Option<Depot<K>>) {
+        // Few are moved to many.
+        if other.few.len() > self.few.len() {
+            std::mem::swap(&mut self.few, &mut other.few);
+            std::mem::swap(&mut self.unshown, &mut other.unshown);
+        }
+        let (first, more) = (self.few.len(), other.few.len());
+        if !std::mem::take(&mut other.unshown).is_empty() {
+            let from = if self.unshown.is_empty() { first } else { 0 };
+            self.unshown = from..first + more;
+        }
         self.few.append(&mut other.few);
         self.blocks.append(&mut other.blocks);
         self.away += std::mem::take(&mut other.away);
@@ -177,7 +179,36 @@ impl<K> Pile<K> {
             self.put_away(depot);
         }
     }
+}
 
+impl<K: Clone> Pile<K> {
+    /// Takes all out, a block at a time, and keeps the memory. What a save is still to show goes to
+    /// `leaving`, too.
+    pub fn drain(
+        &mut self,
+        leaving: &mut Pile<K>,
+        depot: &mut Option<Depot<K>>,
+        mut show: impl FnMut(Timer<K>, &mut Option<Depot<K>>),
+    ) {
+        (self.away, self.least_away) = (0, Order::MAX);
+        for block in self.blocks.drain(..) {
+            let Some(from) = depot else { break };
+            let timers = from.read(&block);
+            if block.unshown {
+                leaving.away += block.timers;
+                leaving.blocks.push(block);
+            } else {
+                from.give_back(block);
+            }
+            timers.for_each(|timer| show(timer, depot));
+        }
+        for timer in &self.few[std::mem::take(&mut self.unshown)] {
+            leaving.push(timer.clone(), depot);
+        }
+        self.few.drain(..).for_each(|timer| show(timer, depot));
+    }
+
+    /// Keeps some; not while a save is still to show any.
     pub fn retain(
         &mut self,
         depot: &mut Option<Depot<K>>,
@@ -187,27 +218,47 @@ impl<K> Pile<K> {
             self.few.retain(stays);
             return;
         }
-        let mut all = std::mem::take(self);
-        all.drain(depot, |timer, depot| {
+        let (mut all, mut none) = (std::mem::take(self), Pile::default());
+        all.drain(&mut none, depot, |timer, depot| {
             if stays(&timer) {
                 self.push(timer, depot);
             }
         });
     }
-}
 
-impl<K: Clone> Pile<K> {
-    /// Takes copies of all of another one.
-    pub fn copy(&mut self, other: &Self, depot: &mut Option<Depot<K>>) {
-        for block in &other.blocks {
-            let Some(depot) = depot else { break };
-            let mut copy = depot.block(block.used);
-            copy.room[..block.used].copy_from_slice(&block.room[..block.used]);
-            (copy.used, copy.timers) = (block.used, block.timers);
-            self.blocks.push(copy);
+    /// A save begins that is to show all there is now: where it lies, but for the few that may soon
+    /// be put away, which go to `leaving`.
+    pub fn begin_save(&mut self, leaving: &mut Pile<K>, depot: &mut Option<Depot<K>>) {
+        self.blocks.iter_mut().for_each(|block| block.unshown = true);
+        if depot.is_some() {
+            self.few.iter().for_each(|timer| leaving.push(timer.clone(), depot));
+        } else {
+            self.unshown = 0..self.few.len();
         }
-        self.away += other.away;
-        self.least_away = self.least_away.min(other.least_away);
-        other.few.iter().for_each(|timer| self.push(timer.clone(), depot));
+    }
+
+    /// Shows some `timers` of those that a save is still to show, more where a block holds more;
+    /// gives how many there were.
+    pub fn save_some(
+        &mut self,
+        timers: usize,
+        depot: &Option<Depot<K>>,
+        mut show: impl FnMut(&Timer<K>),
+    ) -> usize {
+        let mut shown = 0;
+        for block in self.blocks.iter_mut().filter(|block| block.unshown) {
+            if shown >= timers {
+                return shown;
+            }
+            if let Some(depot) = depot {
+                depot.read(block).for_each(|timer| show(&timer));
+            }
+            (block.unshown, shown) = (false, shown + block.timers);
+        }
+        let Range { start, end } = self.unshown;
+        let until = end.min(start + timers.saturating_sub(shown));
+        self.few[start..until].iter().for_each(&mut show);
+        self.unshown = if until < end { until..end } else { 0..0 };
+        shown + (until - start)
     }
 }

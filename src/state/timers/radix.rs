@@ -83,10 +83,26 @@ impl<K> Radix<K> {
         end
     }
 
-    /// Reaches a place, no earlier than before; gives all timers up to it, in no order.
+    /// Takes all of another one that has reached the same place.
+    pub fn append(&mut self, other: &mut Self, depot: &mut Option<Depot<K>>) {
+        debug_assert!(self.reached == other.reached);
+        if self.buckets.is_empty() {
+            std::mem::swap(&mut self.buckets, &mut other.buckets);
+        }
+        for (own, others) in self.buckets.iter_mut().zip(&mut other.buckets) {
+            own.append(others, depot);
+        }
+        self.len += std::mem::take(&mut other.len);
+    }
+}
+
+impl<K: Clone> Radix<K> {
+    /// Reaches a place, no earlier than before; gives all timers up to it, in no order. What moves
+    /// and a save is still to show goes to `leaving`, too.
     pub fn reach(
         &mut self,
         place: Order,
+        leaving: &mut Pile<K>,
         depot: &mut Option<Depot<K>>,
         mut due: impl FnMut(Timer<K>),
     ) {
@@ -99,27 +115,35 @@ impl<K> Radix<K> {
             // Its memory is kept for the next ones.
             let mut timers = std::mem::take(&mut self.buckets[bucket]);
             self.len -= timers.len();
-            timers.drain(depot, |timer, depot| {
+            timers.drain(leaving, depot, |timer, depot| {
                 if timer.order() > place { self.set(timer, depot) } else { due(timer) }
             });
             self.buckets[bucket] = timers;
         }
     }
 
-    /// Takes all of another one that has reached the same place.
-    pub fn append(&mut self, other: &mut Self, depot: &mut Option<Depot<K>>) {
-        debug_assert!(self.reached == other.reached);
-        if self.buckets.is_empty() {
-            std::mem::swap(&mut self.buckets, &mut other.buckets);
-        }
-        for (own, others) in self.buckets.iter_mut().zip(&mut other.buckets) {
-            own.append(others, depot);
-        }
-        self.len += std::mem::take(&mut other.len);
+    /// A save begins that is to show all there is now.
+    pub fn begin_save(&mut self, leaving: &mut Pile<K>, depot: &mut Option<Depot<K>>) {
+        self.buckets.iter_mut().for_each(|bucket| bucket.begin_save(leaving, depot));
     }
 
-    pub fn piles(&self) -> impl Iterator<Item = &Pile<K>> {
-        self.buckets.iter()
+    /// Shows some `timers` of those that a save is still to show, in the bucket of that number and
+    /// those behind it; gives the number of the bucket where it is to go on, if there is one.
+    pub fn save_some(
+        &mut self,
+        mut timers: usize,
+        from: usize,
+        depot: &Option<Depot<K>>,
+        mut show: impl FnMut(&Timer<K>),
+    ) -> Option<usize> {
+        for (number, bucket) in self.buckets.iter_mut().enumerate().skip(from) {
+            let shown = bucket.save_some(timers, depot, &mut show);
+            if shown >= timers {
+                return Some(number);
+            }
+            timers -= shown;
+        }
+        None
     }
 
     pub fn retain(

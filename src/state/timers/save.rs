@@ -34,26 +34,27 @@ impl<K: Clone> Timers<K> {
         let soon = soon.iter().map(|queued| &queued.0);
         let behind = fresh.iter().chain(&*due).chain(soon);
         behind.for_each(|timer| leaving.push(timer.clone(), depot));
-        let before = saved.piles().filter(|_| full);
-        later.piles().chain(before).for_each(|pile| leaving.copy(pile, depot));
+        later.begin_save(leaving, depot);
+        if full {
+            saved.begin_save(leaving, depot);
+        }
         saved.append(later, depot);
-    }
-
-    /// Whether a save has begun of which not all was shown.
-    pub fn is_saving(&self) -> bool {
-        self.leaving.len() > 0
+        self.showing = Some(0);
     }
 
     /// Shows some `timers` of the save that was begun; true when that was all of it.
     pub fn save_some(&mut self, timers: usize, mut show: impl FnMut(&Timer<K>)) -> bool {
-        let Timers { leaving, depot, .. } = self;
+        let Timers { saved, leaving, depot, showing, .. } = self;
+        let copies = leaving.len().min(timers);
         let some = std::iter::from_fn(|| leaving.pop(depot)).take(timers);
         some.for_each(|timer| show(&timer));
-        let done = leaving.len() == 0;
-        if done {
+        *showing = showing
+            .filter(|_| copies < timers)
+            .map_or(*showing, |from| saved.save_some(timers - copies, from, depot, &mut show));
+        if leaving.len() == 0 {
             *leaving = Pile::default();
         }
-        done
+        !self.is_saving()
     }
 }
 

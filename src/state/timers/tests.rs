@@ -44,15 +44,60 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 1..300)
 }
 
+/// What a save that has begun is to show: those that it must, and all that it may.
+#[derive(Default)]
+struct Wanted {
+    must: Vec<(Timestamp, u64)>,
+    may: Vec<(Timestamp, u64)>,
+    shown: Vec<(Timestamp, u64)>,
+}
+
+impl Wanted {
+    fn of(naive: &[Timer<u64>], new: &[Timer<u64>], full: bool) -> Wanted {
+        let sorted = |timers: &[Timer<u64>]| {
+            let mut all: Vec<_> = timers.iter().map(|timer| (timer.at, timer.key)).collect();
+            all.sort_unstable();
+            all
+        };
+        let must = if full { naive } else { new };
+        Wanted { must: sorted(must), may: sorted(naive), shown: Vec::new() }
+    }
+
+    /// All of it was shown.
+    fn check(mut self) -> Result<(), TestCaseError> {
+        self.shown.sort_unstable();
+        prop_assert!(holds(&self.shown, &self.must), "{:?} of {:?}", self.shown, self.must);
+        prop_assert!(holds(&self.may, &self.shown), "{:?} of {:?}", self.may, self.shown);
+        Ok(())
+    }
+}
+
+/// Whether the first list, which is in order, has all of the second one, each as often.
+fn holds<T: Ord>(all: &[T], some: &[T]) -> bool {
+    let mut all = all.iter();
+    some.iter().all(|one| all.find(|other| *other >= one) == Some(one))
+}
+
 /// Does the same with timers and with a plain list.
 fn compare(mut timers: Timers<u64>, acts: &[Act]) -> Result<(), TestCaseError> {
     let (mut naive, mut now) = (Vec::new(), 0_i64);
+    // Those of the list that were set since the save before, and the save that has begun.
+    let (mut new, mut save): (Vec<Timer<u64>>, Option<Wanted>) = (Vec::new(), None);
     for act in acts {
+        // Between any two acts a little is shown.
+        if let Some(mut wanted) = save.take() {
+            if timers.save_some(7, |timer| wanted.shown.push((timer.at, timer.key))) {
+                wanted.check()?;
+            } else {
+                save = Some(wanted);
+            }
+        }
         match *act {
             Act::Set(at, key) => {
                 let at = now.saturating_add(at);
                 timers.set(timer(at, key));
                 naive.push(timer(at, key));
+                new.push(timer(at, key));
             }
             Act::Go(by, taken) => {
                 now = now.saturating_add_unsigned(by);
@@ -60,20 +105,34 @@ fn compare(mut timers: Timers<u64>, acts: &[Act]) -> Result<(), TestCaseError> {
                     let popped = timers.pop_due(Timestamp::from_micros(now));
                     let popped = popped.map(|timer| (timer.at, timer.key));
                     prop_assert_eq!(popped, first_due(&mut naive, now));
+                    if let Some(gone) = popped {
+                        let is = |timer: &Timer<u64>| (timer.at, timer.key) == gone;
+                        new.iter().position(is).map(|place| new.remove(place));
+                    }
                 }
             }
             Act::Save(full) => {
+                if let Some(mut wanted) = save.take() {
+                    let mut show = |timer: &Timer<u64>| wanted.shown.push((timer.at, timer.key));
+                    while !timers.save_some(7, &mut show) {}
+                    wanted.check()?;
+                }
                 timers.begin_save(full, Timestamp::from_micros(now));
-                let mut shown = 0;
-                while !timers.save_some(7, |_| shown += 1) {}
-                prop_assert!(shown == naive.len() || !full && shown < naive.len());
+                save = Some(Wanted::of(&naive, &new, full));
+                new.clear();
             }
             Act::Prune(key) => {
                 let before = timers.len();
                 timers.crowd = 0;
+                let waits = timers.is_saving();
                 timers.prune(|timer| timer.key != key);
-                naive.retain(|timer| timer.key != key);
-                prop_assert!(timers.len() <= before);
+                if waits {
+                    prop_assert!(timers.len() == before);
+                } else {
+                    naive.retain(|timer| timer.key != key);
+                    new.retain(|timer| timer.key != key);
+                    prop_assert!(timers.len() <= before);
+                }
             }
         }
         prop_assert_eq!(timers.len(), naive.len());

@@ -121,6 +121,10 @@ impl<K: Key, L: Record, S: Held + Default + 'static, P, O: Record> Closing<K, L,
         Ok(true)
     }
 
+    pub fn state_bytes(&self) -> usize {
+        self.panes.state_bytes() + self.late.state_bytes()
+    }
+
     /// Takes up what one shard has saved, or all shards that were told the same.
     pub fn load<R: Record>(&mut self, from: &Loader<'_>) -> Result
     where

@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use comfy_table::{CellAlignment, Table, presets};
-use nix::time::{ClockId, clock_gettime};
 use thalweg::key::mix;
 use thalweg::operator::{Feed, Progress, Source, Split};
 use thalweg::prelude::*;
-use thalweg::runtime::{Running, StateDirectory};
+use thalweg::runtime::{Running, StateDirectory, Turns};
 use thalweg::sys::probe;
 
 use super::INTERRUPTED;
@@ -38,21 +37,13 @@ struct Gauge {
     /// When the first record was given, in nanoseconds, from 1; 0 before that.
     first: AtomicU64,
     /// The longest time between two looks at a split since this was reset, in nanoseconds.
-    stop: AtomicU64,
-    /// Likewise, what of it the shard's thread was running.
-    work: AtomicU64,
+    gap: AtomicU64,
 }
 
 impl Gauge {
     fn new() -> Arc<Gauge> {
         let zero = || AtomicU64::new(0);
-        Arc::new(Gauge {
-            since: Instant::now(),
-            given: zero(),
-            first: zero(),
-            stop: zero(),
-            work: zero(),
-        })
+        Arc::new(Gauge { since: Instant::now(), given: zero(), first: zero(), gap: zero() })
     }
 }
 
@@ -70,8 +61,8 @@ struct Share {
     number: u64,
     shares: u64,
     given: u64,
-    /// When it was looked at last, and how long the thread had run by then.
-    looked: Option<(Instant, Duration)>,
+    /// When it was looked at last.
+    looked: Option<Instant>,
     gauge: Arc<Gauge>,
 }
 
@@ -99,10 +90,9 @@ impl Share {
 
 impl Split<u64> for Share {
     fn poll(&mut self, feed: &mut Feed<'_, u64>) -> Result<Progress> {
-        let (now, run) = (Instant::now(), thread_time());
-        if let Some((before, had_run)) = self.looked.replace((now, run)) {
-            self.gauge.stop.fetch_max((now - before).as_nanos() as u64, Relaxed);
-            self.gauge.work.fetch_max(run.saturating_sub(had_run).as_nanos() as u64, Relaxed);
+        let now = Instant::now();
+        if let Some(before) = self.looked.replace(now) {
+            self.gauge.gap.fetch_max((now - before).as_nanos() as u64, Relaxed);
         } else {
             let first = (now - self.gauge.since).as_nanos() as u64;
             let _ = self.gauge.first.compare_exchange(0, first.max(1), Relaxed, Relaxed);
@@ -124,18 +114,14 @@ impl Split<u64> for Share {
     }
 }
 
-/// How long this thread has run.
-fn thread_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
-}
-
 /// What a run gave.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Run {
     /// Million records a second.
     rate: f64,
-    stop: Duration,
-    work: Duration,
+    /// How long the shards' turns took.
+    turns: Turns,
+    gap: Duration,
     anonymous: u64,
 }
 
@@ -189,21 +175,21 @@ impl Bench<'_> {
         while gauge.given.load(Relaxed) < self.args.keys.get() {
             self.wait(&running, Duration::from_millis(10))?;
         }
-        gauge.stop.store(0, Relaxed);
-        gauge.work.store(0, Relaxed);
+        gauge.gap.store(0, Relaxed);
+        let turns = running.metrics().turns;
         let (begin, before) = (Instant::now(), gauge.given.load(Relaxed));
         let seconds = Duration::from_secs(u64::from(self.args.seconds.get()));
         while begin.elapsed() < seconds {
             self.wait(&running, seconds.saturating_sub(begin.elapsed()).min(LOOK))?;
         }
         let (took, given) = (begin.elapsed(), gauge.given.load(Relaxed) - before);
-        let longest = |of: &AtomicU64| Duration::from_nanos(of.load(Relaxed));
-        let (stop, work) = (longest(&gauge.stop), longest(&gauge.work));
+        let turns = running.metrics().turns.since(&turns);
+        let gap = Duration::from_nanos(gauge.gap.load(Relaxed));
         let anonymous = Procfs::here().field("proc/self/status", "RssAnon");
         let anonymous = anonymous.and_then(|text| kib(&text)).unwrap_or(0);
         running.stop();
         running.join()?;
-        Ok(Run { rate: given as f64 / took.as_secs_f64() / 1e6, stop, work, anonymous })
+        Ok(Run { rate: given as f64 / took.as_secs_f64() / 1e6, turns, gap, anonymous })
     }
 
     /// How long the job takes to its first record when it goes on from its last checkpoint.
@@ -247,9 +233,10 @@ fn measure(args: &args::Checkpoint, interrupt: Interrupt) -> anyhow::Result<()> 
         "M/s without",
         "M/s with",
         "ratio",
-        "stop without",
-        "stop with",
-        "work with",
+        "turn without",
+        "turn with",
+        "99.9 %",
+        "gap with",
         "checkpoints",
         "kept",
         "RssAnon",
@@ -277,9 +264,10 @@ fn measure(args: &args::Checkpoint, interrupt: Interrupt) -> anyhow::Result<()> 
             format!("{:.2}", without.rate),
             format!("{:.2}", with.rate),
             format!("{:.2}", with.rate / without.rate),
-            format!("{:.1} ms", without.stop.as_secs_f64() * 1e3),
-            format!("{:.1} ms", with.stop.as_secs_f64() * 1e3),
-            format!("{:.1} ms", with.work.as_secs_f64() * 1e3),
+            millis(without.turns.longest()),
+            millis(with.turns.longest()),
+            millis(with.turns.at_quantile(0.999)),
+            millis(with.gap),
             epoch.to_string(),
             readable_bytes(bytes),
             readable_bytes(with.anonymous),
@@ -294,14 +282,19 @@ fn measure(args: &args::Checkpoint, interrupt: Interrupt) -> anyhow::Result<()> 
     Ok(())
 }
 
+fn millis(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
 fn print_what(args: &args::Checkpoint, shards: usize, ratios: &[f64]) {
     let (best, median) =
         Summary::of(ratios).map_or((f64::NAN, f64::NAN), |all| (all.max, all.median));
     println!(
         "{} keys{} on {shards} shards, {} % of them updated at random, a checkpoint every {} ms, \
-         {} s a run. Stop: the longest time between two looks of a shard at its source, whatever \
-         the cause; work: the longest such time in which its thread ran. Kept: bytes of the last \
-         checkpoint. First record: after the start of a job that goes on from it.\n\
+         {} s a run. Turn: the longest turn of a shard, whatever the cause, to a quarter; with \
+         checkpoints also the length that 99.9 % did not exceed. Gap: the longest time between two \
+         looks at a source, which also waits where the other shards have no room. Kept: bytes of \
+         the last checkpoint. First record: after the start of a job that goes on from it.\n\
          Best ratio {best:.2}, median {median:.2}.",
         args.keys,
         if args.text { " of text" } else { "" },
