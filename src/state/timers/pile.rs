@@ -131,7 +131,8 @@ impl<K> Pile<K> {
             (depot.codec.put)(key, &(*at, *hash, *life), &mut words);
         }
         let bytes = words.len() * 8;
-        if self.blocks.last().is_none_or(|block| block.room.len() - block.used < bytes) {
+        let has_room = |block: &Block| !block.unshown && block.room.len() - block.used >= bytes;
+        if !self.blocks.last().is_some_and(has_room) {
             self.blocks.push(depot.block(bytes));
         }
         if let Some(Block { room, used, timers, .. }) = self.blocks.last_mut() {

@@ -86,7 +86,7 @@ fn compare(mut timers: Timers<u64>, acts: &[Act]) -> Result<(), TestCaseError> {
     for act in acts {
         // Between any two acts a little is shown.
         if let Some(mut wanted) = save.take() {
-            if timers.save_some(7, |timer| wanted.shown.push((timer.at, timer.key))) {
+            if timers.save_some(3, |timer| wanted.shown.push((timer.at, timer.key))) {
                 wanted.check()?;
             } else {
                 save = Some(wanted);
@@ -149,6 +149,31 @@ proptest! {
     #[test]
     fn timers_on_disk_come_out_in_the_order_of_time(acts in acts()) {
         compare(Timers::of(&on_disk()), &acts)?;
+    }
+}
+
+#[test]
+fn a_save_shows_each_timer_once_while_time_goes_on() {
+    for (backend, full) in [(Backend::Memory, true), (on_disk(), true), (on_disk(), false)] {
+        let mut timers = Timers::of(&backend);
+        (0..1_000).for_each(|n| timers.set(timer(n * 7 % 3_000, n as u64)));
+        timers.begin_save(true, Timestamp::MIN);
+        while !timers.save_some(100, |_| ()) {}
+        (1_000..3_000).for_each(|n| timers.set(timer(n * 7 % 3_000, n as u64)));
+        timers.begin_save(full, Timestamp::MIN);
+        let (mut shown, mut now, mut popped, mut done) = (Vec::new(), 0, 0, false);
+        while !done {
+            // Buckets are dealt out, some of whose timers were shown, and new ones come.
+            now += 13;
+            let due = std::iter::from_fn(|| timers.pop_due(Timestamp::from_micros(now)));
+            popped += due.count();
+            (0..5).for_each(|n| timers.set(timer(now + n * 401, 9_999)));
+            done = timers.save_some(20, |timer| shown.push(timer.key));
+        }
+        assert!(popped > 500, "{popped} were due meanwhile");
+        shown.sort_unstable();
+        let first = if full { 0 } else { 1_000 };
+        assert!(shown.iter().copied().eq(first..3_000), "{} of {full} were shown", shown.len());
     }
 }
 
