@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -210,11 +211,11 @@ async fn write_all(
     Ok(())
 }
 
-/// Whether a datagram is lost and the next one may not be: nobody was there for an earlier one, the
-/// way there is down, or there was no memory for it.
+/// Whether a datagram is lost and the next one may not be: the way there is down, or there was no
+/// memory for it.
 fn is_passing(error: &io::Error) -> bool {
-    use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable};
-    let kinds = [ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable];
+    use ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable};
+    let kinds = [HostUnreachable, NetworkDown, NetworkUnreachable];
     kinds.contains(&error.kind()) || Errno::from_io_error(error) == Some(Errno::NOBUFS)
 }
 
@@ -234,17 +235,87 @@ pub(super) async fn datagrams(mut inbox: Inbox, terms: Terms) -> Result {
     };
     let socket = UdpSocket::bind(own).await.map_err(failed)?;
     socket.connect(peer).await.map_err(failed)?;
-    while let Some(block) = inbox.next().await {
+    let line = Datagrams { socket, traffic: &terms.traffic };
+    while let Some(block) = line.next(&mut inbox).await {
         let mut at = 0;
         for &end in &block.ends {
-            match socket.send(&block.bytes[at..end]).await {
-                Ok(sent) => terms.traffic.carry(sent),
-                Err(error) if is_passing(&error) => terms.traffic.fail(),
-                Err(error) => return Err(failed(error)),
-            }
+            line.send(&block.bytes[at..end]).await.map_err(failed)?;
             at = end;
         }
         inbox.delivered(&block);
     }
     Ok(())
+}
+    line.hear();
+
+/// How often a datagram is tried when what is said of it may be said of one before.
+const DATAGRAM_TRIES: usize = 4;
+
+/// A socket that sends datagrams to one peer.
+///
+/// That nobody took a datagram is heard later, and the system says so instead of sending another
+/// one. So what is heard counts as refused, and the other one is sent again.
+struct Datagrams<'a> {
+    socket: UdpSocket,
+    traffic: &'a Traffic,
+}
+
+impl Datagrams<'_> {
+    /// Waits for the next block, and hears meanwhile what became of those before.
+    async fn next(&self, inbox: &mut Inbox) -> Option<Block> {
+        loop {
+            tokio::select! {
+                biased;
+                block = inbox.next() => return block,
+                heard = self.socket.ready(Interest::ERROR | Interest::READABLE) => {
+                    if heard.is_err() {
+                        return inbox.next().await;
+                    }
+                    self.hear();
+                }
+            }
+        }
+    }
+
+    /// Counts those of which it is known that nobody took them. What the peer says is of no
+    /// interest.
+    fn hear(&self) {
+        let error = || match self.socket.take_error()? {
+            Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                self.traffic.refuse();
+                Ok(())
+            }
+            Some(_) => Ok(()),
+            None => Err(ErrorKind::WouldBlock.into()),
+        };
+        // Also where the runtime does not know of it yet.
+        while error().is_ok() {}
+        let _: io::Result<()> = self.socket.try_io(Interest::ERROR, error);
+        // As much as may be there, and not for ever.
+        for _ in 0..1024 {
+            if self.socket.try_recv(&mut [0; 16]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Sends a datagram, that is lost where it can't go now.
+    ///
+    /// # Errors
+    /// That none can be sent from here.
+    async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        for _ in 0..DATAGRAM_TRIES {
+            match self.socket.send(datagram).await {
+                Ok(sent) => {
+                    self.traffic.carry(sent);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => self.traffic.refuse(),
+                Err(error) if is_passing(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.traffic.fail();
+        Ok(())
+    }
 }
