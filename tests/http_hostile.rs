@@ -128,6 +128,26 @@ fn every_phase_of_a_connection_comes_to_an_end() {
     assert_eq!(found, [sales(1, 1), sales(1, 1)].concat());
 }
 
+#[test]
+fn those_that_come_at_once_are_never_too_many() {
+    let source = ingest().connections_max(4);
+    let (address, traffic) = (source.local_addr().unwrap(), source.traffic());
+    in_time(move || {
+        // They wait until the job takes them, all in one go.
+        let peers: Vec<_> = (0..100).map(|_| call(address)).collect();
+        let job = Job::new("crowded").shards(1);
+        job.source(source).sink(Discard);
+        let running = job.start().unwrap();
+        until(|| traffic.refused() == 96);
+        until(|| traffic.open() == 4);
+        assert_eq!(post(address, "/sales", &json(&sales(1, 1))).status, 200);
+        assert_eq!((traffic.refused(), traffic.accepted()), (97, 101));
+        drop(peers);
+        running.stop();
+        running.join().unwrap();
+    });
+}
+
 /// What is answered to something that is said on a connection of its own; none when it is closed.
 fn said(address: SocketAddr, text: &[u8]) -> Option<Said> {
     let mut peer = call(address);

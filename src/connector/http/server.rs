@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::patient::Patient;
-use super::visitors::{Visitor, Visitors};
+use super::visitors::{Visit, Visitor, Visitors};
 use crate::connector::intake::{Answer, Kept, Parcel, Request as Posted, Site};
 use crate::connector::socket::{ACCEPT_PAUSE, Listener, Stream};
 use crate::error::Result;
@@ -59,7 +58,7 @@ pub(super) struct Terms {
 struct Server {
     site: Rc<Site>,
     terms: Terms,
-    visitors: Visitors,
+    visitors: Rc<Visitors>,
     /// How many requests may still be read.
     left: Cell<u64>,
     /// Told when no more may.
@@ -76,7 +75,7 @@ type Said = Response<Full<Bytes>>;
 pub(super) async fn serve(site: Rc<Site>, listener: Listener, terms: Terms) -> Result {
     let left = Cell::new(terms.ends_after.unwrap_or(u64::MAX));
     let server =
-        Rc::new(Server { site, terms, visitors: Visitors::default(), left, over: Notify::new() });
+        Rc::new(Server { site, terms, visitors: Rc::default(), left, over: Notify::new() });
     let mut tasks = JoinSet::new();
     while server.left.get() > 0 {
         let accepted = tokio::select! {
@@ -93,7 +92,8 @@ pub(super) async fn serve(site: Rc<Site>, listener: Listener, terms: Terms) -> R
                 let _ = stream.try_write(TOO_MANY);
             }
             Ok((Stream::Tcp(stream), Some(peer))) => {
-                tasks.spawn_local(converse(server.clone(), stream, peer));
+                let visit = server.visitors.enter(peer);
+                tasks.spawn_local(converse(server.clone(), stream, visit));
             }
             Ok(_) => {}
             Err(error) => {
@@ -114,9 +114,9 @@ pub(super) async fn serve(site: Rc<Site>, listener: Listener, terms: Terms) -> R
 }
 
 /// Answers what comes by one connection.
-async fn converse(server: Rc<Server>, stream: TcpStream, peer: SocketAddr) {
+async fn converse(server: Rc<Server>, stream: TcpStream, visit: Visit) {
     let _open = server.site.traffic().enter();
-    let visit = server.visitors.enter(peer);
+    let peer = visit.visitor.peer;
     let service = service_fn(|request| {
         let (server, visitor) = (server.clone(), visit.visitor.clone());
         async move {

@@ -33,8 +33,8 @@ pub(super) struct Visitor {
 }
 
 /// The stay of a connection, until it is dropped.
-pub(super) struct Visit<'a> {
-    visitors: &'a Visitors,
+pub(super) struct Visit {
+    visitors: Rc<Visitors>,
     number: u64,
     pub visitor: Rc<Visitor>,
 }
@@ -44,12 +44,12 @@ impl Visitors {
         self.all.borrow().len()
     }
 
-    pub fn enter(&self, peer: SocketAddr) -> Visit<'_> {
+    pub fn enter(self: &Rc<Self>, peer: SocketAddr) -> Visit {
         let number = self.next.replace(self.next.get() + 1);
         let awaited = Cell::new(Some(Instant::now()));
         let visitor = Rc::new(Visitor { peer, awaited, leaves: Notify::new() });
         self.all.borrow_mut().insert(number, visitor.clone());
-        Visit { visitors: self, number, visitor }
+        Visit { visitors: self.clone(), number, visitor }
     }
 
     /// Sends one away to make room; false when all of them wait themselves.
@@ -88,7 +88,7 @@ impl Visitor {
     }
 }
 
-impl Drop for Visit<'_> {
+impl Drop for Visit {
     fn drop(&mut self) {
         self.visitors.all.borrow_mut().remove(&self.number);
     }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_longest_awaited_of_the_address_with_the_most_goes_first() {
-        let visitors = Visitors::default();
+        let visitors = Rc::new(Visitors::default());
         let from = |host| visitors.enter(SocketAddr::from(([10, 0, 0, host], 1000)));
         let honest = from(1);
         let many: Vec<_> = (0..3).map(|_| from(2)).collect();
