@@ -39,6 +39,10 @@ pub const SOCKET_BLOCK_BYTES: usize = 64 << 10;
 /// [`SOCKET_BLOCK_BYTES`] it bounds the memory of a queue: 4 MiB.
 pub const SOCKET_BLOCKS: usize = 64;
 
+/// Bytes that a sink to whose socket nobody comes takes beyond its queue, of all shards, to see
+/// whether its job has come to its end: as much as the rows of a source that are not whole.
+pub const SOCKET_AHEAD_BYTES: usize = 64 << 20;
+
 /// Bytes of rows that are not whole yet, of all connections of a source: each of 64 connections may
 /// be in the middle of the longest row there is.
 pub const SOCKET_PARTIAL_BYTES: usize = 64 << 20;

@@ -2,94 +2,25 @@
 //! than a socket: some mean well.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use thalweg::connector::HttpSource;
 use thalweg::operator::Source;
 use thalweg::prelude::*;
 
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/requests.rs"]
+mod requests;
 use peers::{Sale, in_time, json, sales, until};
+use requests::{answer, call, gathered, hear, ingest, post, request, say};
 
 const EXECUTORS: [Executor; 2] = [Executor::Threads, Executor::Auto];
-
-/// Status, head and body of what is said.
-struct Said {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-/// Reads one answer, or one request: its first line and headers, and the body that they announce.
-fn hear(from: &mut impl BufRead) -> Option<(String, String)> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if from.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
-    let head = head.to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap())];
-    from.read_exact(&mut body).ok()?;
-    Some((head, String::from_utf8(body).unwrap()))
-}
-
-fn answer(peer: &mut BufReader<TcpStream>) -> Said {
-    let (head, body) = hear(peer).expect("an answer");
-    Said { status: head.split(' ').nth(1).unwrap().parse().unwrap(), head, body }
-}
-
-fn call(address: SocketAddr) -> BufReader<TcpStream> {
-    let peer = TcpStream::connect(address).unwrap();
-    peer.set_nodelay(true).unwrap();
-    peer.set_read_timeout(Some(60.seconds())).unwrap();
-    BufReader::new(peer)
-}
-
-fn say(peer: &mut BufReader<TcpStream>, text: &str) {
-    peer.get_mut().write_all(text.as_bytes()).unwrap();
-}
-
-fn request(path: &str, body: &str) -> String {
-    let length = body.len();
-    format!("POST {path} HTTP/1.1\r\nhost: here\r\ncontent-length: {length}\r\n\r\n{body}")
-}
-
-/// Posts on a connection of its own.
-fn post(address: SocketAddr, path: &str, body: &str) -> Said {
-    let mut peer = call(address);
-    say(&mut peer, &request(path, body));
-    answer(&mut peer)
-}
-
-fn ingest() -> HttpSource<thalweg::connector::Json<Sale>> {
-    Http::ingest("127.0.0.1:0").path("/sales").json::<Sale>()
-}
-
-/// Runs a job that gathers what a source gives, while `peers` do their part, and stops it.
-fn gathered<S: Source>(source: S, peers: impl FnOnce() + Send + 'static) -> Vec<S::Record>
-where
-    S::Record: Ord,
-{
-    in_time(move || {
-        let job = Job::new("gathered").shards(2).pin(false);
-        let (sink, all) = Collect::new();
-        job.source(source).sink(sink);
-        let running = job.start().unwrap();
-        peers();
-        running.stop();
-        running.join().unwrap();
-        all.sorted()
-    })
-}
 
 #[test]
 fn what_many_post_is_taken_once_on_any_number_of_shards() {
@@ -269,21 +200,43 @@ fn slow_peers_and_too_many_are_sent_away() {
     let source = ingest().connections_max(2).within(3.seconds());
     let (address, traffic) = (source.local_addr().unwrap(), source.traffic());
     let found = gathered(source, move || {
+        let mut idle = call(address);
+        until(|| traffic.open() == 1);
         let mut slow = call(address);
         say(&mut slow, "POST /sales HTTP/1.1\r\nhost: a\r\ncontent-length: 2000\r\n\r\n{");
-        let idle = call(address);
-        until(|| traffic.open() == 2);
-        let mut third = call(address);
-        let said = answer(&mut third);
-        assert_eq!(said.status, 503);
-        assert!(said.head.contains("retry-after"));
+        until(|| traffic.partial_bytes() == 1);
+        // One more: the one that has been waited for longest makes room.
+        assert_eq!(post(address, "/sales", &json(&sales(1, 1))).status, 200);
+        assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0, "it is closed");
+        assert_eq!(traffic.refused(), 1);
         assert_eq!(answer(&mut slow).status, 408);
         assert_eq!(slow.read(&mut [0]).unwrap_or(0), 0, "it is closed");
-        drop(idle);
-        until(|| traffic.open() == 0);
-        assert_eq!(post(address, "/sales", &json(&sales(1, 1))).status, 200);
     });
     assert_eq!(found, sales(1, 1));
+}
+
+#[test]
+fn who_waits_for_the_job_makes_no_room_for_others() {
+    let source = ingest().connections_max(2);
+    let (address, traffic) = (source.local_addr().unwrap(), source.traffic());
+    in_time(move || {
+        let (came, count, running) = held_up(source);
+        let held = count.lock().unwrap();
+        let waiting = [0, 1].map(|shop| {
+            thread::spawn(move || post(address, "/sales", &json(&sales(shop, 1))).status)
+        });
+        until(|| came.load(Relaxed) == 1 && traffic.partial_bytes() > 0 && traffic.open() == 2);
+        // Both bodies are whole by then.
+        thread::sleep(500.millis());
+        let said = answer(&mut call(address));
+        assert_eq!(said.status, 503);
+        assert!(said.head.contains("retry-after"));
+        assert_eq!(traffic.refused(), 1);
+        drop(held);
+        waiting.into_iter().for_each(|waits| assert_eq!(waits.join().unwrap(), 200));
+        running.stop();
+        running.join().unwrap();
+    });
 }
 
 #[test]

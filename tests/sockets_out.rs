@@ -4,6 +4,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::thread::sleep;
 use std::time::Instant;
@@ -225,7 +228,7 @@ fn a_sink_to_which_nobody_comes_lets_its_job_be_stopped() {
             (read, running.join().unwrap_err().to_string())
         });
         let left = format!("{read} records are not delivered");
-        for part in ["job numbers", "sink", "no peer at tcp 127.0.0.1:0", "for 500ms", &*left] {
+        for part in ["job numbers", "sink", "no peer at tcp 127.0.0.1:0", "stopped", &*left] {
             assert!(said.contains(part), "{part} is missing: {said}");
         }
     }
@@ -306,6 +309,115 @@ fn a_path_is_written_to_and_what_the_peer_says_is_of_no_interest() {
         peer.read_to_string(&mut text).unwrap();
         assert_eq!(text, "1\n2\n");
         running.join().unwrap();
+    });
+}
+
+#[test]
+fn a_source_that_ends_while_nobody_comes_ends_its_job() {
+    // All of it in one turn, and more than the queue takes; through the rings of an exchange.
+    for (shards, count) in [(1, 40_u64), (2, 40), (2, 1_000)] {
+        let (said, took) = in_time(move || {
+            let sink = Tcp::listen("127.0.0.1:0").to_lines();
+            let sink = sink.queue_blocks(1).give_up_after(1.seconds());
+            let job = Job::new("numbers").shards(shards).pin(false);
+            job.source(Memory::of((0..count).collect::<Vec<u64>>()))
+                .key_by(|n| n % 7)
+                .process::<u64, u64>(|_, n, ctx| ctx.emit(n), |_, _, _| {})
+                .map(|n| format!("{n:0>40000}"))
+                .sink(sink);
+            let (running, begin) = (job.start().unwrap(), Instant::now());
+            assert!(running.wait_for(30.seconds()), "it does not end");
+            (running.join().unwrap_err().to_string(), begin.elapsed())
+        });
+        let left = format!("{count} records are not delivered");
+        for part in ["job numbers", "sink", "tcp 127.0.0.1:0", "for 1s", &*left, "give_up_after"] {
+            assert!(said.contains(part), "{part} is missing: {said}");
+        }
+        assert!(took >= 1.seconds() && took < 10.seconds(), "{took:?}");
+    }
+}
+
+#[test]
+fn a_stop_ends_a_job_at_once_to_whose_sink_nobody_comes() {
+    in_time(|| {
+        let job = |count: u64| {
+            let job = Job::new("numbers").shards(2).pin(false);
+            let (mut numbers, source) = Channel::source::<u64>(1 << 16);
+            numbers.send_batch(0..count).unwrap();
+            job.source(source).sink(Tcp::listen("127.0.0.1:0").to_lines());
+            let running = job.start().unwrap();
+            until(|| running.metrics().records_read() == count);
+            let begin = Instant::now();
+            running.stop();
+            assert!(running.wait_for(10.seconds()), "it does not end");
+            (running.join(), begin.elapsed())
+        };
+        let (failed, took) = job(3);
+        let said = failed.unwrap_err().to_string();
+        for part in ["sink", "no peer at tcp 127.0.0.1:0", "stopped", "3 records are not delivered"]
+        {
+            assert!(said.contains(part), "{part} is missing: {said}");
+        }
+        assert!(took < 3.seconds(), "{took:?}");
+        assert!(job(0).0.is_ok(), "nothing is lost");
+    });
+}
+
+#[test]
+fn a_job_that_restarts_has_given_its_sinks_listener_back() {
+    for _ in 0..5 {
+        let text = in_time(|| {
+            let directory = tempfile::tempdir().unwrap();
+            let mut sink = Tcp::listen("127.0.0.1:0").to_lines();
+            let address = sink.local_addr().unwrap();
+            let job = Job::new("numbers").shards(1).pin(false).restart(Restart::times(1));
+            let job = job.checkpoints(directory.path(), 1.hours());
+            let failed = Arc::new(AtomicBool::new(false));
+            job.source(Counter::to(20_000))
+                .inspect(move |n| assert!(n < 9_000 || failed.swap(true, Relaxed), "as told"))
+                .sink(sink);
+            let running = job.start().unwrap();
+            // What was written before waits for a peer.
+            until(|| running.metrics().restarts == 1);
+            let mut text = String::new();
+            let mut peer = TcpStream::connect(address).unwrap();
+            peer.set_read_timeout(Some(30.seconds())).unwrap();
+            peer.read_to_string(&mut text).unwrap();
+            running.join().unwrap();
+            text
+        });
+        assert_eq!(sorted_lines(&text), numbers(20_000));
+    }
+}
+
+#[test]
+fn a_datagram_that_was_refused_takes_no_other_with_it() {
+    in_time(|| {
+        let place = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let sink = Udp::connect(place.to_string()).to_lines();
+        let traffic = sink.traffic();
+        let (mut numbers, source) = Channel::source::<u64>(16);
+        let job = Job::new("numbers").shards(1);
+        job.source(source).sink(sink);
+        let running = job.start().unwrap();
+        // Nobody is there: the system says so of a datagram when it is gone.
+        numbers.send(1).unwrap();
+        until(|| traffic.refused() == 1);
+        let peer = UdpSocket::bind(place).unwrap();
+        peer.set_read_timeout(Some(10.seconds())).unwrap();
+        numbers.send_batch([2, 3]).unwrap();
+        let mut datagram = [0; 10];
+        for number in [b"2", b"3"] {
+            let read = peer.recv(&mut datagram).unwrap();
+            assert_eq!(&datagram[..read], number);
+        }
+        // The other way round: the last of several is refused, and the sum is right.
+        drop(peer);
+        numbers.send_batch([4, 5, 6]).unwrap();
+        until(|| traffic.refused() == 4);
+        drop(numbers);
+        running.join().unwrap();
+        assert_eq!((traffic.failed(), traffic.bytes()), (0, 6));
     });
 }
 

@@ -213,17 +213,29 @@ impl Wake for Unpark {
 
 /// The bells of all shards, shared by all of them: `bells[j].ring()` wakes shard `j`.
 #[derive(Clone)]
-pub struct Bells(Arc<[CachePadded<Bell>]>);
+pub struct Bells {
+    bells: Arc<[CachePadded<Bell>]>,
+    stop: Arc<Stop>,
+}
+
+/// Whether the job shall stop. No model is of it: who sets it rings thereafter.
+type Stop = std::sync::atomic::AtomicBool;
 
 impl Bells {
     /// One bell for each of `n` shards.
     pub fn new(n: usize) -> Self {
-        Self((0..n).map(|_| CachePadded::new(Bell::new())).collect())
+        let bells = (0..n).map(|_| CachePadded::new(Bell::new())).collect();
+        Self { bells, stop: Arc::default() }
+    }
+
+    /// What is set, before all are rung, when the job shall stop.
+    pub fn stop(&self) -> Arc<Stop> {
+        self.stop.clone()
     }
 
     /// Rings all: when a job stops, for instance.
     pub fn ring_all(&self) {
-        for bell in &*self.0 {
+        for bell in &*self.bells {
             bell.ring();
         }
     }
@@ -255,6 +267,12 @@ impl Ringer {
     pub fn ring(&self) -> bool {
         self.bells[self.shard].ring()
     }
+
+    /// Whether the job shall stop: for a thread that waits for somebody outside, who may never
+    /// come.
+    pub fn is_stopped(&self) -> bool {
+        self.bells.stop.load(std::sync::atomic::Ordering::Relaxed)
+    }
 }
 
 impl fmt::Debug for Ringer {
@@ -267,7 +285,7 @@ impl Deref for Bells {
     type Target = [CachePadded<Bell>];
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.bells
     }
 }
 

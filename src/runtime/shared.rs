@@ -98,7 +98,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     pub(super) fn new(job: &str, bells: Bells, epochs: Option<Arc<Epochs>>) -> Shared {
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = bells.stop();
         Shared {
             job: job.to_owned(),
             started: AtomicBool::new(false),

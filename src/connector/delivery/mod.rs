@@ -8,7 +8,8 @@
 //!
 //! A writer never waits: when the queue is full it is not ready, and its shard reads nothing more
 //! that would come to it. The thread takes a block at a time and says when it is delivered,
-//! whatever that means for its kind of peer. A job comes to its end when the thread has.
+//! whatever that means for its kind of peer. A job comes to its end when the thread has. When a
+//! writer is dropped before that, the job has failed, and the thread lets go of everything.
 
 mod writer;
 
@@ -16,17 +17,18 @@ pub use writer::BlockWriter;
 pub(super) use writer::Layout;
 
 use std::future::Future;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{Notify, watch};
 
 use super::cord::Cord;
 use super::intake::{block_on, on_thread};
 use super::text::Encoder;
 use crate::error::{Error, Kind, Result};
+use crate::limits::SOCKET_AHEAD_BYTES;
 use crate::record::Record;
 
 /// Records as text.
@@ -58,21 +60,28 @@ struct Slip {
     finished: AtomicBool,
 }
 
-/// What the writers of a sink know of its thread.
-#[derive(Clone, Debug)]
-struct Outbox {
-    slips: Arc<[Slip]>,
-    /// Told when a writer has finished.
-    finished: Arc<Notify>,
+/// What the writers of a sink and its thread share.
+#[derive(Debug)]
+struct Desk {
+    slips: Box<[Slip]>,
+    /// Tells the thread that a writer has finished, or that the job shall stop.
+    told: Notify,
+    stopped: AtomicBool,
+    /// Whether nobody has been there for too long to take anything.
+    alone: AtomicBool,
+    /// Bytes that wait for room in the queue.
+    ahead: AtomicU64,
+    /// Whether a writer was dropped before its time: the job has failed.
+    abandoned: watch::Sender<bool>,
     /// How the thread has ended.
-    outcome: Arc<OnceLock<Result>>,
+    outcome: OnceLock<Result>,
 }
 
 /// The writers of a sink, on their way to the shards.
 #[derive(Debug)]
 pub(super) struct Writers {
     queue: Sender<Block>,
-    outbox: Outbox,
+    desk: Arc<Desk>,
 }
 
 impl Writers {
@@ -83,56 +92,65 @@ impl Writers {
         encoder: E,
         layout: Layout,
     ) -> BlockWriter<R, E> {
-        BlockWriter::new(shard, encoder, layout, (self.queue.clone(), self.outbox.clone()))
+        BlockWriter::new(shard, encoder, layout, (self.queue.clone(), self.desk.clone()))
     }
 }
 
 /// The thread's end of the queue.
 pub(super) struct Inbox {
     queue: Receiver<Block>,
-    slips: Arc<[Slip]>,
-    finished: Arc<Notify>,
+    desk: Arc<Desk>,
 }
 
 impl Inbox {
     /// The next block; none when all writers have finished.
     pub async fn next(&mut self) -> Option<Block> {
         let block = self.queue.recv().await;
-        self.ring();
+        self.desk.ring();
         block
     }
 
     /// A block is delivered.
     pub fn delivered(&self, block: &Block) {
-        self.slips[block.writer].under_way.fetch_sub(block.records, Relaxed);
-        self.slips[block.writer].delivered.fetch_add(1, Release);
-        self.slips[block.writer].cord.ring();
+        let slip = &self.desk.slips[block.writer];
+        slip.under_way.fetch_sub(block.records, Relaxed);
+        slip.delivered.fetch_add(1, Release);
+        slip.cord.ring();
     }
 
     /// Whether all writers have finished, or are gone: what is under way is all there will be.
     pub fn is_finishing(&self) -> bool {
         let gone = self.queue.sender_strong_count() == 0;
-        gone || self.slips.iter().all(|slip| slip.finished.load(Acquire))
+        gone || self.desk.slips.iter().all(|slip| slip.finished.load(Acquire))
     }
 
-    /// Ready when one more writer has finished.
-    pub async fn finished(&self) {
-        self.finished.notified().await;
+    /// Whether the job shall stop.
+    pub fn is_stopped(&self) -> bool {
+        self.desk.stopped.load(Acquire)
+    }
+
+    /// Ready when one more writer has finished, or the job shall stop.
+    pub async fn told(&self) {
+        self.desk.told.notified().await;
+    }
+
+    /// Says whether nobody has been there for too long. The writers then take a little more than
+    /// there is room for: a job that has come to its end shall not wait for ever for room to say
+    /// so.
+    pub fn set_alone(&self, alone: bool) {
+        if self.desk.alone.swap(alone, AcqRel) != alone {
+            self.desk.ring();
+        }
     }
 
     /// How many records the writers have handed over that are not delivered.
     pub fn under_way(&self) -> u64 {
-        self.slips.iter().map(|slip| slip.under_way.load(Relaxed)).sum()
-    }
-
-    fn ring(&self) {
-        for slip in &*self.slips {
-            slip.cord.ring();
-        }
+        self.desk.slips.iter().map(|slip| slip.under_way.load(Relaxed)).sum()
     }
 }
 
-/// Starts the thread of a sink with so many writers. It runs what `run` gives until that ends.
+/// Starts the thread of a sink with so many writers. It runs what `run` gives until that ends, or
+/// until a writer is dropped before its time.
 ///
 /// # Errors
 /// That there is no thread to be had.
@@ -142,42 +160,73 @@ pub(super) fn start<F: Future<Output = Result> + 'static>(
     blocks: usize,
     run: impl FnOnce(Inbox) -> F + Send + 'static,
 ) -> Result<Writers> {
-    let (sender, receiver) = mpsc::channel(blocks.max(1));
-    let slips: Arc<[Slip]> = (0..writers).map(|_| Slip::default()).collect();
-    let outcome = Arc::new(OnceLock::new());
-    let finished = Arc::new(Notify::new());
-    let outbox =
-        Outbox { slips: slips.clone(), finished: finished.clone(), outcome: outcome.clone() };
-    let ended = Ended { slips: slips.clone(), outcome };
+    let (sender, queue) = mpsc::channel(blocks.max(1));
+    let (abandoned, mut seen) = watch::channel(false);
+    let desk = Arc::new(Desk {
+        slips: (0..writers).map(|_| Slip::default()).collect(),
+        told: Notify::new(),
+        stopped: AtomicBool::new(false),
+        alone: AtomicBool::new(false),
+        ahead: AtomicU64::new(0),
+        abandoned,
+        outcome: OnceLock::new(),
+    });
+    let (ended, inbox) = (Ended(desk.clone()), Inbox { queue, desk: desk.clone() });
     let main = move || {
-        let result = block_on(run(Inbox { queue: receiver, slips, finished }));
-        let _ = ended.outcome.set(result);
+        let result = block_on(async {
+            tokio::select! {
+                result = run(inbox) => result,
+                // Whoever would hear of it is gone, too.
+                _ = seen.wait_for(|abandoned| *abandoned) => Ok(()),
+            }
+        });
+        let _ = ended.0.outcome.set(result);
     };
     on_thread(name, main)?;
-    Ok(Writers { queue: sender, outbox })
+    Ok(Writers { queue: sender, desk })
 }
 
 /// Lets the writers know that the thread has ended, also by a panic.
-struct Ended {
-    slips: Arc<[Slip]>,
-    outcome: Arc<OnceLock<Result>>,
-}
+struct Ended(Arc<Desk>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
         let lost = Error::new(Kind::Internal, "the thread of its sockets has panicked");
-        let _ = self.outcome.set(Err(lost));
-        for slip in &*self.slips {
-            slip.cord.ring();
-        }
+        let _ = self.0.outcome.set(Err(lost));
+        self.0.ring();
     }
 }
 
-impl Outbox {
+impl Desk {
+    fn ring(&self) {
+        for slip in &self.slips {
+            slip.cord.ring();
+        }
+    }
+
     /// A writer makes no more blocks.
     fn finish(&self, writer: usize) {
         self.slips[writer].finished.store(true, Release);
-        self.finished.notify_one();
+        self.told.notify_one();
+    }
+
+    /// The job shall stop.
+    fn stop(&self) {
+        if !self.stopped.swap(true, AcqRel) {
+            self.told.notify_one();
+        }
+    }
+
+    /// A writer is gone. What is under way matters to nobody unless the thread has ended before.
+    fn leave(&self) {
+        if self.outcome.get().is_none() {
+            self.abandoned.send_replace(true);
+        }
+    }
+
+    /// Whether writers may take more although there is no room.
+    fn looks_ahead(&self) -> bool {
+        self.alone.load(Acquire) && self.ahead.load(Relaxed) < SOCKET_AHEAD_BYTES as u64
     }
 
     /// How many blocks of a writer are delivered.

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Block, Outbox};
+use super::{Block, Desk};
 use crate::connector::text::Encoder;
 use crate::error::{Error, Kind, Result};
 use crate::limits::SOCKET_BLOCK_BYTES;
@@ -79,7 +80,7 @@ pub struct BlockWriter<R, E> {
     queue: Option<Sender<Block>>,
     /// Blocks that found the queue full, in order.
     waiting: VecDeque<Block>,
-    outbox: Outbox,
+    desk: Arc<Desk>,
     /// Blocks so far.
     made: u64,
     /// How many of them belong to the checkpoint that is being made.
@@ -101,7 +102,7 @@ impl<R: Record, E: Encoder<R>> BlockWriter<R, E> {
         number: usize,
         encoder: E,
         layout: Layout,
-        (queue, outbox): (Sender<Block>, Outbox),
+        (queue, desk): (Sender<Block>, Arc<Desk>),
     ) -> Self {
         BlockWriter {
             number,
@@ -110,7 +111,7 @@ impl<R: Record, E: Encoder<R>> BlockWriter<R, E> {
             block: Block::of(number),
             queue: Some(queue),
             waiting: VecDeque::new(),
-            outbox,
+            desk,
             made: 0,
             before: 0,
             finished: false,
@@ -120,8 +121,9 @@ impl<R: Record, E: Encoder<R>> BlockWriter<R, E> {
     }
 
     /// Has so many records in a block at most.
-    pub(in crate::connector) fn with_records_max(self, records: u64) -> Self {
-        BlockWriter { records_max: records.max(1), ..self }
+    pub(in crate::connector) fn with_records_max(mut self, records: u64) -> Self {
+        self.records_max = records.max(1);
+        self
     }
 
     /// Moves the record that was just written into the block.
@@ -143,7 +145,8 @@ impl<R: Record, E: Encoder<R>> BlockWriter<R, E> {
         }
         let block = mem::replace(&mut self.block, Block::of(self.number));
         self.made += 1;
-        self.outbox.slips[self.number].under_way.fetch_add(block.records, Relaxed);
+        self.desk.slips[self.number].under_way.fetch_add(block.records, Relaxed);
+        self.desk.ahead.fetch_add(block.bytes.len() as u64, Relaxed);
         self.waiting.push_back(block);
         self.push_waiting();
     }
@@ -152,6 +155,7 @@ impl<R: Record, E: Encoder<R>> BlockWriter<R, E> {
     fn push_waiting(&mut self) -> usize {
         let before = self.waiting.len();
         while let (Some(block), Some(queue)) = (self.waiting.pop_front(), &self.queue) {
+            let bytes = block.bytes.len() as u64;
             // A thread that has ended takes nothing: `poll` says why.
             if let Err(TrySendError::Full(block) | TrySendError::Closed(block)) =
                 queue.try_send(block)
@@ -159,11 +163,18 @@ impl<R: Record, E: Encoder<R>> BlockWriter<R, E> {
                 self.waiting.push_front(block);
                 break;
             }
+            self.desk.ahead.fetch_sub(bytes, Relaxed);
         }
         if self.finished && self.waiting.is_empty() {
             self.queue = None;
         }
         before - self.waiting.len()
+    }
+}
+
+impl<R, E> Drop for BlockWriter<R, E> {
+    fn drop(&mut self) {
+        self.desk.leave();
     }
 }
 
@@ -174,16 +185,21 @@ fn too_long(bytes: usize, most: usize, so: &str) -> Error {
 
 impl<R: Record, E: Encoder<R>> Writer<R> for BlockWriter<R, E> {
     fn open(&mut self, bell: Ringer) {
-        self.outbox.slips[self.number].cord.hang(&bell);
+        self.desk.slips[self.number].cord.hang(&bell);
     }
 
     fn ready(&mut self) -> bool {
         let has_room = |queue: &Sender<Block>| queue.capacity() > 0;
-        self.finished || (self.waiting.is_empty() && self.queue.as_ref().is_some_and(has_room))
+        let room = self.waiting.is_empty() && self.queue.as_ref().is_some_and(has_room);
+        self.finished || room || self.desk.looks_ahead()
     }
 
     fn poll(&mut self) -> Result<Progress> {
-        let ended = self.outbox.has_ended()?;
+        let bell = self.desk.slips[self.number].cord.bell();
+        if bell.is_some_and(Ringer::is_stopped) {
+            self.desk.stop();
+        }
+        let ended = self.desk.has_ended()?;
         if self.push_waiting() > 0 {
             return Ok(Progress::Busy);
         }
@@ -216,7 +232,7 @@ impl<R: Record, E: Encoder<R>> Writer<R> for BlockWriter<R, E> {
     fn finish(&mut self) -> Result {
         self.send();
         self.finished = true;
-        self.outbox.finish(self.number);
+        self.desk.finish(self.number);
         self.push_waiting();
         Ok(())
     }
@@ -228,7 +244,7 @@ impl<R: Record, E: Encoder<R>> Writer<R> for BlockWriter<R, E> {
     }
 
     fn is_prepared(&mut self) -> Result<bool> {
-        let ended = self.outbox.has_ended()?;
-        Ok(ended || self.outbox.delivered(self.number) >= self.before)
+        let ended = self.desk.has_ended()?;
+        Ok(ended || self.desk.delivered(self.number) >= self.before)
     }
 }

@@ -5,6 +5,7 @@ mod patient;
 mod server;
 mod sink;
 mod source;
+mod visitors;
 
 pub use sink::HttpSink;
 pub use source::HttpSource;

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,11 +17,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::patient::Patient;
+use super::visitors::{Visit, Visitor, Visitors};
 use crate::connector::intake::{Answer, Kept, Parcel, Request as Posted, Site};
 use crate::connector::socket::{ACCEPT_PAUSE, Listener, Stream};
 use crate::error::Result;
@@ -58,6 +58,7 @@ pub(super) struct Terms {
 struct Server {
     site: Rc<Site>,
     terms: Terms,
+    visitors: Rc<Visitors>,
     /// How many requests may still be read.
     left: Cell<u64>,
     /// Told when no more may.
@@ -73,7 +74,8 @@ type Said = Response<Full<Bytes>>;
 /// None of its own.
 pub(super) async fn serve(site: Rc<Site>, listener: Listener, terms: Terms) -> Result {
     let left = Cell::new(terms.ends_after.unwrap_or(u64::MAX));
-    let server = Rc::new(Server { site, terms, left, over: Notify::new() });
+    let server =
+        Rc::new(Server { site, terms, visitors: Rc::default(), left, over: Notify::new() });
     let mut tasks = JoinSet::new();
     while server.left.get() > 0 {
         let accepted = tokio::select! {
@@ -85,15 +87,13 @@ pub(super) async fn serve(site: Rc<Site>, listener: Listener, terms: Terms) -> R
         // Those that have just ended make room.
         while tasks.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, _)) if tasks.len() >= server.terms.connections_max => {
+            Ok((stream, _)) if !server.has_room().await => {
                 // Whether or not it is heard.
                 let _ = stream.try_write(TOO_MANY);
-                server.site.traffic().refuse();
-                let most = server.terms.connections_max;
-                warn!(target: "thalweg", source = server.terms.name, most, "connection refused");
             }
             Ok((Stream::Tcp(stream), Some(peer))) => {
-                tasks.spawn_local(converse(server.clone(), stream, peer));
+                let visit = server.visitors.enter(peer);
+                tasks.spawn_local(converse(server.clone(), stream, visit));
             }
             Ok(_) => {}
             Err(error) => {
@@ -114,18 +114,27 @@ pub(super) async fn serve(site: Rc<Site>, listener: Listener, terms: Terms) -> R
 }
 
 /// Answers what comes by one connection.
-async fn converse(server: Rc<Server>, stream: TcpStream, peer: SocketAddr) {
+async fn converse(server: Rc<Server>, stream: TcpStream, visit: Visit) {
     let _open = server.site.traffic().enter();
+    let peer = visit.visitor.peer;
     let service = service_fn(|request| {
-        let server = server.clone();
-        async move { Ok::<_, Infallible>(server.answer(request, peer).await) }
+        let (server, visitor) = (server.clone(), visit.visitor.clone());
+        async move {
+            visitor.is_awaited();
+            let answer = server.answer(request, &visitor).await;
+            visitor.is_awaited();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(ANSWER).max_buf_size(HEAD_BYTES);
+    // A peer that has said all may still wait for the answer.
+    http.half_close(true);
     let stream = TokioIo::new(Patient::new(stream, server.terms.within));
     let mut connection = pin!(http.serve_connection(stream, service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = visit.visitor.leaves() => return,
         () = server.ending() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -145,8 +154,22 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Said {
-        match self.take(request, peer).await {
+    /// Whether one more connection may be made, for which another one goes if need be.
+    async fn has_room(&self) -> bool {
+        let most = self.terms.connections_max;
+        if self.visitors.len() < most {
+            return true;
+        }
+        self.site.traffic().refuse();
+        let made = self.visitors.make_room();
+        warn!(target: "thalweg", source = self.terms.name, most, made, "too many connections");
+        // The one that has to go is gone before the next one comes.
+        yield_now().await;
+        made
+    }
+
+    async fn answer(&self, request: Request<Incoming>, visitor: &Visitor) -> Said {
+        match self.take(request, visitor).await {
             Ok(answer) if answer.bad > 0 && self.terms.strict => {
                 said(StatusCode::BAD_REQUEST, answer)
             }
@@ -159,7 +182,7 @@ impl Server {
     async fn take(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        visitor: &Visitor,
     ) -> Result<Answer, Box<Said>> {
         self.admit(&request)?;
         let mut kept = Kept::none(self.site.traffic().clone());
@@ -168,7 +191,7 @@ impl Server {
         let body = body.await.unwrap_or_else(|_| Err(late()))?;
         self.site.traffic().carry(body.len());
         let (answer, answered) = oneshot::channel();
-        let origin = format!("{} from {peer}", self.terms.name);
+        let origin = format!("{} from {}", self.terms.name, visitor.peer);
         let posted = Posted { origin, body, kept, answer, strict: self.terms.strict };
         // It counts from here on, so that there are never too many.
         let left = self.left.get();
@@ -182,6 +205,7 @@ impl Server {
             self.over.notify_waiters();
             self.over.notify_one();
         }
+        visitor.waits();
         match timeout(self.terms.within, answered).await {
             Ok(answer) => answer.map_err(|_| ends()),
             Err(_) => {

@@ -128,8 +128,20 @@ impl<E> HttpSink<E> {
             Some("https") => return Err(refuse("encryption needs a proxy in between")),
             Some(_) | None => return Err(refuse("it is no URL of HTTP")),
         }
-        let host = uri.host().ok_or_else(|| refuse("it names no host"))?;
+        let host = uri.host().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| refuse("it names no host"))?;
         let authority = uri.authority().map_or(host, |authority| authority.as_str());
+        if url.contains('#') {
+            return Err(refuse("nobody is told what follows a #"));
+        }
+        if authority.contains('@') {
+            return Err(refuse("a name and password go into a header, see HttpSink::header"));
+        }
+        let port = match authority.strip_prefix(host) {
+            Some("") => Ok(80),
+            _ => uri.port_u16().filter(|&port| port > 0).ok_or("what follows the colon is no port"),
+        };
+        let port = port.map_err(refuse)?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let header = |(name, value): &(String, String)| {
             let refuse = || Error::new(Kind::Plan, format!("{name:?} is no header, or its value"));
@@ -141,7 +153,7 @@ impl<E> HttpSink<E> {
             url: url.clone(),
             // Without the brackets of an address of IPv6.
             host: host.trim_matches(['[', ']']).to_owned(),
-            port: uri.port_u16().unwrap_or(80),
+            port,
             authority: authority.to_owned(),
             path: path.to_owned(),
             content: self.content,

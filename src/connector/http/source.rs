@@ -121,8 +121,11 @@ impl<D: Decode> HttpSource<D> {
     }
 
     /// How many connections there may be at a time, 512 ([`CONNECTIONS`]) unless said otherwise.
-    /// One more is answered 503 and closed. A connection on which no request begins for 10 s is
-    /// closed.
+    /// For one more another one is closed: one whose peer is waited for, for its head or the rest
+    /// of its body, and of these the one that has been waited for longest, of the address that has
+    /// the most connections. Where all wait for the job, the one more is answered 503 and closed.
+    /// Both count as [refused](Traffic::refused). A connection is closed in any case when a head
+    /// takes longer than 10 s ([`ANSWER`](crate::limits::ANSWER)), also the silence before it.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections;
@@ -196,7 +199,7 @@ impl<D: Decode> Source for HttpSource<D> {
     }
 
     fn splits(&self, shards: usize) -> Result<Vec<Box<dyn Split<D::Record>>>> {
-        let listening = self.bind()?.as_ref().map(Bound::try_clone).transpose()?;
+        let listening = self.bind()?.as_ref().map(Bound::lend).transpose()?;
         let listening = listening.expect("it was bound just above");
         let terms = Terms {
             name: format!("http {}{}", self.ingest.address, self.ingest.path),

@@ -216,7 +216,10 @@ pub(in crate::connector) fn start<F: Future<Output = Result> + 'static>(
 pub(in crate::connector) fn block_on(run: impl Future<Output = Result>) -> Result {
     let failed = |cause| Error::io("making a runtime for sockets", &cause);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    LocalSet::new().block_on(&runtime, run)
+    let ended = LocalSet::new().block_on(&runtime, run);
+    // A name that is being looked up is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Starts a thread.

@@ -38,7 +38,8 @@ impl Traffic {
         self.0.accepted.load(Relaxed)
     }
 
-    /// Connections and requests that were refused because there were too many.
+    /// Connections and requests that were refused, or had to make room, because there were too
+    /// many; of a sink's datagrams those that nobody took, as far as the other system has said so.
     pub fn refused(&self) -> u64 {
         self.0.refused.load(Relaxed)
     }

@@ -6,7 +6,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError::Timeout;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BufMut;
@@ -36,13 +38,26 @@ impl fmt::Display for Address {
 }
 
 /// A socket that was bound before the job's I/O thread has begun, and stays bound while the job
-/// restarts.
+/// restarts. It is lent to one thread at a time: what comes must not come to one of an earlier run.
 #[derive(Debug)]
-pub(in crate::connector) enum Bound {
+pub(in crate::connector) struct Bound {
+    socket: Held,
+    /// Closed when the thread that it was lent to last has given it back.
+    lent: Mutex<Option<Receiver<()>>>,
+}
+
+#[derive(Debug)]
+enum Held {
     Tcp(std::net::TcpListener),
     Udp(std::net::UdpSocket),
     Unix(std::os::unix::net::UnixListener, Arc<Place>),
 }
+
+/// What a thread gives back, by dropping it, that a socket was lent to.
+#[derive(Debug)]
+pub(in crate::connector) struct Lease(
+    #[expect(dead_code, reason = "that it is dropped is what it says")] Sender<()>,
+);
 
 /// A path that is removed when nobody listens there any more.
 #[derive(Debug)]
@@ -62,50 +77,58 @@ impl Bound {
     /// That it is in use, or not to be had, or no address.
     pub fn new(address: &Address) -> Result<Bound> {
         let failed = |cause| Error::io(format_args!("listening on {address}"), &cause);
-        let bound = match address {
+        let socket = match address {
             Address::Tcp(host) => {
                 let listener = std::net::TcpListener::bind(resolve(host)?.as_slice());
                 let listener = listener.map_err(failed)?;
                 listener.set_nonblocking(true).map_err(failed)?;
-                Bound::Tcp(listener)
+                Held::Tcp(listener)
             }
             Address::Udp(host) => {
                 let socket = std::net::UdpSocket::bind(resolve(host)?.as_slice());
                 let socket = socket.map_err(failed)?;
                 socket.set_nonblocking(true).map_err(failed)?;
-                Bound::Udp(socket)
+                Held::Udp(socket)
             }
             Address::Unix(path) => {
                 remove_stale(path).map_err(failed)?;
                 let listener = std::os::unix::net::UnixListener::bind(path).map_err(failed)?;
                 listener.set_nonblocking(true).map_err(failed)?;
-                Bound::Unix(listener, Arc::new(Place(path.clone())))
+                Held::Unix(listener, Arc::new(Place(path.clone())))
             }
         };
-        Ok(bound)
+        Ok(Bound { socket, lent: Mutex::default() })
     }
 
-    /// The same socket, once more.
+    /// The socket, for a thread; waits until the one before has given it back.
     ///
     /// # Errors
-    /// That there is no file descriptor to be had.
-    pub fn try_clone(&self) -> Result<Listening> {
-        let cloned = match self {
-            Bound::Tcp(listener) => listener.try_clone().map(Listening::Tcp),
-            Bound::Udp(socket) => socket.try_clone().map(Listening::Udp),
-            Bound::Unix(listener, place) => {
-                listener.try_clone().map(|listener| Listening::Unix(listener, place.clone()))
+    /// That it has not, or that there is no file descriptor to be had.
+    pub fn lend(&self) -> Result<Listening> {
+        let (lease, given_back) = mpsc::channel();
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = lent.replace(given_back);
+        if before.is_some_and(|before| before.recv_timeout(ANSWER) == Err(Timeout)) {
+            let what = "an earlier run of the job has not given back the socket that it listens on";
+            return Err(Error::new(Kind::Internal, what));
+        }
+        let cloned = match &self.socket {
+            Held::Tcp(listener) => listener.try_clone().map(Held::Tcp),
+            Held::Udp(socket) => socket.try_clone().map(Held::Udp),
+            Held::Unix(listener, place) => {
+                listener.try_clone().map(|listener| Held::Unix(listener, place.clone()))
             }
         };
+        let cloned = cloned.map(|socket| Listening { socket, lease: Lease(lease) });
         cloned.map_err(|cause| Error::io("listening on a socket once more", &cause))
     }
 
     /// Where it listens; none for a path.
     pub fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Bound::Tcp(listener) => listener.local_addr().ok(),
-            Bound::Udp(socket) => socket.local_addr().ok(),
-            Bound::Unix(..) => None,
+        match &self.socket {
+            Held::Tcp(listener) => listener.local_addr().ok(),
+            Held::Udp(socket) => socket.local_addr().ok(),
+            Held::Unix(..) => None,
         }
     }
 }
@@ -145,10 +168,9 @@ pub(in crate::connector) fn resolve(host: &str) -> Result<Vec<SocketAddr>> {
 
 /// A bound socket on its way to the I/O thread.
 #[derive(Debug)]
-pub(in crate::connector) enum Listening {
-    Tcp(std::net::TcpListener),
-    Udp(std::net::UdpSocket),
-    Unix(std::os::unix::net::UnixListener, Arc<Place>),
+pub(in crate::connector) struct Listening {
+    socket: Held,
+    lease: Lease,
 }
 
 impl Listening {
@@ -157,11 +179,12 @@ impl Listening {
     /// # Errors
     /// That the runtime can't watch it.
     pub fn open(self) -> io::Result<Listener> {
-        Ok(match self {
-            Listening::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
-            Listening::Udp(socket) => Listener::Udp(UdpSocket::from_std(socket)?),
-            Listening::Unix(listener, place) => {
-                Listener::Unix(UnixListener::from_std(listener)?, place)
+        let Listening { socket, lease } = self;
+        Ok(match socket {
+            Held::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?, lease),
+            Held::Udp(socket) => Listener::Udp(UdpSocket::from_std(socket)?, lease),
+            Held::Unix(listener, place) => {
+                Listener::Unix(UnixListener::from_std(listener)?, place, lease)
             }
         })
     }
@@ -246,30 +269,28 @@ impl Stream {
     }
 }
 
-/// What connections or datagrams come to.
+/// What connections or datagrams come to. The lease goes last: the socket is closed by then.
 #[derive(Debug)]
+#[expect(dead_code, reason = "the path stays for as long as it is held, and so does the lease")]
 pub(in crate::connector) enum Listener {
-    Tcp(TcpListener),
-    Udp(UdpSocket),
-    Unix(
-        UnixListener,
-        #[expect(dead_code, reason = "the path stays for as long as it is held")] Arc<Place>,
-    ),
+    Tcp(TcpListener, Lease),
+    Udp(UdpSocket, Lease),
+    Unix(UnixListener, Arc<Place>, Lease),
 }
 
 impl Listener {
     /// Takes the next connection, and gives a name of the peer.
     pub async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         match self {
-            Listener::Tcp(listener) => {
+            Listener::Tcp(listener, _) => {
                 let (stream, peer) = listener.accept().await?;
                 Ok((Stream::of_tcp(stream), Some(peer)))
             }
-            Listener::Unix(listener, _) => {
+            Listener::Unix(listener, ..) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), None))
             }
-            Listener::Udp(_) => Err(ErrorKind::Unsupported.into()),
+            Listener::Udp(..) => Err(ErrorKind::Unsupported.into()),
         }
     }
 }

@@ -30,7 +30,12 @@ impl Retry {
 
     /// The peer is away: whether it has been for too long.
     pub fn is_over(&mut self) -> bool {
-        self.since.get_or_insert_with(Instant::now).elapsed() >= self.away
+        self.left().is_zero()
+    }
+
+    /// How much longer it may be away.
+    pub fn left(&mut self) -> Duration {
+        self.away.saturating_sub(self.since.get_or_insert_with(Instant::now).elapsed())
     }
 
     /// How long to wait before it is tried again: twice as long each time.

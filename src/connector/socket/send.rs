@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -15,6 +16,7 @@ use super::retry::Retry;
 use crate::connector::Traffic;
 use crate::connector::delivery::{Block, Inbox};
 use crate::error::{Error, Kind, Result};
+use crate::limits::RETRY;
 
 /// To whom, and with what patience.
 pub(super) struct Terms {
@@ -32,7 +34,7 @@ pub(super) struct Terms {
 /// That there was no peer for too long.
 pub(super) async fn stream(mut inbox: Inbox, bound: Option<Listening>, terms: Terms) -> Result {
     let listener = bound.map(Listening::open).transpose()?;
-    let mut line = Line { listener, connected: None, retry: Retry::new(terms.away), terms };
+    let mut line = Line { connected: None, listener, retry: Retry::new(terms.away), terms };
     while let Some(block) = line.next(&mut inbox).await {
         line.write(&block, &inbox).await?;
         inbox.delivered(&block);
@@ -43,10 +45,10 @@ pub(super) async fn stream(mut inbox: Inbox, bound: Option<Listening>, terms: Te
     Ok(())
 }
 
-/// A peer that is there or not.
+/// A peer that is there or not. The listener goes last: whoever waits for it finds nothing left.
 struct Line {
-    listener: Option<Listener>,
     connected: Option<Stream>,
+    listener: Option<Listener>,
     retry: Retry,
     terms: Terms,
 }
@@ -78,24 +80,39 @@ impl Line {
                     self.terms.traffic.carry(block.bytes.len());
                     self.connected = Some(stream);
                     self.retry.reached(true);
+                    inbox.set_alone(false);
                     return Ok(());
                 }
                 Err(failed) => {
                     self.lost(&failed);
-                    if self.gives_up(&failed, inbox) {
-                        return Err(self.gone(failed, inbox));
-                    }
-                    self.retry.pause().await;
+                    self.try_again(failed, inbox).await?;
                 }
             }
         }
     }
 
-    /// Whether there is no point in another attempt. One that listens tries for as long as the job
-    /// runs: whoever comes must not be able to end it.
-    fn gives_up(&mut self, failed: &Failed, inbox: &Inbox) -> bool {
-        let waits = self.listener.is_some() && !inbox.is_finishing();
-        !waits && (matches!(failed, Failed::Late) || self.retry.is_over())
+    /// Waits before another attempt, if there is a point in one. One that listens tries for as long
+    /// as the job runs: whoever comes must not be able to end it. It does not wait for long,
+    /// either: whoever comes and goes must not keep others waiting.
+    ///
+    /// # Errors
+    /// That there is none.
+    async fn try_again(&mut self, failed: Failed, inbox: &Inbox) -> Result {
+        let listens = self.listener.is_some();
+        let waits = listens && !inbox.is_finishing();
+        let over = match &failed {
+            Failed::Stopped => true,
+            Failed::Late => !waits,
+            Failed::Io(_) => !waits && self.retry.is_over(),
+        };
+        if over {
+            return Err(self.gone(failed, inbox));
+        }
+        match listens {
+            true => sleep(RETRY.0.min(self.terms.away)).await,
+            false => self.retry.pause().await,
+        }
+        Ok(())
     }
 
     fn lost(&mut self, why: impl fmt::Display) {
@@ -108,17 +125,7 @@ impl Line {
     async fn connect(&mut self, inbox: &Inbox) -> Result<Stream> {
         loop {
             let stream = match &self.listener {
-                Some(listener) => tokio::select! {
-                    accepted = listener.accept() => {
-                        accepted.map(|(stream, _)| stream).map_err(Failed::Io)
-                    }
-                    // The limit counts from here on.
-                    () = inbox.finished() => continue,
-                    () = sleep(self.terms.away) => match inbox.is_finishing() {
-                        true => Err(Failed::Late),
-                        false => continue,
-                    },
-                },
+                Some(listener) => accept(listener, &mut self.retry, inbox).await,
                 None => Stream::connect(&self.terms.address).await.map_err(Failed::Io),
             };
             let greeted = match stream {
@@ -138,10 +145,7 @@ impl Line {
                     self.terms.traffic.fail();
                     let address = &self.terms.address;
                     warn!(target: "thalweg", %address, error = %failed, "not connected");
-                    if self.gives_up(&failed, inbox) {
-                        return Err(self.gone(failed, inbox));
-                    }
-                    self.retry.pause().await;
+                    self.try_again(failed, inbox).await?;
                 }
             }
         }
@@ -149,15 +153,49 @@ impl Line {
 
     fn gone(&self, failed: Failed, inbox: &Inbox) -> Error {
         let Terms { address, away, .. } = &self.terms;
-        let what = format!(
-            "no peer at {address} has taken anything for {away:?}, {} records are not delivered",
-            inbox.under_way()
-        );
+        let left = format!("{} records are not delivered", inbox.under_way());
         let cause = match failed {
+            Failed::Stopped => {
+                let what = format!(
+                    "there was no peer at {address} when the job was stopped, {left}; let one \
+                     connect before"
+                );
+                return Error::new(Kind::Io, what);
+            }
             Failed::Late => ErrorKind::TimedOut.into(),
             Failed::Io(error) => error,
         };
+        let what = format!("no peer at {address} has taken anything for {away:?}, {left}");
         Error::io(what, &cause).within("a longer absence can be allowed by give_up_after")
+    }
+}
+
+/// Waits for a peer: for as long as the job runs and has more to say, and until one may be away no
+/// longer otherwise.
+async fn accept(
+    listener: &Listener,
+    retry: &mut Retry,
+    inbox: &Inbox,
+) -> std::result::Result<Stream, Failed> {
+    loop {
+        let left = retry.left();
+        tokio::select! {
+            biased;
+            accepted = listener.accept() => {
+                return accepted.map(|(stream, _)| stream).map_err(Failed::Io);
+            }
+            () = inbox.told() => {}
+            () = sleep(left), if !left.is_zero() => {}
+        }
+        if inbox.is_stopped() {
+            return Err(Failed::Stopped);
+        }
+        if retry.is_over() {
+            if inbox.is_finishing() {
+                return Err(Failed::Late);
+            }
+            inbox.set_alone(true);
+        }
     }
 }
 
@@ -179,6 +217,8 @@ enum Failed {
     /// It has taken nothing for as long as it may, or nobody came. That the system has given up a
     /// connection is another matter.
     Late,
+    /// There was none when the job was stopped.
+    Stopped,
     Io(io::Error),
 }
 
@@ -186,6 +226,7 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failed::Late => f.write_str("the peer takes nothing"),
+            Failed::Stopped => f.write_str("the job is stopped"),
             Failed::Io(error) => error.fmt(f),
         }
     }
@@ -210,11 +251,11 @@ async fn write_all(
     Ok(())
 }
 
-/// Whether a datagram is lost and the next one may not be: nobody was there for an earlier one, the
-/// way there is down, or there was no memory for it.
+/// Whether a datagram is lost and the next one may not be: the way there is down, or there was no
+/// memory for it.
 fn is_passing(error: &io::Error) -> bool {
-    use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable};
-    let kinds = [ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable];
+    use ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable};
+    let kinds = [HostUnreachable, NetworkDown, NetworkUnreachable];
     kinds.contains(&error.kind()) || Errno::from_io_error(error) == Some(Errno::NOBUFS)
 }
 
@@ -234,17 +275,87 @@ pub(super) async fn datagrams(mut inbox: Inbox, terms: Terms) -> Result {
     };
     let socket = UdpSocket::bind(own).await.map_err(failed)?;
     socket.connect(peer).await.map_err(failed)?;
-    while let Some(block) = inbox.next().await {
+    let line = Datagrams { socket, traffic: &terms.traffic };
+    while let Some(block) = line.next(&mut inbox).await {
         let mut at = 0;
         for &end in &block.ends {
-            match socket.send(&block.bytes[at..end]).await {
-                Ok(sent) => terms.traffic.carry(sent),
-                Err(error) if is_passing(&error) => terms.traffic.fail(),
-                Err(error) => return Err(failed(error)),
-            }
+            line.send(&block.bytes[at..end]).await.map_err(failed)?;
             at = end;
         }
         inbox.delivered(&block);
     }
+    line.hear();
     Ok(())
+}
+
+/// How often a datagram is tried when what is said of it may be said of one before.
+const DATAGRAM_TRIES: usize = 4;
+
+/// A socket that sends datagrams to one peer.
+///
+/// That nobody took a datagram is heard later, and the system says so instead of sending another
+/// one. So what is heard counts as refused, and the other one is sent again.
+struct Datagrams<'a> {
+    socket: UdpSocket,
+    traffic: &'a Traffic,
+}
+
+impl Datagrams<'_> {
+    /// Waits for the next block, and hears meanwhile what became of those before.
+    async fn next(&self, inbox: &mut Inbox) -> Option<Block> {
+        loop {
+            tokio::select! {
+                biased;
+                block = inbox.next() => return block,
+                heard = self.socket.ready(Interest::ERROR | Interest::READABLE) => {
+                    if heard.is_err() {
+                        return inbox.next().await;
+                    }
+                    self.hear();
+                }
+            }
+        }
+    }
+
+    /// Counts those of which it is known that nobody took them. What the peer says is of no
+    /// interest.
+    fn hear(&self) {
+        let error = || match self.socket.take_error()? {
+            Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                self.traffic.refuse();
+                Ok(())
+            }
+            Some(_) => Ok(()),
+            None => Err(ErrorKind::WouldBlock.into()),
+        };
+        // Also where the runtime does not know of it yet.
+        while error().is_ok() {}
+        let _: io::Result<()> = self.socket.try_io(Interest::ERROR, error);
+        // As much as may be there, and not for ever.
+        for _ in 0..1024 {
+            if self.socket.try_recv(&mut [0; 16]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Sends a datagram, that is lost where it can't go now.
+    ///
+    /// # Errors
+    /// That none can be sent from here.
+    async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        for _ in 0..DATAGRAM_TRIES {
+            match self.socket.send(datagram).await {
+                Ok(sent) => {
+                    self.traffic.carry(sent);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => self.traffic.refuse(),
+                Err(error) if is_passing(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.traffic.fail();
+        Ok(())
+    }
 }

@@ -33,11 +33,21 @@ use crate::record::Record;
 ///
 /// A connection that is lost, or that the peer closes, is made anew: after 50 ms, then after twice
 /// as long each time up to 5 s. The block that was being written is written again, whole, so that
-/// no record is torn. When a peer to connect to is away for a minute the job fails. Nobody who
-/// comes to one that listens, or does not come, ends a job that runs.
+/// no record is torn. When a peer to connect to is away for a minute the job fails.
 ///
-/// A job that is stopped waits for a peer to take what is under way. When none takes anything for
-/// a minute the job fails, and the error says how many records were not delivered.
+/// # One that listens, and to which nobody comes
+///
+/// Nobody who comes, or does not come, ends a job whose sources have more to give: it is held back
+/// for as long as it takes. When they have ended, and nobody has been there for a minute, the job
+/// fails. To see that they have ended the sink takes up to 64 MiB beyond its queue
+/// ([`SOCKET_AHEAD_BYTES`](crate::limits::SOCKET_AHEAD_BYTES)); sources that have more to give
+/// than that have not ended.
+///
+/// A job that is stopped ends at once where nobody is there, and fails if there was something to
+/// deliver; a peer that is there has a minute to take some of it. An error says how many records
+/// were not delivered.
+///
+/// # Guarantee
 ///
 /// What the system had taken of the old connection may never have arrived, and nobody tells: with
 /// or without checkpoints the guarantee is [best effort](Guarantee::BestEffort). In UDP each
@@ -92,8 +102,9 @@ impl<E> SocketSink<E> {
     }
 
     /// How long a peer may be away, or take nothing, a minute ([`PEER_AWAY`]) unless said
-    /// otherwise. The job then fails. While the job runs, a sink that listens waits for a peer for
-    /// as long as it takes, and closes the connection of one that takes nothing for so long.
+    /// otherwise. The job then fails. While its sources have more to give, a sink that listens
+    /// waits for a peer for as long as it takes, and closes the connection of one that takes
+    /// nothing for so long.
     #[must_use]
     pub fn give_up_after(mut self, away: Duration) -> Self {
         self.away = away;
@@ -130,7 +141,7 @@ impl<E> SocketSink<E> {
         self.bind()?;
         let (address, away) = (self.socket.address.clone(), self.away);
         let terms = Terms { address, away, greeting, traffic: self.traffic.clone() };
-        let bound = self.bound.as_ref().map(Bound::try_clone).transpose()?;
+        let bound = self.bound.as_ref().map(Bound::lend).transpose()?;
         let udp = self.layout == Layout::Datagrams;
         start("sockets-out", writers, self.blocks, move |inbox| async move {
             match udp {

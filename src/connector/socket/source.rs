@@ -223,15 +223,17 @@ impl<D: Decode> Source for SocketSource<D> {
         if let (Role::Connects, Address::Tcp(host)) = (self.socket.role, &terms.address) {
             resolve(host)?;
         }
-        let bound = self.bind()?.as_ref().map(Bound::try_clone).transpose()?;
-        let of = match bound {
-            Some(Listening::Udp(_)) => Of::Wholes,
-            Some(Listening::Tcp(_) | Listening::Unix(..)) | None => Of::Connections,
+        let bound = self.bind()?.as_ref().map(Bound::lend).transpose()?;
+        let of = match terms.address {
+            Address::Udp(_) => Of::Wholes,
+            Address::Tcp(_) | Address::Unix(_) => Of::Connections,
         };
         let (limits, traffic) = (self.limits, (self.traffic.clone(), Duration::ZERO));
         let doors = start("sockets-in", shards, limits, traffic, move |site| async move {
             match bound.map(Listening::open).transpose()? {
-                Some(Listener::Udp(socket)) => serve::receive(site, socket, terms.address).await,
+                Some(Listener::Udp(socket, _lease)) => {
+                    serve::receive(site, socket, terms.address).await
+                }
                 Some(listener) => serve::listen(site, listener, terms).await,
                 None => serve::connect(site, terms).await,
             }
