@@ -242,7 +242,7 @@ impl Job {
     ) -> (Stream<S::Record>, Stream<BadRecord>) {
         let name = format!("source {}", source.name());
         let times = Times::Gives(source.has_event_times());
-        let guarantee = source.guarantee();
+        let (guarantee, counts) = (source.guarantee(), source.counts());
         let mut splits = None;
         let make: Make = Box::new(move |site: &Site<'_>| {
             let seat = site.seat;
@@ -260,7 +260,7 @@ impl Job {
             let mine = mine.filter_map(|(i, split)| Some((i, split.take()?))).collect();
             Ok(Box::new(SourceNode::<S::Record>::new(mine, source.on_bad_record())) as _)
         });
-        let flow = Flow::Begins { make, guarantee };
+        let flow = Flow::Begins { make, guarantee, counts };
         let step = Step { name, asked: String::new(), inputs: Vec::new(), flow, times };
         let origin = self.plan.borrow_mut().add(step);
         let bad = Origin { port: BAD_PORT, ..origin };

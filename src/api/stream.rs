@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::{Keyed, Windowed};
 use crate::error::Result;
 use crate::operator::{
-    Borrows, ByRef, ByValue, Chain, Emit, EventTime, Filter, FilterMap, FlatMap, Fused, Guarantee,
-    Identity, Inspect, KeyOf, Map, Operator, Sink, Written,
+    Borrows, ByRef, ByValue, Chain, Counts, Emit, EventTime, Filter, FilterMap, FlatMap, Fused,
+    Guarantee, Identity, Inspect, KeyOf, Map, Operator, Sink, Written,
 };
 use crate::plan::{Ending, Flow, Input, Origin, Plan, Site, Step, Times};
 use crate::record::{Key, Record, ToKey};
@@ -320,6 +320,10 @@ impl<C: Chain, S: Sink<C::Out>> Ending for Ended<C, S> {
 
     fn guarantee(&self) -> Guarantee {
         self.sink.guarantee()
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        self.sink.counts()
     }
 
     fn make(&mut self, site: &Site<'_>) -> Result<Box<dyn Operator>> {

@@ -156,6 +156,11 @@ impl Counter {
     }
 }
 
+/// What a source or a sink counts beside records, for whoever watches the job: names as metrics of
+/// Prometheus have them, `connections_open`, or `refused_total` of what only grows. Any thread may
+/// ask at any time.
+pub type Counts = Arc<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
+
 /// Counters of one operator on one shard, readable at any time.
 #[derive(Debug, Default)]
 pub struct Counters {

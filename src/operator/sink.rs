@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Lifecycle, Output, Progress, Seat, Stage, Stamp};
+use super::{Counts, Lifecycle, Output, Progress, Seat, Stage, Stamp};
 use crate::error::Result;
 use crate::record::Record;
 use crate::ring::Ringer;
@@ -57,6 +57,11 @@ pub trait Sink<R: Record>: Send + 'static {
     /// How often a record arrives when the job has checkpoints and goes on after a failure.
     fn guarantee(&self) -> Guarantee {
         Guarantee::AtLeastOnce
+    }
+
+    /// What it counts beside records.
+    fn counts(&self) -> Option<Counts> {
+        None
     }
 
     /// Opens the writer of one shard for a job that has checkpoints and goes on after `epoch`; 0

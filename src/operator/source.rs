@@ -1,6 +1,6 @@
 //! What a connector's author implements to bring records in.
 
-use super::{Guarantee, Progress};
+use super::{Counts, Guarantee, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::limits::SOURCE_RECORDS;
 use crate::record;
@@ -77,6 +77,11 @@ pub trait Source: Send + 'static {
     /// [`explain`]: ../api/struct.Job.html#method.explain
     fn guarantee(&self) -> Guarantee {
         Guarantee::ExactlyOnce
+    }
+
+    /// What it counts beside records.
+    fn counts(&self) -> Option<Counts> {
+        None
     }
 
     /// What is done about records that can't be read.

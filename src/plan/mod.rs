@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::operator::{
-    Chain, Counters, Edge, Forward, Guarantee, Inbox, Lane, Lead, Node, Operator, Seat, lanes,
+    Chain, Counters, Counts, Edge, Forward, Guarantee, Inbox, Lane, Lead, Node, Operator, Seat,
+    lanes,
 };
 use crate::state::Owner;
 
@@ -109,6 +110,9 @@ pub trait Ending: Send {
     /// How often a record arrives when the job goes on from a checkpoint.
     fn guarantee(&self) -> Guarantee;
 
+    /// What the sink counts beside records.
+    fn counts(&self) -> Option<Counts>;
+
     /// Opens the sink for a shard; called once a shard.
     ///
     /// # Errors
@@ -126,6 +130,8 @@ pub enum Flow {
         make: Make,
         /// How often its records count when the job goes on from a checkpoint.
         guarantee: Guarantee,
+        /// What the source counts beside records.
+        counts: Option<Counts>,
     },
     /// From the same shard, and on to the world outside.
     Ends(Box<dyn Ending>),
@@ -177,6 +183,8 @@ pub struct Row {
     pub source: bool,
     /// The node's index on each shard.
     pub node: usize,
+    /// What the source or the sink counts beside records.
+    pub counts: Option<Counts>,
     step: usize,
 }
 
@@ -319,10 +327,15 @@ impl Layout {
             }
         };
         let (number, source) = (placing.number, step.inputs.is_empty());
+        let counts = match &step.flow {
+            Flow::Begins { counts, .. } => counts.clone(),
+            Flow::Ends(sink) => sink.counts(),
+            Flow::Local(_) | Flow::Exchanged { .. } => None,
+        };
         let nodes = (exit.sender..exit.operator).take(halves.len() - 1).chain([exit.operator]);
         self.rows.extend(nodes.zip(halves).map(|(node, half)| {
             let name = format!("#{number} {}{half}", step.name);
-            Row { name, source, node, step: number }
+            Row { name, source, node, counts: counts.clone(), step: number }
         }));
         exit
     }

@@ -1,5 +1,6 @@
 //! What jobs have counted, in the text that Prometheus reads.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
@@ -100,6 +101,27 @@ impl Page<'_> {
         self.operator("records_bad_total", "counter", "Records that could not be read.", of);
         let of = |operator: &OperatorReport| operator.state_bytes;
         self.operator("state_bytes", "gauge", "Bytes of state.", of);
+        let operators = self.reports.iter().flat_map(|report| &report.operators);
+        let names = operators.flat_map(|operator| &operator.counts).map(|(name, _)| *name);
+        for name in names.collect::<BTreeSet<_>>() {
+            self.count(name);
+        }
+    }
+
+    /// What sources and sinks count beside records, those that have such a count.
+    fn count(&mut self, name: &str) {
+        let Page { reports, text } = self;
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        let help = name.trim_end_matches("_total").replace('_', " ");
+        head(text, &format!("thalweg_operator_{name}"), kind, &format!("Sockets: {help}."));
+        for Report { job, operators, .. } in reports {
+            for OperatorReport { name: operator, counts, .. } in operators {
+                for (_, count) in counts.iter().filter(|(of, _)| *of == name) {
+                    let labels = format_args!("job={},operator={}", Quoted(job), Quoted(operator));
+                    writeln!(text, "thalweg_operator_{name}{{{labels}}} {count}").expect(STRING);
+                }
+            }
+        }
     }
 
     /// A metric of every job that has it.
@@ -162,6 +184,7 @@ mod tests {
             late: 1,
             bad: 0,
             state_bytes: 0,
+            counts: if *name == "#0 source" { vec![("refused_total", 5)] } else { vec![] },
         };
         Report {
             job: job.into(),
@@ -215,8 +238,14 @@ thalweg_operator_records_in_total{job=\"a\",operator=\"#0 source\"} 3
 thalweg_operator_records_in_total{job=\"a\",operator=\"#1 sink\"} 3
 ";
         assert!(text.contains(operators), "{text}");
+        let refused = "\
+# HELP thalweg_operator_refused_total Sockets: refused.
+# TYPE thalweg_operator_refused_total counter
+thalweg_operator_refused_total{job=\"a\",operator=\"#0 source\"} 5
+";
+        assert!(text.ends_with(refused), "{text}");
         let late = "\nthalweg_operator_records_late_total{job=\"a\",operator=\"#1 sink\"} 1\n";
-        assert!(text.contains(late) && text.ends_with(" 0\n"), "{text}");
+        assert!(text.contains(late), "{text}");
     }
 
     #[test]

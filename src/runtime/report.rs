@@ -26,6 +26,9 @@ pub struct OperatorReport {
     /// the text and lists that keys and values point to; as it was some thousand turns of a shard
     /// ago at most. Tables in a file count like those in memory.
     pub state_bytes: u64,
+    /// What a source or a sink counts beside records: of sockets, see
+    /// [`Traffic`](crate::connector::Traffic).
+    pub counts: Vec<(&'static str, u64)>,
 }
 
 /// What a job has done.
@@ -155,6 +158,11 @@ impl fmt::Display for Report {
             write!(f, "\n{name:longest$}")?;
             row.iter().zip(&widths).try_for_each(|(text, width)| write!(f, "  {text:>width$}"))?;
         }
+        for OperatorReport { name, counts, .. } in operators.iter().filter(|o| !o.counts.is_empty())
+        {
+            write!(f, "\n{name}:")?;
+            counts.iter().try_for_each(|(what, count)| write!(f, " {what} {count}"))?;
+        }
         Ok(())
     }
 }
@@ -173,6 +181,7 @@ mod tests {
             late,
             bad: 0,
             state_bytes: 0,
+            counts: Vec::new(),
         };
         let report = Report {
             job: "counts".into(),

@@ -14,7 +14,7 @@ use super::turns::{Turns, Watch};
 use super::{Executor, OperatorReport};
 use crate::error::{Error, Result};
 use crate::limits::FAILURES;
-use crate::operator::Counters;
+use crate::operator::{Counters, Counts};
 use crate::plan::{Layout, Row};
 use crate::ring::Bells;
 
@@ -26,6 +26,7 @@ struct Watched {
     name: String,
     source: bool,
     shards: Vec<Arc<Counters>>,
+    counts: Option<Counts>,
 }
 
 /// What all shards of a running job share: the way out, and what can be seen from outside.
@@ -209,6 +210,7 @@ impl Shared {
             name: row.name.clone(),
             source: row.source,
             shards: layout.shards.iter().map(|nodes| nodes[row.node].counters.clone()).collect(),
+            counts: row.counts.clone(),
         };
         *lock(&self.watched) = layout.rows.iter().map(of).collect();
         *lock(&self.turns) = layout.shards.iter().map(|_| Arc::default()).collect();
@@ -238,6 +240,7 @@ impl Shared {
                 late: sum(|c| c.late.get()),
                 bad: sum(|c| c.bad.get()),
                 state_bytes: sum(|c| c.state_bytes.get()),
+                counts: watched.counts.as_ref().map_or_else(Vec::new, |counts| counts()),
             }
         };
         lock(&self.watched).iter().map(operator).collect()

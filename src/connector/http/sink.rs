@@ -11,7 +11,7 @@ use crate::connector::delivery::{BlockWriter, Layout, Writers, start};
 use crate::connector::text::{Encode, Encoder};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{ANSWER, PEER_AWAY, POST, SOCKET_BLOCKS};
-use crate::operator::{Guarantee, Sink};
+use crate::operator::{Counts, Guarantee, Sink};
 use crate::record::Record;
 
 /// A sink that posts records, many at once; made by [`Http::post`](super::Http::post).
@@ -196,6 +196,10 @@ impl<R: Record, E: Encode<R>> Sink<R> for HttpSink<E> {
             self.writers = None;
         }
         Ok(writer.with_records_max(self.records_max))
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        Some(self.traffic.counts())
     }
 
     fn guarantee(&self) -> Guarantee {

@@ -12,7 +12,7 @@ use crate::connector::{Csv, Decode, Traffic};
 use crate::error::{Error, Kind, Result};
 use crate::format::FromText;
 use crate::limits::{BODY_BYTES, CONNECTIONS, REQUEST};
-use crate::operator::{Guarantee, OnBadRecord, Source, Split};
+use crate::operator::{Counts, Guarantee, OnBadRecord, Source, Split};
 
 /// How long requests that are under way may take when the job is stopped.
 const LINGER: Duration = Duration::from_secs(5);
@@ -220,6 +220,10 @@ impl<D: Decode> Source for HttpSource<D> {
             Box::new(IntakeSplit::new(number, door, self.decode.clone(), of, self.limits))
         };
         Ok(doors.into_iter().enumerate().map(split).collect())
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        Some(self.traffic.counts())
     }
 
     fn guarantee(&self) -> Guarantee {

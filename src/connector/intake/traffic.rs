@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::operator::Counts;
+
 /// What a source or a sink of sockets has counted so far; it may be read while the job runs, by any
 /// thread, and thereafter.
 ///
@@ -57,6 +59,21 @@ impl Traffic {
     /// Bytes that a source keeps: of rows that are not whole yet, and of requests' bodies.
     pub fn partial_bytes(&self) -> u64 {
         self.0.partial.load(Relaxed)
+    }
+
+    /// All of it, for a report of the job.
+    pub(in crate::connector) fn counts(&self) -> Counts {
+        let traffic = self.clone();
+        Arc::new(move || {
+            vec![
+                ("connections_open", traffic.open()),
+                ("connections_total", traffic.accepted()),
+                ("refused_total", traffic.refused()),
+                ("failures_total", traffic.failed()),
+                ("bytes_total", traffic.bytes()),
+                ("partial_bytes", traffic.partial_bytes()),
+            ]
+        })
     }
 
     /// A connection, counted as open for as long as this is held.

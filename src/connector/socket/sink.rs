@@ -11,7 +11,7 @@ use crate::connector::delivery::{BlockWriter, Layout, Writers, start};
 use crate::connector::text::{Encode, Encoder};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{PEER_AWAY, SOCKET_BLOCKS};
-use crate::operator::{Guarantee, Sink};
+use crate::operator::{Counts, Guarantee, Sink};
 use crate::record::Record;
 
 /// A sink that writes to a socket; made by [`Tcp`](super::Tcp), [`Udp`](super::Udp) and
@@ -185,6 +185,10 @@ impl<R: Record, E: Encode<R>> Sink<R> for SocketSink<E> {
             self.writers = None;
         }
         Ok(writer)
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        Some(self.traffic.counts())
     }
 
     fn guarantee(&self) -> Guarantee {

@@ -12,7 +12,7 @@ use crate::connector::{Csv, Decode, Traffic};
 use crate::error::{Error, Kind, Result};
 use crate::format::FromText;
 use crate::limits::{CONNECTIONS, PEER_AWAY};
-use crate::operator::{Guarantee, OnBadRecord, Source, Split};
+use crate::operator::{Counts, Guarantee, OnBadRecord, Source, Split};
 
 /// A source of what comes by sockets; made by [`Tcp`](super::Tcp), [`Udp`](super::Udp) and
 /// [`Unix`](super::Unix).
@@ -243,6 +243,10 @@ impl<D: Decode> Source for SocketSource<D> {
             Box::new(IntakeSplit::new(number, door, self.decode.clone(), cut, limits))
         };
         Ok(doors.into_iter().enumerate().map(split).collect())
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        Some(self.traffic.counts())
     }
 
     fn guarantee(&self) -> Guarantee {
