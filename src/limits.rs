@@ -87,6 +87,11 @@ pub const SHARDS: usize = 256;
 /// Bytes of one line of text: a longer one is a bad row, not a reason to grow.
 pub const LINE_BYTES: usize = 1 << 20;
 
+/// Bytes of a frame that a log keeps compressed, before that was done: a reader makes as much room
+/// as the frame's head claims. A frame has more than [`FRAME_BYTES`] only where one record has; one
+/// of more than this is kept as it is.
+pub const PACKED_BYTES: usize = 64 << 20;
+
 /// How far in event time a shard may run ahead of the slowest one, in microseconds. Without it a
 /// shard that owns few hot keys runs away and the others keep what it sends.
 pub const LEAD_US: i64 = 500_000;

@@ -108,7 +108,7 @@ where
         self.to.save(to)
     }
     fn state_bytes(&self) -> usize {
-        self.to.state_bytes()
+        self.sums.bytes() + self.to.state_bytes()
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.to.load(from)

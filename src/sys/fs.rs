@@ -6,10 +6,15 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use glob::{GlobResult, MatchOptions, Pattern, PatternError};
 
+use super::clock;
 use super::world::{self, Handle, Kind, Open, World};
+
+/// How long a file that somebody has alone is waited for, to read it.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// A file that is written.
 pub struct File(Inner);
@@ -109,6 +114,12 @@ impl File {
             Some(Err(fs::TryLockError::WouldBlock)) => Ok(false),
             Some(Err(fs::TryLockError::Error(cause))) => Err(cause),
         }
+    }
+
+    /// From now on others may lock the file as well, to read it, and still not alone.
+    pub fn share(&self) {
+        // Where there are no locks nobody misses it.
+        self.real().map(fs::File::try_lock_shared);
     }
 }
 
@@ -219,14 +230,26 @@ impl Read for InOrder {
     }
 }
 
-/// Opens a file and locks it, so that it is not written as long as what this gives lives. None
-/// where that can't be, and on a made-up machine, which runs one process at a time.
+/// Opens a file and locks it, so that it is not cut short as long as what this gives lives. Whoever
+/// cuts it has it alone for a moment, which is waited for. None where it can't be had, and on a
+/// made-up machine, which runs one process at a time.
 pub fn hold(path: &Path) -> Option<fs::File> {
     if world::is_made_up() {
         return None;
     }
     let file = fs::File::open(path).ok()?;
-    file.try_lock_shared().ok().map(|()| file)
+    // Who makes a file locks it first.
+    if file.metadata().ok()?.len() == 0 {
+        return None;
+    }
+    let begin = clock::now();
+    while let Err(error) = file.try_lock_shared() {
+        if matches!(error, fs::TryLockError::Error(_)) || clock::since(begin) > MOMENT {
+            return None;
+        }
+        std::thread::yield_now();
+    }
+    Some(file)
 }
 
 /// Makes a directory, and those that it is in.

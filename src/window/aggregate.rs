@@ -249,7 +249,7 @@ where
         self.to.save(to)
     }
     fn state_bytes(&self) -> usize {
-        self.to.state_bytes()
+        self.filling.panes.state_bytes() + self.to.state_bytes()
     }
     fn load(&mut self, from: &Loader<'_>) -> Result {
         self.filling.told = read(from)?;

@@ -165,6 +165,8 @@ impl PartFile {
         file.empty().map_err(failed)?;
         let mut part = PartFile { path, file, void: true };
         part.append(head)?;
+        // It only grows now: whoever reads it may keep it from being written over.
+        part.file.share();
         Ok(part)
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::frame::{LZ4, ZSTD};
+use crate::limits::PACKED_BYTES;
 
 /// How a log keeps its frames. One that would not get shorter is kept as it is.
 ///
@@ -53,6 +54,7 @@ impl Packer {
     /// What a body is kept as, and the flag that says so; none where that is not shorter.
     pub fn pack(&mut self, body: &[u8]) -> Option<(&[u8], u32)> {
         let (len, flag) = match self.how {
+            _ if body.len() > PACKED_BYTES => return None,
             Compression::None => return None,
             Compression::Lz4 => {
                 let room = lz4_flex::block::get_maximum_output_size(body.len());

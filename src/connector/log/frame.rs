@@ -2,6 +2,7 @@
 
 use super::compress::{Packer, Unpacker};
 use crate::error::{Error, Kind, Result};
+use crate::limits::PACKED_BYTES;
 use crate::record::pad;
 use crate::time::Timestamp;
 
@@ -127,6 +128,9 @@ pub(super) fn find(file: &[u8], place: usize) -> Found<'_> {
         let blank = rest.iter().all(|byte| *byte == 0);
         return if blank { Found::Torn } else { Found::Damaged("the frame's head is damaged") };
     };
+    if head.flags & (LZ4 | ZSTD) != 0 && head.body as usize > PACKED_BYTES {
+        return Found::Damaged("it claims to unpack to more bytes than a compressed frame may");
+    }
     let kept = head.kept as usize;
     let Some(padded) = behind.get(..pad(kept)) else { return Found::Torn };
     if crc32fast::hash(&padded[..kept]) != head.crc {

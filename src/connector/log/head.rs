@@ -93,9 +93,11 @@ impl Head {
         let end = FIXED + bytes.min(JSON_MAX);
         let whole = file.get(..end).is_some_and(|head| crc32fast::hash(head) == number(file, end));
         let json = file.get(FIXED..end).filter(|_| whole && file.len() >= end + 8);
-        match json.and_then(|json| serde_json::from_slice(json).ok()) {
-            Some(head) => Ok((head, end + 8)),
-            None => refuse("its head is damaged".into()),
+        let head: Option<Head> = json.and_then(|json| serde_json::from_slice(json).ok());
+        let Some(head) = head else { return refuse("its head is damaged".into()) };
+        match head.shape.as_ref().and_then(Shape::impossible) {
+            None => Ok((head, end + 8)),
+            Some(what) => refuse(format!("its head tells of records that there can't be: {what}")),
         }
     }
 
@@ -111,6 +113,7 @@ impl Head {
         let what = match (&self.shape, own.shape) {
             (Some(from), Some(to)) => match to.data_type().differs(&from.data_type()) {
                 None if from.is_like(&to) => return Ok(Reading::InPlace),
+                None if let Some(what) = to.other_bytes(from) => what,
                 None => return Ok(Reading::Converted { from: from.clone(), to }),
                 Some(what) => what,
             },

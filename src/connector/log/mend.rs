@@ -32,11 +32,14 @@ pub fn mend(path: &Path, cut: bool) -> Result<Mended> {
     let failed = |cause| Error::io(format_args!("mending {shown}"), &cause);
     let refused = |what: String| Err(Error::new(Kind::Data, format!("{shown} {what}")));
     let mut file = File::options().read(true).append(true).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return refused("is being read or written".into()),
-        Err(TryLockError::Error(cause)) => return Err(failed(cause)),
-    }
+    let alone = || match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => refused("is being read or written".into()).map(drop),
+        Err(TryLockError::Error(cause)) => Err(failed(cause)),
+    };
+    alone()?;
+    // Others may read it while it is looked through, and none may write it.
+    file.lock_shared().map_err(failed)?;
     let map = Map::open(path).map_err(failed)?;
     let (_, first) = Head::read(&map, path)?;
     let has_index = Index::place(&map);
@@ -62,6 +65,7 @@ pub fn mend(path: &Path, cut: bool) -> Result<Mended> {
         let what = format!("ends within a frame: {rest} bytes behind {records} whole records");
         return refused(format!("{what} would have to be cut off"));
     }
+    alone()?;
     if rest > 0 {
         file.set_len(place as u64).map_err(failed)?;
     }

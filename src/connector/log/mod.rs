@@ -21,7 +21,8 @@
 //!        | "tlogends" |
 //! ```
 //!
-//! Flag 1: the body is kept as an LZ4 block; flag 8: as a frame of zstd. Times are microseconds
+//! Flag 1: the body is kept as an LZ4 block; flag 8: as a frame of zstd; of no more than
+//! [`PACKED_BYTES`](crate::limits::PACKED_BYTES) before that. Times are microseconds
 //! since 1970; a record's arrival is when it came to the sink. An index has the first frame and
 //! then one for every 64 KiB of the file; its times count the files before this one in its split,
 //! too. A file that is still being written, or that a crash has cut off, has none.
@@ -60,7 +61,7 @@ pub use head::Head;
 pub use mend::{Mended, mend};
 pub use recorder::Recorder;
 pub use segment::{Frame, Segment};
-pub use segments::splits;
+pub use segments::{none_missing, splits};
 pub use sink::{LogSink, LogWriter};
 pub use source::LogSource;
 

@@ -16,6 +16,9 @@ use crate::time::Timestamp;
 /// Writes a log file outside of any job: records that were made by [`Shape::write`], each with its
 /// event time and the time of its arrival.
 ///
+/// It may be read meanwhile. As long as somebody does, the file is never made shorter: after a
+/// write that failed it may then end within a frame, and be left without an index.
+///
 /// Dropped without [`finish`](Recorder::finish), it leaves a log without an index, up to the last
 /// frame that was written.
 ///
@@ -51,6 +54,8 @@ pub struct Recorder {
     tail: Tail,
     /// Bytes of the file up to the end of its last whole frame.
     whole: u64,
+    /// Whether something stands behind that, which could not be cut off.
+    is_torn: bool,
     times: Vec<Timestamp>,
     arrivals: Vec<i64>,
     encoded: Vec<u8>,
@@ -77,6 +82,7 @@ impl Recorder {
             tail: Tail::new(&head, Compression::None),
             head,
             whole: 0,
+            is_torn: false,
             times: Vec::new(),
             arrivals: Vec::new(),
             encoded: Vec::new(),
@@ -84,6 +90,7 @@ impl Recorder {
         log.file.write_all(log.tail.head()).map_err(failed)?;
         log.tail.begun();
         log.whole = log.tail.place();
+        log.share();
         Ok(log)
     }
 
@@ -124,6 +131,7 @@ impl Recorder {
         if self.times.is_empty() {
             return Ok(());
         }
+        self.untear()?;
         let (times, arrivals, encoded) = (&self.times, &self.arrivals, &self.encoded);
         let (file, path) = (&mut self.file, &self.path);
         let put = self.tail.put(&Records { times, arrivals, encoded }, |bytes| {
@@ -134,10 +142,46 @@ impl Recorder {
         self.encoded.clear();
         match put {
             Ok(()) => self.whole = self.tail.place(),
-            // What is there of the frame goes; if that fails, a reader leaves it out.
-            Err(_) => drop(self.file.set_len(self.whole)),
+            // What is there of the frame goes; while that can't be, a reader leaves it out.
+            Err(_) => {
+                self.is_torn = true;
+                drop(self.untear());
+            }
         }
         put
+    }
+
+    /// Cuts off what was not written whole.
+    fn untear(&mut self) -> Result {
+        if self.is_torn {
+            self.alone(|log| {
+                log.file.set_len(log.whole).map_err(|cause| failed(&log.path, &cause))
+            })?;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
+    /// Does what makes the file shorter, while nobody reads it: a reader has mapped it, and is
+    /// ended by SIGBUS where it looks at what is no longer there. Who opens it meanwhile waits.
+    fn alone(&mut self, cut: impl FnOnce(&mut Recorder) -> Result) -> Result {
+        let is_read = matches!(self.file.try_lock(), Err(TryLockError::WouldBlock));
+        let cut = if is_read {
+            let path = self.path.display();
+            let what = "is being read, and its end, which was not written whole, stays";
+            let mend = "thalweg index --cut cuts it off when nobody reads it";
+            Err(Error::new(Kind::Io, format!("{path} {what}; {mend}")))
+        } else {
+            cut(self)
+        };
+        self.share();
+        cut
+    }
+
+    /// Others may read the file, and none may write it.
+    fn share(&self) {
+        // Where there are no locks nobody misses it.
+        drop(self.file.try_lock_shared());
     }
 
     /// The file.
@@ -168,6 +212,7 @@ impl Recorder {
     }
 
     fn close(&mut self) -> Result {
+        self.untear()?;
         loop {
             let (file, path) = (&mut self.file, &self.path);
             let mut full = false;
@@ -177,13 +222,21 @@ impl Recorder {
                     failed(path, &cause)
                 })
             });
-            let failed = |cause| failed(path, &cause);
-            let Err(error) = ended else { return file.sync_all().map_err(failed) };
-            self.whole = match self.tail.take_back() {
-                Some(end) if full => end,
-                _ => return file.set_len(self.whole).map_err(failed).and(Err(error)),
+            let Err(error) = ended else {
+                return self.file.sync_all().map_err(|cause| failed(&self.path, &cause));
             };
-            file.set_len(self.whole).map_err(failed)?;
+            self.is_torn = true;
+            let mut goes_on = false;
+            self.alone(|log| {
+                if full && let Some(end) = log.tail.take_back() {
+                    (log.whole, goes_on) = (end, true);
+                }
+                log.file.set_len(log.whole).map_err(|cause| failed(&log.path, &cause))
+            })?;
+            self.is_torn = false;
+            if !goes_on {
+                return Err(error);
+            }
         }
     }
 }
@@ -194,4 +247,50 @@ fn is_full(kind: ErrorKind) -> bool {
 
 fn failed(path: &Path, cause: &std::io::Error) -> Error {
     Error::io(format_args!("writing {}", path.display()), cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Segment;
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_read_is_not_made_shorter() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.tlog");
+        let mut log = Recorder::create(&path, &Shape::Uint(64)).unwrap();
+        let at = Timestamp::from_seconds(1);
+        log.write(at, at, &7_u64.to_ne_bytes()).unwrap();
+        log.flush().unwrap();
+        let whole = log.bytes();
+        // As a disk that runs full leaves it.
+        log.file.write_all(&[1; 5_000]).unwrap();
+        log.is_torn = true;
+        let mut reader = Segment::open(&path).unwrap();
+        let error = log.flush().and_then(|()| log.finish()).unwrap_err().to_string();
+        assert!(error.contains("is being read") && error.contains("index --cut"), "{error}");
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), whole + 5_000);
+        assert_eq!(reader.next().unwrap().unwrap().len(), 1);
+        assert!(!Segment::open(&path).unwrap().has_index());
+        drop(reader);
+        // It goes on where it was.
+        log.write(at, at, &8_u64.to_ne_bytes()).unwrap();
+        assert_eq!(log.finish().unwrap(), 2);
+        let mut reader = Segment::open(&path).unwrap();
+        assert!(reader.has_index());
+        assert_eq!([1, 1], [(); 2].map(|()| reader.next().unwrap().unwrap().len()));
+    }
+
+    #[test]
+    fn who_reads_a_file_that_is_written_keeps_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.tlog");
+        let log = Recorder::create(&path, &Shape::Uint(64)).unwrap();
+        let reader = Segment::open(&path).unwrap();
+        drop(log);
+        let error = super::super::mend(&path, true).unwrap_err().to_string();
+        assert!(error.contains("is being read"), "{error}");
+        drop(reader);
+        super::super::mend(&path, true).unwrap();
+    }
 }

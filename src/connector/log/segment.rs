@@ -125,12 +125,13 @@ impl Segment {
     /// When it can't be read, is no log, or its head is damaged.
     pub fn open(path: &Path) -> Result<Segment> {
         let failed = |cause| Error::io(format_args!("reading {}", path.display()), &cause);
+        // Before it is mapped: what is there then stays.
+        let held = hold(path);
         let map = Map::open(path).map_err(failed)?;
         let (head, first) = Head::read(&map, path)?;
         let end = Index::place(&map).unwrap_or(map.len());
-        let (path, held) = (path.to_owned(), hold(path));
         Ok(Segment {
-            path,
+            path: path.to_owned(),
             map,
             held,
             head,

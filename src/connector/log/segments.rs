@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::EXTENSION;
 use super::segment::Segment;
 use crate::connector::files::place;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sys::fs;
 use crate::time::Timestamp;
 
@@ -56,6 +56,39 @@ pub fn splits(files: Vec<PathBuf>) -> Vec<Vec<PathBuf>> {
         files.into_iter().map(|(_, path)| path).collect()
     };
     splits.into_values().map(paths).collect()
+}
+
+/// That no file is missing between two of a shard's, as far as their numbers tell: those of a job
+/// with checkpoints have the numbers of epochs, which may have had no records. The first ones may
+/// be gone.
+///
+/// ```
+/// use thalweg::connector::log::{none_missing, splits};
+///
+/// let files = |names: &[&str]| splits(names.iter().map(Into::into).collect());
+/// assert!(none_missing(&files(&["part-0.4.tlog", "part-0.5.tlog", "part-1.tlog"])).is_ok());
+/// let error = none_missing(&files(&["part-0.tlog", "part-0.2.tlog"])).unwrap_err().to_string();
+/// assert!(error.starts_with("part-0.1.tlog is missing between part-0.tlog and part-0.2.tlog"));
+/// ```
+///
+/// # Errors
+/// When one is, with its name.
+pub fn none_missing(splits: &[Vec<PathBuf>]) -> Result {
+    for (one, next) in splits.iter().flat_map(|files| files.iter().zip(files.iter().skip(1))) {
+        let (Some((shard, epoch, number)), Some(behind)) = (part(one), part(next)) else {
+            continue;
+        };
+        if epoch == behind.1 && number + 1 < behind.2 {
+            let missing = one.with_file_name(format!("part-{shard}.{}.{EXTENSION}", number + 1));
+            let [missing, one, next] = [&missing, one, next].map(|path| path.display());
+            let what = format!(
+                "{missing} is missing between {one} and {next}; bring it back, or read the files \
+                 before it and those behind it each by themselves"
+            );
+            return Err(Error::new(Kind::Data, what));
+        }
+    }
+    Ok(())
 }
 
 /// The files of a directory that are part of a shard's, with their shards.

@@ -208,3 +208,34 @@ fn a_torn_file_is_mended() {
     assert!(mended(true).unwrap_err().contains("is damaged at byte"));
     assert!(fs::read(&path).unwrap() == damaged);
 }
+
+#[test]
+fn a_log_that_was_opened_while_it_was_written_is_not_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sink = RecordLog::write(directory.path());
+    let mut writer = Sink::<u64>::open(&mut sink, 0, 1).unwrap();
+    fill(&mut writer, 0..1_000);
+    Writer::<u64>::flush(&mut writer).unwrap();
+    let reader = Segment::open(&file(&directory, "part-0.tlog")).unwrap();
+    let second = Sink::<u64>::check(&sink, 1, None).unwrap_err().to_string();
+    assert!(second.contains("is being read or written"), "{second}");
+    Writer::<u64>::finish(&mut writer).unwrap();
+    drop(writer);
+    // It is mapped: what is cut off of it would end whoever looks there.
+    let error = Sink::<u64>::check(&sink, 1, None).unwrap_err().to_string();
+    assert!(error.contains("is being read or written"), "{error}");
+    drop(reader);
+    Sink::<u64>::check(&sink, 1, None).unwrap();
+}
+
+#[test]
+fn a_file_that_is_missing_between_others_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    write(&directory, 100_000, 200_000);
+    let source = RecordLog::read::<u64>(pattern(&directory));
+    fs::remove_file(file(&directory, "part-0.1.tlog")).unwrap();
+    let error = Source::splits(&source, 1).map(drop).unwrap_err().to_string();
+    assert!(error.contains("part-0.1.tlog is missing between"), "{error}");
+    fs::remove_file(file(&directory, "part-0.tlog")).unwrap();
+    assert!(taken(&source).last() == Some(&99_999));
+}

@@ -157,13 +157,12 @@ fn a_schema_that_differs_is_refused_by_the_field() {
     assert!(error.ends_with("field more is missing there"), "{error}");
     let error = refused(taken::<Less>(&path).map(|records| records.len()));
     assert!(error.ends_with("field open is missing here"), "{error}");
-    // As many bytes as they are is not part of the schema: it is seen when they are read.
+    // As many bytes as they are is not part of the type in words.
     record! { struct Wide { auction: u64, price: u32, open: bool, kind: [u8; 3], } }
     assert_eq!(taken::<Wide>(&path).unwrap().len(), 1);
     record! { archived struct Long { auction: u64, price: u32, open: bool, kind: [u8; 4] } }
     let error = refused(taken::<Long>(&path).map(|records| records.len()));
-    let what = "frame at byte ";
-    assert!(error.contains(what) && error.contains("field kind: expected a list of 4"), "{error}");
+    assert!(error.ends_with("field kind has 3 bytes there and 4 here"), "{error}");
 }
 
 #[test]
@@ -217,4 +216,25 @@ proptest! {
         prop_assert!(maybe.is_ok());
         prop_assert_eq!(one(&bytes), Some(u64::from(!cell.is_empty())));
     }
+}
+
+#[test]
+fn another_number_of_bytes_is_refused_before_the_first_record() {
+    record! { struct Seven { auction: u64, kind: [u8; 7], open: bool } }
+    record! { archived struct Other { open: bool, auction: u64, kind: [u8; 8] } }
+    record! { struct Inner { id: [u8; 16] } }
+    record! { struct Short { id: [u8; 8] } }
+    let (_directory, path) = place();
+    let shape = Seven::shape().unwrap();
+    write(&path, &shape, Compression::None, &[] as &[Seven]);
+    let source = RecordLog::read::<Other>(path.to_str().unwrap());
+    let error = crate::operator::Source::splits(&source, 1).map(drop).unwrap_err().to_string();
+    assert!(error.contains("field kind has 7 bytes there and 8 here"), "{error}");
+    type Here = (u8, Vec<Option<Inner>>);
+    type There = (u8, Vec<Option<Short>>);
+    let (here, there) = (<Here as Record>::shape().unwrap(), <There as Record>::shape().unwrap());
+    assert_eq!(here.data_type().differs(&there.data_type()), None);
+    let what = here.other_bytes(&there);
+    assert_eq!(what.as_deref(), Some("field 1.id has 8 bytes there and 16 here"));
+    assert_eq!(here.other_bytes(&here), None);
 }

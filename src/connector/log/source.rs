@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::head::Reading;
 use super::segment::Segment;
-use super::segments::{From, behind, splits};
+use super::segments::{From, behind, none_missing, splits};
 use crate::connector::files::matching;
 use crate::error::{Error, Kind, Result};
 use crate::operator::{Feed, OnBadRecord, Progress, Source, Split};
@@ -97,7 +97,9 @@ impl<R: Record> Source for LogSource<R> {
             split.follow = self.follows.then(Follow::default);
             Ok(Box::new(split))
         };
-        splits(matching(&self.pattern)?).into_iter().map(split).collect()
+        let splits = splits(matching(&self.pattern)?);
+        none_missing(&splits)?;
+        splits.into_iter().map(split).collect()
     }
 
     fn on_bad_record(&self) -> OnBadRecord {

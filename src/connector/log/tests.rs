@@ -10,6 +10,7 @@ use super::frame::Records;
 use super::*;
 use crate::error::{Error, Result};
 use crate::format::JsonText;
+use crate::limits::PACKED_BYTES;
 use crate::operator::Writer;
 use crate::operator::{OnBadRecord, Sink};
 use crate::record;
@@ -197,6 +198,72 @@ fn frames_may_be_compressed() {
     let mut log = Segment::open(&path).unwrap();
     assert_eq!(shown(&mut log), lines(&people));
     assert!(log.bytes() * 2 < Segment::open(&part(&plain)).unwrap().bytes());
+}
+
+/// Changes a frame's head, which is at a place, and has its checksum right.
+fn change_head(file: &mut [u8], place: usize, change: impl FnOnce(&mut [u8])) {
+    change(&mut file[place..place + 60]);
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(&(place as u64).to_ne_bytes());
+    checksum.update(&file[place..place + 60]);
+    let checksum = checksum.finalize().to_ne_bytes();
+    file[place + 60..place + 64].copy_from_slice(&checksum);
+}
+
+#[test]
+fn a_frame_that_claims_to_be_huge_is_given_no_room() {
+    for how in [Compression::Lz4, Compression::Zstd(1)] {
+        let people: Vec<Person> = (0..1_000).map(person).collect();
+        let directory = tempfile::tempdir().unwrap();
+        write(&mut RecordLog::write(directory.path()).compression(how), 1, &people).unwrap();
+        let path = part(&directory);
+        let first = Segment::open(&path).unwrap().place();
+        let mut file = fs::read(&path).unwrap();
+        // Bytes of the body, which is packed.
+        let body = u32::MAX - 7;
+        change_head(&mut file, first, |head| head[8..12].copy_from_slice(&body.to_ne_bytes()));
+        fs::write(&path, file).unwrap();
+        let error = taken::<Person>(path.to_str().unwrap()).map(drop).unwrap_err().to_string();
+        assert!(error.contains("it claims to unpack to more bytes"), "{how:?}: {error}");
+    }
+}
+
+#[test]
+fn a_record_that_is_huge_is_not_packed() {
+    let large = vec!["x".repeat(PACKED_BYTES + 1), "y".to_owned()];
+    let directory = tempfile::tempdir().unwrap();
+    write(&mut RecordLog::write(directory.path()).compressed(), 1, &large).unwrap();
+    let path = part(&directory);
+    assert!(fs::metadata(&path).unwrap().len() > PACKED_BYTES as u64);
+    assert!(taken::<String>(path.to_str().unwrap()).unwrap().records == large);
+}
+
+/// A log whose head has another JSON.
+fn with_json(path: &Path, change: impl FnOnce(String) -> String) {
+    let file = fs::read(path).unwrap();
+    let len = u32::from_ne_bytes(*file[12..].first_chunk().unwrap()) as usize;
+    let json = String::from_utf8(file[16..16 + len].to_vec()).unwrap();
+    let mut json = change(json).into_bytes();
+    json.resize(json.len().next_multiple_of(8), b' ');
+    let mut head = file[..12].to_vec();
+    head.extend((json.len() as u32).to_ne_bytes());
+    head.extend(json);
+    head.extend(crc32fast::hash(&head).to_ne_bytes());
+    head.extend([0; 4]);
+    fs::write(path, head).unwrap();
+}
+
+#[test]
+fn a_head_that_tells_of_impossible_records_is_refused() {
+    let (directory, _) = log(1, &(0..10).map(bid).collect::<Vec<_>>());
+    let path = part(&directory);
+    let huge = usize::MAX.to_string();
+    with_json(&path, |json| json.replace("{\"bytes\":3}", &format!("{{\"bytes\":{huge}}}")));
+    let error = Segment::open(&path).map(drop).unwrap_err().to_string();
+    let what = "its head tells of records that there can't be: field kind: ";
+    assert!(error.contains(what) && error.contains(&huge), "{error}");
+    let error = taken::<Bid>(path.to_str().unwrap()).map(drop).unwrap_err().to_string();
+    assert!(error.contains(what), "{error}");
 }
 
 /// A log of records whose event times go to and fro; how many records are before each place that

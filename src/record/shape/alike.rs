@@ -21,6 +21,12 @@ impl Shape {
         self.nameless() == other.nameless()
     }
 
+    /// Which field has another number of bytes there, in words: of types that do not differ, this
+    /// is what a [`Type`] does not say.
+    pub(crate) fn other_bytes(&self, there: &Shape) -> Option<String> {
+        other_bytes(self, there, "")
+    }
+
     fn nameless(&self) -> Shape {
         let part =
             |Part { name, shape }: &Part| Part { name: bare(name).into(), shape: shape.nameless() };
@@ -157,6 +163,48 @@ impl Type {
     }
 }
 
+fn other_bytes(here: &Shape, there: &Shape, path: &str) -> Option<String> {
+    match (here, there) {
+        (Shape::Archive(here), there) => other_bytes(here, there, path),
+        (here, Shape::Archive(there)) => other_bytes(here, there, path),
+        (Shape::Option(here), Shape::Option(there)) => other_bytes(here, there, path),
+        (Shape::List(here), Shape::List(there)) => other_bytes(here, there, path),
+        (Shape::Bytes(here), Shape::Bytes(there)) if here != there => {
+            let what = format!("has {there} bytes there and {here} here");
+            let of = if path.is_empty() { "it".to_owned() } else { format!("field {path}") };
+            Some(format!("{of} {what}"))
+        }
+        (here, there) => fields(here).into_iter().find_map(|(name, own)| {
+            let (_, other) = fields(there).into_iter().find(|(other, _)| *other == name)?;
+            other_bytes(own, other, &joined(path, &name))
+        }),
+    }
+}
+
+/// The fields of a struct, and those of an enum's variants, by their names.
+fn fields(shape: &Shape) -> Vec<(String, &Shape)> {
+    let part = |part: &'_ Part| bare(&part.name).to_owned();
+    match shape {
+        Shape::Struct { fields, .. } => fields.iter().map(|one| (part(one), &one.shape)).collect(),
+        Shape::Plain { fields, .. } => {
+            fields.iter().map(|place| (bare(&place.name).to_owned(), &place.shape)).collect()
+        }
+        Shape::Enum { variants, .. } => {
+            let of = |variant: &'_ Variant| bare(&variant.name).to_owned();
+            let all = variants.iter().flat_map(|variant| {
+                variant.fields.iter().map(move |one| (joined(&of(variant), &part(one)), &one.shape))
+            });
+            all.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn joined(path: &str, name: &str) -> String {
+    let joint = if path.is_empty() { "" } else { "." };
+    format!("{path}{joint}{name}")
+}
+
 fn difference(here: &Type, there: &Type, path: &str) -> Option<String> {
     match (here, there) {
         (Type::Struct(here), Type::Struct(there)) => columns(here, there, path),
@@ -174,10 +222,7 @@ fn columns(here: &Schema, there: &Schema, path: &str) -> Option<String> {
         let is_it = |column: &&Column| bare(column.name) == bare(name);
         schema.columns.iter().find(is_it).map(|column| column.data_type.clone())
     };
-    let named = |name: &str| {
-        let joint = if path.is_empty() { "" } else { "." };
-        format!("{path}{joint}{}", bare(name))
-    };
+    let named = |name: &str| joined(path, bare(name));
     let own = here.columns.iter().find_map(|Column { name, data_type }| match of(there, name) {
         None => Some(format!("field {} is missing there", named(name))),
         Some(other) => difference(data_type, &other, &named(name)),

@@ -6,6 +6,7 @@
 
 mod alike;
 mod archive;
+mod bounds;
 mod names;
 mod pack;
 mod read;
@@ -233,15 +234,6 @@ impl Shape {
             Shape::Text | Shape::Option(_) | Shape::List(_) => return None,
             Shape::Struct { .. } | Shape::Enum { .. } | Shape::Archive(_) => return None,
         })
-    }
-
-    /// How many bytes every encoding in a frame has; none where they differ.
-    pub fn size(&self) -> Option<usize> {
-        match self {
-            Shape::Option(inner) => Some(8 + inner.size()?),
-            Shape::Struct { fields, .. } => fields.iter().map(|part| part.shape.size()).sum(),
-            other => other.scalar().map(super::pad),
-        }
     }
 }
 

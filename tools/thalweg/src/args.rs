@@ -52,7 +52,7 @@ pub enum Command {
     /// Run whole jobs on made-up machines that crash, lose what was not synced, run full; exits
     /// with 1 at the first one that gives other rows than it should
     Simulate(Simulate),
-    /// Read all of record logs and say whether they are whole; exits with 1 when one is damaged
+    /// Read all of record logs and say whether they are whole; exits with 1 when one is not
     Verify(Logs),
 }
 

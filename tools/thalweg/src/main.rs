@@ -1,9 +1,13 @@
 //! The program `thalweg`.
 
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use anyhow::Context;
 use clap::Parser;
 use mimalloc::MiMalloc;
+use nix::sys::signal::Signal;
 use thalweg_cli::args::{Args, Command, Suite};
 use thalweg_cli::{bench, doctor, inspect, log, record, replay, simulate};
 
@@ -20,7 +24,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// Lets a file that may not grow (`ulimit -f`) be an error of who writes it, as a full disk is, and
+/// not the end of the process. A handler does, and is not handed on to other programs.
+fn outlive_large_files() -> io::Result<()> {
+    let signal = Signal::SIGXFSZ as i32;
+    signal_hook::flag::register(signal, Arc::default()).map(drop)
+}
+
 fn run(args: Args) -> anyhow::Result<ExitCode> {
+    outlive_large_files().context("cannot take over SIGXFSZ")?;
     match args.command {
         Command::Bench(Suite::Nexmark(args)) => bench::nexmark(&args),
         Command::Bench(Suite::State(args)) => bench::state::run(&args),

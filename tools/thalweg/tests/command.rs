@@ -392,7 +392,21 @@ fn logs_are_summed_up_and_verified() {
     let whole = std::fs::read(&file).expect("a log");
     std::fs::write(&file, &whole[..whole.len() / 2]).expect("written");
     let output = thalweg(&["verify", path]);
-    assert!(output.status.success() && stdout(&output).contains("that was cut off"));
+    assert_eq!(output.status.code(), Some(1));
+    let said = stdout(&output);
+    assert!(said.contains("CUT OFF: ") && said.contains("thalweg index --cut"), "{said}");
+    assert!(thalweg(&["index", "--cut", path]).status.success());
+    assert!(thalweg(&["verify", path]).status.success());
+    // Without its index, whose last 16 bytes say where it is.
+    let place = *whole[..whole.len() - 8].last_chunk::<8>().expect("a place");
+    std::fs::write(&file, &whole[..u64::from_ne_bytes(place) as usize]).expect("written");
+    let output = thalweg(&["verify", path]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stdout(&output);
+    assert!(
+        said.contains("NOT FINISHED: 5000 records") && said.contains("thalweg index"),
+        "{said}"
+    );
     // Wherever it is, in the last frame, the index and what comes behind it, too.
     for place in (0..whole.len()).rev().step_by(whole.len() / 30) {
         let mut broken = whole.clone();

@@ -259,7 +259,12 @@ fn places_that_are_none_are_refused_in_words() {
         (&[&nobody], "does it listen there?"),
         (&["counter", "x.csv"], "a generator is recorded alone"),
         (&["-", "--schema", "a: b"], "\"b\" is no type; there are bool, i8 to i128"),
-        (&["-", "--schema", "a: u8", "--event-time", "at"], "the schema has no column at"),
+        (
+            &["-", "--schema", "a: u8", "--event-time", "at"],
+            "the schema has no column at; it has a",
+        ),
+        (&["-", "--schema", "a: { b: time }", "--event-time", "a_b"], "no column a_b; it has a"),
+        (&["counter", "--event-time", "at"], "a generator has times of its own"),
         (&["-", "--event-time", "at:m"], "is no way to write a time: s, ms, us or ns"),
         (&["generate", "--keys", "zipf:1000"], "zipf:1.1:1000"),
         (&["generate", "--rate", "0", "--events", "1"], "above 0"),
@@ -274,6 +279,66 @@ fn places_that_are_none_are_refused_in_words() {
         assert!(!said.contains("panicked"), "{said}");
         let _ = fs::remove_file(&to);
     }
+}
+
+#[test]
+fn wide_numbers_of_json_are_whole() {
+    let (_directory, log, to) = place();
+    let json = log.with_file_name("x.json");
+    let lines = [
+        format!(r#"{{"a":{},"b":[{}],"c":0.5}}"#, i128::MIN, u128::MAX),
+        format!(r#"{{"a":-7,"b":[1,{}],"c":1e+300}}"#, u64::MAX),
+    ];
+    fs::write(&json, lines.join("\n")).expect("written");
+    let json = json.to_str().expect("UTF-8");
+    let args = ["record", json, "--to", &to, "--schema", "a: i128, b: [u128], c: f64"];
+    let output = thalweg(&args);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(rows(&log), lines);
+}
+
+#[test]
+fn a_number_that_is_none_is_null_in_json_and_not_read_again() {
+    let (_directory, log, to) = place();
+    let csv = log.with_file_name("x.csv");
+    fs::write(&csv, "n,x\n1,NaN\n2,inf\n").expect("written");
+    let csv = csv.to_str().expect("UTF-8");
+    let output = thalweg(&["record", csv, "--to", &to, "--schema", "n: u64, x: f64"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = rows(&log);
+    assert_eq!(lines, [r#"{"n":1,"x":null}"#, r#"{"n":2,"x":null}"#]);
+    let json = log.with_file_name("x.json");
+    fs::write(&json, lines.join("\n")).expect("written");
+    let (json, again) = (json.to_str().expect("UTF-8"), to.replace("x.tlog", "y.tlog"));
+    let output = thalweg(&["record", json, "--to", &again, "--schema", "n: u64, x: f64"]);
+    let said = text(&output.stderr);
+    let what = "field x: expected a number, found nothing";
+    assert!(!output.status.success() && said.contains(what), "{said}");
+    assert!(
+        thalweg(&["record", json, "--to", &again, "--schema", "n: u64, x: f64?"]).status.success()
+    );
+}
+
+#[test]
+fn a_try_that_fails_is_not_in_the_way_of_the_next_one() {
+    let (_directory, log, to) = place();
+    let csv = log.with_file_name("x.csv");
+    fs::write(&csv, "n,at\n1,2001-01-01T00:03:00\n2,2001-01-01T00:04:00\n").expect("written");
+    let csv = csv.to_str().expect("UTF-8");
+    let output = thalweg(&["record", csv, "--to", &to, "--event-time", "nope"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    // At once, and not once a row.
+    assert!(said.contains("the schema has no column nope; it has n, at"), "{said}");
+    assert!(!said.contains("line 2") && !log.exists(), "{said}");
+    // The first row does not fit.
+    let output = thalweg(&["record", csv, "--to", &to, "--schema", "n: u64, at: u8"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("line 2: field at") && !log.exists(), "{said}");
+    let output = thalweg(&["record", csv, "--to", &to, "--event-time", "at"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(rows(&log).len(), 2);
 }
 
 #[test]
@@ -302,7 +367,7 @@ fn a_full_disk_leaves_a_whole_log() {
     for blocks in [200, 2_000] {
         let (_directory, log, to) = place();
         // A file that may not grow is as a disk that is full; so many blocks of 512 bytes.
-        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let script = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
         let command = command.args(["-c", &script, PROGRAM, "record", "generate", "--to", &to]);
         let output = command.output().expect("it starts");
@@ -318,6 +383,44 @@ fn a_full_disk_leaves_a_whole_log() {
         }
         assert!(said.contains(&format!("{records} records, ")), "{records}: {said}");
     }
+}
+
+#[test]
+fn a_full_disk_does_not_shorten_a_log_that_is_read() {
+    let (_directory, log, to) = place();
+    let script = "ulimit -f 200; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, PROGRAM, "record", "-", "--to", &to, "--schema", "n: u64"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    send(&mut input, 0..10);
+    input.flush().expect("flushed");
+    let mut reader = loop {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let Ok(mut reader) = Segment::open(&log) else { continue };
+        if reader.next().expect("whole").is_some() {
+            break reader;
+        }
+    };
+    // Until the pipe is closed.
+    let lines: String = (10..50_000).map(|n| line(n) + "\n").collect();
+    let _ = input.write_all(lines.as_bytes());
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("is being read") && said.contains("File too large"), "{said}");
+    // All of what was written is there, and was all the time.
+    assert_eq!(fs::metadata(&log).expect("a file").len(), 200 * 512);
+    assert!(reader.grow().expect("readable") && !reader.has_index());
+    let mut records = 10;
+    while let Some(frame) = reader.next().expect("whole") {
+        records += frame.len();
+    }
+    assert!(said.contains(&format!("{records} records, ")), "{records}: {said}");
+    drop(reader);
+    assert!(thalweg(&["index", "--cut", &to]).status.success());
+    assert_eq!(numbers(&log).len(), records);
 }
 
 #[test]

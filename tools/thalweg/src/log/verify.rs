@@ -4,32 +4,37 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use thalweg::connector::log::Segment;
+use thalweg::connector::log::{Segment, none_missing, splits};
 use thalweg::format::JsonText;
 
 use super::{files, unless_closed};
 use crate::args;
 
-/// Reads all of the logs and says of each whether it is whole; the exit code is 1 when one is
-/// damaged.
+/// Reads all of the logs and says of each whether it is whole; the exit code is 1 when one is not:
+/// damaged, cut off, without its end, or missing between others.
 ///
 /// # Errors
 ///
 /// If a directory holds no log, or standard output cannot be written.
 pub fn verify(args: &args::Logs) -> anyhow::Result<ExitCode> {
-    let (mut text, mut damaged) = (String::new(), false);
-    for path in files(&args.files)? {
-        let said = verdict(&path).unwrap_or_else(|error| {
-            damaged = true;
-            format!("DAMAGED: {error:#}")
-        });
+    let (mut text, mut whole) = (String::new(), true);
+    let files = files(&args.files)?;
+    for path in &files {
+        let (is_whole, said) =
+            verdict(path).unwrap_or_else(|error| (false, format!("DAMAGED: {error:#}")));
+        whole &= is_whole;
         text += &format!("{}: {said}\n", path.display());
     }
+    if let Err(missing) = none_missing(&splits(files)) {
+        whole = false;
+        text += &format!("MISSING: {missing}\n");
+    }
     unless_closed(io::stdout().lock().write_all(text.as_bytes()))?;
-    Ok(ExitCode::from(u8::from(damaged)))
+    Ok(ExitCode::from(u8::from(!whole)))
 }
 
-fn verdict(path: &Path) -> anyhow::Result<String> {
+/// Whether a log is whole, and what is in it.
+fn verdict(path: &Path) -> anyhow::Result<(bool, String)> {
     let mut log = Segment::open(path)?;
     let shape = log.head().shape.clone();
     let mut json = shape.as_ref().map(|shape| JsonText::of(&shape.data_type()));
@@ -48,12 +53,17 @@ fn verdict(path: &Path) -> anyhow::Result<String> {
         }
         (records, frames) = (records + frame.len(), frames + 1);
     }
-    let end = if log.has_index() {
-        String::new()
+    let whole = format!("{records} records in {frames} frames");
+    Ok(if log.has_index() || records == 0 && !log.is_torn() {
+        (true, format!("ok, {whole}"))
     } else if log.is_torn() {
-        format!(", then {} bytes of a frame that was cut off", log.bytes() - log.place())
+        let cut = log.bytes() - log.place();
+        let mend = "thalweg index --cut cuts them off";
+        let what = "of a frame that was cut off, or is being written";
+        (false, format!("CUT OFF: {whole}, then {cut} bytes {what}; {mend}"))
     } else {
-        ", not finished".to_owned()
-    };
-    Ok(format!("ok, {records} records in {frames} frames{end}"))
+        let mend = "thalweg index ends it";
+        let what = "is being written, or its writer was killed";
+        (false, format!("NOT FINISHED: {whole}, no index: it {what}; {mend}"))
+    })
 }

@@ -8,6 +8,7 @@ mod rows;
 mod schema;
 mod take;
 mod times;
+mod wide;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use thalweg::connector::log::Recorder;
-use thalweg::record::Shape;
+use thalweg::record::{Shape, Type};
 
 pub use from::From;
 pub use generate::Generated;
@@ -71,6 +72,9 @@ fn create(args: &args::Record, shape: &Shape) -> anyhow::Result<Recorder> {
 fn made(kind: &From, args: &args::Record, stop: &AtomicBool) -> anyhow::Result<()> {
     let has_schema = args.schema.is_some() || args.schema_file.is_some();
     ensure!(!has_schema, "a generator has a schema of its own; leave --schema out");
+    let has_times = args.event_time.is_some() || args.arrival_time.is_some();
+    let what = "a generator has times of its own; leave --event-time and --arrival-time out";
+    ensure!(!has_times, what);
     let shape = generate::shape(kind).context("records without a shape")?;
     let mut taking = Taking::new(create(args, &shape)?, shape, args);
     let progress = Progress::start(args.events);
@@ -94,6 +98,9 @@ fn read(places: &[From], args: &args::Record, stop: &AtomicBool) -> anyhow::Resu
         (None, true) => bail!("--no-header needs --schema or --schema-file, for the names"),
     };
     let reading = Reading { format: args.format, delimiter: args.delimiter as u8, names };
+    if let Some(shape) = &given {
+        check_times(shape, args)?;
+    }
     let from = from::read(places, &reading)?;
     let mut first = Vec::new();
     let shape = match given {
@@ -111,6 +118,7 @@ fn read(places: &[From], args: &args::Record, stop: &AtomicBool) -> anyhow::Resu
             shown(fields, &first)?
         }
     };
+    check_times(&shape, args)?;
     let mut taking = Taking::new(create(args, &shape)?, shape, args);
     let progress = Progress::start(args.events);
     let all = take_all(&mut taking, first, &from, stop, &progress);
@@ -129,16 +137,21 @@ fn given(args: &args::Record) -> anyhow::Result<Option<Shape>> {
         }
         (None, None) => return Ok(None),
     };
-    for time in [&args.event_time, &args.arrival_time].into_iter().flatten() {
-        let columns = shape.data_type().header();
-        ensure!(
-            columns.contains(&time.name),
-            "the schema has no column {}; it has {}",
-            time.name,
-            columns.join(", ")
-        );
-    }
     Ok(Some(shape))
+}
+
+/// Whether rows have the columns of the times that were asked for.
+fn check_times(shape: &Shape, args: &args::Record) -> anyhow::Result<()> {
+    let data_type = shape.data_type();
+    let columns: Vec<&str> = match &data_type {
+        Type::Struct(schema) => schema.columns.iter().map(|column| column.name).collect(),
+        _ => Vec::new(),
+    };
+    for time in [&args.event_time, &args.arrival_time].into_iter().flatten() {
+        let (name, all) = (&time.name, columns.join(", "));
+        ensure!(columns.contains(&&**name), "the schema has no column {name}; it has {all}");
+    }
+    Ok(())
 }
 
 /// The schema that was inferred, which is shown.

@@ -10,6 +10,7 @@ use thalweg::limits::LINE_BYTES;
 use thalweg::record::Value;
 use thalweg::time::Timestamp;
 
+use super::wide;
 use crate::args::Text;
 
 /// What comes of a line.
@@ -89,6 +90,9 @@ impl Rows {
         let guess = || if line.starts_with('{') { Text::Json } else { Text::Csv };
         match *self.how.format.get_or_insert_with(guess) {
             Text::Json => Some(match serde_json::from_str(line) {
+                Ok(value) if wide::may_be_rounded(&value) => {
+                    self.row(wide::read(line).unwrap_or(value))
+                }
                 Ok(value) => self.row(value),
                 Err(error) => self.bad(format!("it is no JSON: {error}")),
             }),

@@ -1,8 +1,9 @@
 //! Rows and made-up records on their way into a log.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use thalweg::connector::log::Recorder;
 use thalweg::record::Shape;
 use thalweg::time::Timestamp;
@@ -118,16 +119,26 @@ impl Taking {
         Ok(self.log.flush()?)
     }
 
-    /// Ends the log, whatever ended the recording, and says what is in it.
+    /// Ends the log, whatever ended the recording, and says what is in it. One that failed before
+    /// the first record leaves none.
     pub fn finish(mut self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
         let finished = self.log.finish().map(drop);
         let (records, bytes) = (self.log.records(), self.log.bytes());
         let path = self.log.path().display();
+        if records == 0 && (ended.is_err() || finished.is_err()) {
+            // It would only be in the way of another try.
+            let removed = fs::remove_file(self.log.path());
+            let removed = removed.with_context(|| format!("removing {path}, which is empty"));
+            return ended.and(finished.map_err(Into::into)).and(removed);
+        }
         let seconds = self.began.elapsed().as_secs_f64();
         eprintln!("thalweg: {records} records, {bytes} bytes in {path}, in {seconds:.2} s");
         if self.bad > 0 {
             eprintln!("thalweg: {} rows do not fit the schema and are left out", self.bad);
         }
-        ended.and(finished.map_err(Into::into))
+        match (ended, finished) {
+            (Err(ended), Err(finished)) => Err(ended.context(finished)),
+            (ended, finished) => ended.and(finished.map_err(Into::into)),
+        }
     }
 }

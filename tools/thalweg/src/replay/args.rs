@@ -155,6 +155,11 @@ pub struct Sending {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub retry: Duration,
 
+    /// How long a target that is behind may go on once nothing more falls due: after --duration in
+    /// all, else as long as it takes nothing
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub drain_timeout: Duration,
+
     /// Notes in this file how far it has come, every second; when the file is there, goes on from
     /// there
     #[arg(long, value_name = "FILE")]

@@ -44,7 +44,54 @@ pub struct Changed<'a> {
     /// Times go forward by so many microseconds.
     pub shift: i64,
     /// How many copies there are, and which one this is.
-    pub copies: Option<(u32, u32)>,
+    pub copies: Option<Copy<'a>>,
+    /// Why there is no such copy.
+    pub wrong: Option<String>,
+}
+
+/// One of several copies of a record, whose key is another one.
+#[derive(Clone, Copy, Debug)]
+pub struct Copy<'a> {
+    /// How many there are.
+    pub of: u32,
+    /// Which one it is, from 0.
+    pub number: u32,
+    /// The key, which is there where a number must fit.
+    pub range: Option<&'a Range>,
+}
+
+/// The numbers that a column of a type holds.
+#[derive(Clone, Debug)]
+pub struct Range {
+    /// The column and its type, in words.
+    pub column: String,
+    /// The least one.
+    pub least: i128,
+    /// The greatest one.
+    pub most: u128,
+}
+
+impl Copy<'_> {
+    fn holds(&self, is_in: impl FnOnce(&Range) -> bool) -> bool {
+        self.range.is_none_or(is_in)
+    }
+
+    fn int(&self, x: i128) -> Option<i128> {
+        let own = x.checked_mul(self.of.into())?.checked_add(self.number.into())?;
+        let most = |range: &Range| u128::try_from(own).is_ok_and(|own| own > range.most);
+        self.holds(|range| own >= range.least && !most(range)).then_some(own)
+    }
+
+    fn uint(&self, x: u128) -> Option<u128> {
+        let own = x.checked_mul(self.of.into())?.checked_add(self.number.into())?;
+        self.holds(|range| own <= range.most).then_some(own)
+    }
+
+    /// That a key has no such copy.
+    fn misfit(&self, key: impl std::fmt::Display) -> String {
+        let column = self.range.map_or("the column", |range| &range.column);
+        format!("key {key} times {} is too much for {column} (--key-clone)", self.of)
+    }
 }
 
 impl Visitor for Changed<'_> {
@@ -55,25 +102,27 @@ impl Visitor for Changed<'_> {
         self.to.bool(x);
     }
     fn int(&mut self, x: i128) {
-        match self.copies.filter(|_| self.own.is()) {
-            Some((copies, copy)) => self.to.int(x * i128::from(copies) + i128::from(copy)),
-            None => self.to.int(x),
+        let copy = self.copies.filter(|_| self.own.is());
+        let own = copy.map_or(Some(x), |copy| copy.int(x));
+        if own.is_none() {
+            self.wrong = copy.map(|copy| copy.misfit(x));
         }
+        self.to.int(own.unwrap_or(x));
     }
     fn uint(&mut self, x: u128) {
-        match self.copies.filter(|_| self.own.is()) {
-            Some((copies, copy)) => {
-                self.to.uint(x.saturating_mul(copies.into()).saturating_add(copy.into()));
-            }
-            None => self.to.uint(x),
+        let copy = self.copies.filter(|_| self.own.is());
+        let own = copy.map_or(Some(x), |copy| copy.uint(x));
+        if own.is_none() {
+            self.wrong = copy.map(|copy| copy.misfit(x));
         }
+        self.to.uint(own.unwrap_or(x));
     }
     fn float(&mut self, x: f64) {
         self.to.float(x);
     }
     fn text(&mut self, x: &str) {
         match self.copies.filter(|_| self.own.is()) {
-            Some((_, copy)) => self.to.text(&format!("{x}-{copy}")),
+            Some(Copy { number, .. }) => self.to.text(&format!("{x}-{number}")),
             None => self.to.text(x),
         }
     }

@@ -6,11 +6,14 @@
 pub mod args;
 mod changed;
 mod chart;
+mod course;
 mod outlet;
+mod patience;
 mod report;
 mod resume;
 mod rows;
 mod schedule;
+mod stop;
 mod tally;
 mod tape;
 mod threshold;
@@ -19,24 +22,24 @@ mod worker;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{Builder, ScopedJoinHandle, scope, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use jiff::Timestamp as Now;
-use thalweg::connector::log::splits;
+use thalweg::connector::log::{none_missing, splits};
 
 use crate::bench::interrupt::Interrupt;
 use crate::log::files;
 use args::{Form, Framing, Replay};
 use outlet::{Address, Outlet};
+use patience::Patience;
 use report::Report;
 use resume::{Position, Resume};
 use rows::Rows;
 use schedule::Schedule;
+use stop::Stop;
 use tally::{Sum, histogram};
 use tape::Reel;
 use worker::{Desk, End, Out, Worker};
@@ -45,8 +48,6 @@ use worker::{Desk, End, Out, Worker};
 const INTERRUPTED: u8 = 130;
 /// How often it is told how a replay goes.
 const TELL: Duration = Duration::from_millis(100);
-/// So many different things that went wrong are kept, to be told.
-const NOTES: usize = 5;
 
 /// What is replayed, and how.
 pub struct Plan {
@@ -72,41 +73,6 @@ impl Plan {
     }
 }
 
-/// Whether the connections shall stop, and what went wrong so far.
-#[derive(Debug, Default)]
-pub struct Stop {
-    interrupt: Interrupt,
-    all: AtomicBool,
-    notes: Mutex<Vec<String>>,
-}
-
-impl Stop {
-    /// Whether nothing more is to be sent.
-    pub fn is_asked(&self) -> bool {
-        self.all.load(SeqCst) || self.interrupt.came()
-    }
-
-    /// Whether somebody wants the program to end.
-    fn is_interrupted(&self) -> bool {
-        self.interrupt.came()
-    }
-
-    fn all(&self) {
-        self.all.store(true, SeqCst);
-    }
-
-    fn note(&self, what: &str) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        if notes.len() < NOTES && !notes.iter().any(|note| note == what) {
-            notes.push(what.to_owned());
-        }
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// Replays logs.
 ///
 /// # Errors
@@ -114,7 +80,7 @@ impl Stop {
 /// If a log can't be read, the target is not there, or a report can't be written.
 pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
     check(args)?;
-    let stop = Arc::new(Stop { interrupt: Interrupt::on_ctrl_c()?, ..Stop::default() });
+    let stop = Arc::new(Stop::on(Interrupt::on_ctrl_c()?));
     let mut args = args.clone();
     if matches!(args.to, Address::Log(_) | Address::Job(_)) {
         // Records go as they lie.
@@ -126,7 +92,9 @@ pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
         let own = to.exists() && files.iter().any(same);
         ensure!(!own, "{} is what is replayed; name another file", to.display());
     }
-    let reel = Reel::open(splits(files), args.timing.by, &args.choice)?;
+    let splits = splits(files);
+    none_missing(&splits)?;
+    let reel = Reel::open(splits, args.timing.by, &args.choice)?;
     let schedule = Schedule::new(&args.timing, reel.first.0)?;
     let (resume, before) = match &args.sending.resume {
         Some(path) => {
@@ -242,7 +210,7 @@ fn send(
             };
         let running = (0..).zip(ready).zip(&desks).map(run).collect::<anyhow::Result<Vec<_>>>();
         let ended = running.and_then(|running| {
-            watch(&running, &desks, plan, resume, (&mut sum, &mut log), start)?;
+            watch(&running, &desks, (plan, stop), resume, (&mut sum, &mut log), start)?;
             let panicked = |_| anyhow::bail!("a connection's thread panicked");
             running.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
         });
@@ -266,16 +234,25 @@ type Running<'a> = ScopedJoinHandle<'a, anyhow::Result<End>>;
 fn watch(
     running: &[Running<'_>],
     desks: &[Arc<Desk>],
-    plan: &Plan,
+    (plan, stop): (&Plan, &Stop),
     resume: Option<&Resume>,
     (sum, log): (&mut Sum, &mut report::HdrLog),
     start: Instant,
 ) -> anyhow::Result<()> {
     let progress = report::Progress::new(plan);
+    let mut patience = Patience::new(plan);
     let mut second = 0;
     while !running.iter().all(ScopedJoinHandle::is_finished) {
         sleep(TELL);
         progress.tell(desks, sum, start.elapsed());
+        let mut own = running.iter().zip(desks).filter(|(thread, _)| !thread.is_finished());
+        let is_behind = own.all(|(_, desk)| desk.look().next.is_some());
+        let still = is_behind.then(|| stop.still());
+        if !stop.is_asked()
+            && let Some(cause) = patience.ends(start.elapsed(), still)?
+        {
+            stop.give_up(cause);
+        }
         let now = start.elapsed().as_secs();
         if now > second {
             take(desks, second, sum, log);

@@ -2,10 +2,11 @@
 
 use anyhow::{bail, ensure};
 use thalweg::format::{CsvText, JsonText, Untyped};
-use thalweg::record::{Shape, Type};
+use thalweg::record::{Shape, Type, Value};
 
 use super::args::{Change, Form, Framing, Sending};
-use super::changed::{Changed, Hashed, Own};
+use super::changed::{Changed, Copy, Hashed, Own, Range};
+use super::tape::size;
 
 /// Writes records of one type.
 pub struct Rows {
@@ -13,13 +14,25 @@ pub struct Rows {
     text: Text,
     framing: Framing,
     key: Option<String>,
+    /// What the key may be, where it is a number.
+    range: Option<Range>,
     copies: u32,
 }
 
 enum Text {
     Json(JsonText<Untyped>),
     Csv(CsvText<Untyped>),
-    Raw,
+    /// As they lie; with room for what is changed.
+    Raw(Vec<u8>),
+}
+
+/// Why a record is not sent.
+#[derive(Debug)]
+pub enum Wrong {
+    /// The bytes are none.
+    NoRecord,
+    /// It can't be changed as is asked for.
+    Change(String),
 }
 
 /// What becomes of the records of a pass.
@@ -41,24 +54,18 @@ impl Rows {
         let text = match sending.format {
             Form::Json => Text::Json(JsonText::of(&data_type)),
             Form::Csv => Text::Csv(CsvText::of(&data_type, b',')),
-            Form::Raw => Text::Raw,
+            Form::Raw => Text::Raw(Vec::new()),
         };
-        let copies = change.key_clone.get();
-        if sending.format == Form::Raw {
-            ensure!(
-                sending.framing != Framing::Lines,
-                "raw records may hold line breaks; use --framing length, or none"
-            );
-            ensure!(
-                copies == 1 && !change.shift_to_now,
-                "raw records go as they lie; --key-clone and --shift-to-now need JSON or CSV"
-            );
+        ensure!(
+            sending.format != Form::Raw || sending.framing != Framing::Lines,
+            "raw records may hold line breaks; use --framing length, or none"
+        );
+        let (framing, key, copies) = (sending.framing, change.key.clone(), change.key_clone.get());
+        let range = key.as_ref().map(|key| range_of_key(&data_type, key)).transpose()?.flatten();
+        if let Some(Range { column, most, .. }) = &range {
+            ensure!(u128::from(copies - 1) <= *most, "{copies} copies are too many for {column}");
         }
-        if let Some(key) = &change.key {
-            check_key(&data_type, key)?;
-        }
-        let (framing, key) = (sending.framing, change.key.clone());
-        Ok(Rows { shape: shape.clone(), text, framing, key, copies })
+        Ok(Rows { shape: shape.clone(), text, framing, key, range, copies })
     }
 
     /// The names of the columns, where a file begins with them.
@@ -69,44 +76,67 @@ impl Rows {
         Some(csv.text().to_vec())
     }
 
-    /// Appends the record at the start of `bytes`; gives how many of these it takes, or none where
-    /// they are no record.
-    pub fn push(&mut self, bytes: &[u8], changes: Changes, to: &mut Vec<u8>) -> Option<usize> {
-        let Rows { shape, text, framing, key, copies } = self;
-        let copies = (*copies > 1).then_some((*copies, changes.copy));
-        let shape = &*shape;
+    /// Appends the record at the start of `bytes`; gives how many of these it takes.
+    ///
+    /// # Errors
+    /// When they are no record, or there is none that is changed in this way.
+    pub fn push(
+        &mut self,
+        bytes: &[u8],
+        changes: Changes,
+        to: &mut Vec<u8>,
+    ) -> Result<usize, Wrong> {
+        let Rows { shape, text, framing, key, range, copies } = self;
+        let of = *copies;
+        let copy = Copy { of, number: changes.copy, range: range.as_ref() };
+        let copies = (of > 1).then_some(copy);
+        let (shape, is_same) = (&*shape, changes.shift == 0 && copies.is_none());
+        let mut wrong = None;
         let show = |visitor: &mut dyn thalweg::record::Visitor| {
-            if changes.shift == 0 && copies.is_none() {
+            if is_same {
                 return shape.show(bytes, visitor);
             }
             let own = Own::new(key.as_deref());
-            let mut changed = Changed { to: visitor, own, shift: changes.shift, copies };
-            shape.show(bytes, &mut changed)
+            let shift = changes.shift;
+            let mut changed = Changed { to: visitor, own, shift, copies, wrong: None };
+            let size = shape.show(bytes, &mut changed);
+            wrong = changed.wrong.take();
+            size
         };
         let (size, text) = match text {
             Text::Json(json) => {
                 json.clear();
-                (json.show(show)?, json.text())
+                (json.show(show).ok_or(Wrong::NoRecord)?, json.text())
             }
             Text::Csv(csv) => {
                 csv.clear();
-                (csv.show(show)?, csv.text())
+                (csv.show(show).ok_or(Wrong::NoRecord)?, csv.text())
             }
-            Text::Raw => {
-                let size = super::tape::size(shape, bytes)?;
+            Text::Raw(_) if is_same => {
+                let size = size(shape, bytes).ok_or(Wrong::NoRecord)?;
                 (size, &bytes[..size])
             }
+            Text::Raw(raw) => {
+                let (value, size) = Value::shown(show).ok_or(Wrong::NoRecord)?;
+                raw.clear();
+                shape.write(&value, raw).map_err(|misfit| Wrong::Change(misfit.to_string()))?;
+                (size, &raw[..])
+            }
         };
+        if let Some(what) = wrong {
+            return Err(Wrong::Change(what));
+        }
         let plain = text.strip_suffix(b"\n").unwrap_or(text);
         match framing {
             Framing::Lines => to.extend_from_slice(text),
             Framing::None => to.extend_from_slice(plain),
             Framing::Length => {
-                to.extend_from_slice(&u32::try_from(plain.len()).ok()?.to_be_bytes());
+                let much = |_| Wrong::Change("4 GiB are too long for --framing length".into());
+                to.extend_from_slice(&u32::try_from(plain.len()).map_err(much)?.to_be_bytes());
                 to.extend_from_slice(plain);
             }
         }
-        Some(size)
+        Ok(size)
     }
 
     /// A number for the key of the record at the start of `bytes`, the same for the same key.
@@ -118,8 +148,8 @@ impl Rows {
     }
 }
 
-/// Whether records have a column of a name that can be a key.
-fn check_key(data_type: &Type, key: &str) -> anyhow::Result<()> {
+/// What the key may be, if it is a number.
+fn range_of_key(data_type: &Type, key: &str) -> anyhow::Result<Option<Range>> {
     let Type::Struct(schema) = data_type else {
         bail!("--key names a column, and the records are {data_type}: they have none")
     };
@@ -131,10 +161,11 @@ fn check_key(data_type: &Type, key: &str) -> anyhow::Result<()> {
         Type::Option(inner) => inner,
         other => other,
     };
-    ensure!(
-        matches!(of, Type::Int(_) | Type::Uint(_) | Type::Text),
-        "column {key} is {}; a key is a whole number or text",
-        column.data_type
-    );
-    Ok(())
+    let (least, most) = match of {
+        Type::Int(bits @ 8..=128) => (i128::MIN >> (128 - bits), u128::MAX >> (129 - bits)),
+        Type::Uint(bits @ 8..=128) => (0, u128::MAX >> (128 - bits)),
+        Type::Text => return Ok(None),
+        _ => bail!("column {key} is {}; a key is a whole number or text", column.data_type),
+    };
+    Ok(Some(Range { column: format!("column {key}, which is {of}"), least, most }))
 }

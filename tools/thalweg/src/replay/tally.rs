@@ -26,6 +26,10 @@ pub struct Tally {
     pub bytes: u64,
     /// Records that could not be sent.
     pub unsent: u64,
+    /// Those among them that were counted as sent before.
+    pub lost: u64,
+    /// As many of the bytes as come to them.
+    pub lost_bytes: u64,
     /// How late they were sent, in nanoseconds.
     pub late: Histogram<u64>,
     /// Records that were due in each second since the start, from the first one that was not asked
@@ -41,8 +45,18 @@ pub struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        let (sent, bytes, unsent, due, next, last, passed) = Default::default();
-        Tally { sent, bytes, unsent, late: histogram(), due, next, last, passed }
+        Tally {
+            sent: 0,
+            bytes: 0,
+            unsent: 0,
+            lost: 0,
+            lost_bytes: 0,
+            late: histogram(),
+            due: Vec::new(),
+            next: None,
+            last: Duration::ZERO,
+            passed: 0,
+        }
     }
 }
 
@@ -139,7 +153,10 @@ impl Sum {
         self.sent += tally.sent;
         self.bytes += tally.bytes;
         self.unsent += tally.unsent;
-        self.row(second).sent += tally.sent;
+        self.sent = self.sent.saturating_sub(tally.lost);
+        self.bytes = self.bytes.saturating_sub(tally.lost_bytes);
+        let row = self.row(second);
+        row.sent = (row.sent + tally.sent).saturating_sub(tally.lost);
         for (second, records) in tally.due.drain(..) {
             self.scheduled += records;
             self.row(second).scheduled += records;
@@ -147,6 +164,7 @@ impl Sum {
         // Both have the same bounds.
         together.add(&tally.late).ok();
         (tally.sent, tally.bytes, tally.unsent) = (0, 0, 0);
+        (tally.lost, tally.lost_bytes) = (0, 0);
         tally.late.reset();
     }
 

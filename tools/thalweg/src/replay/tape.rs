@@ -51,7 +51,7 @@ impl Reel {
         let by_event = By::Event;
         let first = (0, Timestamp::MIN);
         let mut reel = Reel { splits, shape, by: by.unwrap_or(by_event), first, from, to };
-        let Some(event) = reel.tape(true)?.peek()?.map(|entry| entry.event) else {
+        let Some(event) = reel.tape(true)?.peek().map(|times| times.event) else {
             anyhow::bail!(
                 "no record is to be replayed: the log is empty, or --from-time and \
                            --to-time leave nothing of it (thalweg info shows its times)"
@@ -61,7 +61,7 @@ impl Reel {
             ensure!(by != Some(By::Event), "the log has no event times; use --by arrival");
             reel.by = By::Arrival;
         }
-        let first = reel.tape(true)?.peek()?.map(|entry| (entry.time, entry.event));
+        let first = reel.tape(true)?.peek().map(|times| (times.time, times.event));
         reel.first = first.context("the log was changed meanwhile")?;
         Ok(reel)
     }
@@ -84,7 +84,7 @@ impl Reel {
             Ok(track)
         };
         let tracks = self.splits.iter().map(open).collect::<anyhow::Result<_>>()?;
-        Ok(Tape { reel: self, tracks })
+        Ok(Tape { reel: self, tracks, at: 0 })
     }
 }
 
@@ -93,45 +93,43 @@ impl Reel {
 pub struct Tape<'a> {
     reel: &'a Reel,
     tracks: Vec<Track>,
+    /// Which of them has the record that was looked at.
+    at: usize,
 }
 
-/// A record.
+/// A record's times, as recorded.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    /// The time that the replay goes by, in microseconds.
+pub struct Times {
+    /// The one that the replay goes by, in microseconds.
     pub time: i64,
     /// Its event time.
     pub event: Timestamp,
-    /// Its encoding, and what comes behind it.
-    pub bytes: &'a [u8],
 }
 
 impl Tape<'_> {
-    /// The next record.
+    /// The times of the next record.
+    pub fn peek(&mut self) -> Option<Times> {
+        self.at = self.least()?;
+        let Track { next, chunk, .. } = &self.tracks[self.at];
+        let event = Timestamp::from_micros(chunk.events[chunk.record]);
+        Some(Times { time: (*next)?, event })
+    }
+
+    /// The encoding of the record that was looked at last, and what comes behind it.
+    pub fn bytes(&self) -> &[u8] {
+        let chunk = &self.tracks[self.at].chunk;
+        &chunk.bytes[chunk.place..]
+    }
+
+    /// Goes behind the record that was looked at last, which takes so many bytes.
     ///
     /// # Errors
     /// When a file can't be read or is damaged.
-    pub fn peek(&mut self) -> anyhow::Result<Option<Entry<'_>>> {
-        let Some(number) = self.least() else { return Ok(None) };
-        let track = &self.tracks[number];
-        let (Some(time), chunk) = (track.next, &track.chunk) else { return Ok(None) };
-        let event = Timestamp::from_micros(chunk.events[chunk.record]);
-        Ok(Some(Entry { time, event, bytes: &chunk.bytes[chunk.place..] }))
-    }
-
-    /// Goes behind the next record, which takes so many bytes.
-    ///
-    /// # Errors
-    /// As [`peek`](Self::peek).
     pub fn pass(&mut self, bytes: usize) -> anyhow::Result<()> {
-        let reel = self.reel;
-        if let Some(number) = self.least() {
-            let track = &mut self.tracks[number];
-            track.chunk.record += 1;
-            track.chunk.place += bytes;
-            track.find(reel)?;
-        }
-        Ok(())
+        let track = &mut self.tracks[self.at];
+        track.chunk.record += 1;
+        track.chunk.place += bytes;
+        track.find(self.reel)
     }
 
     fn least(&self) -> Option<usize> {

@@ -10,11 +10,13 @@ use anyhow::Context;
 use thalweg::key;
 use thalweg::time::Timestamp;
 
-use super::outlet::{Batch, Outlet};
-use super::rows::{Changes, Rows};
+use super::Plan;
+use super::course::{Course, Turn, chance};
+use super::outlet::{Batch, Outlet, Unsent};
+use super::rows::{Changes, Rows, Wrong};
+use super::stop::Stop;
 use super::tally::Tally;
-use super::tape::{Entry, NO_RECORD, size};
-use super::{Plan, Stop};
+use super::tape::{NO_RECORD, size};
 
 /// Bytes that are sent at once where many records are due.
 const FLUSH: usize = 64 << 10;
@@ -87,14 +89,13 @@ pub struct Out {
     latest: Duration,
     /// Records that were passed over.
     over: u64,
+    /// Records that were sent, and their bytes.
+    sent: (u64, u64),
+    /// Whether something was not sent since it was to stop.
+    is_cut: bool,
 }
 
-/// The number between 0 and 1 that chance has for a record; the same for the same seed.
-fn chance(seed: u64, what: u64, record: u64) -> f64 {
-    (key::hash(&(seed, what, record)) >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-const SAMPLE: u64 = 1;
+/// What chance is asked for.
 const DELAY: u64 = 2;
 
 impl Worker<'_> {
@@ -103,13 +104,21 @@ impl Worker<'_> {
     /// # Errors
     /// When the log can't be read.
     pub fn run(mut self) -> anyhow::Result<End> {
-        let end = match self.send_all() {
-            Ok(end) => end,
-            Err(Halt::Log(error)) => {
+        let sent = self.send_all();
+        // Whatever ended it, what the target has is to be whole.
+        let finished = self.outlet.finish();
+        if let Err(unsent) = &finished {
+            self.settle(unsent, (0, 0));
+        }
+        let end = match (sent, finished) {
+            (Err(Halt::Log(error)), _) => {
                 self.stop.all();
                 return Err(error);
             }
-            Err(Halt::Target(cause)) => End::Failed(cause),
+            (Err(Halt::Target(cause)), _) | (Ok(_), Err(Unsent { cause, .. })) => {
+                End::Failed(cause)
+            }
+            (Ok(end), Ok(())) => end,
         };
         if matches!(end, End::Failed(_)) {
             self.stop.all();
@@ -118,70 +127,60 @@ impl Worker<'_> {
     }
 
     fn send_all(&mut self) -> Result<End, Halt> {
-        let (plan, mut index) = (self.plan, 0);
-        let mut schedule = plan.schedule.clone();
-        let (mut lap, mut stopped) = (Lap::default(), None);
-        let copies = plan.args.change.key_clone.get();
-        let mut end = End::All;
-        'all: for pass in 0..plan.args.choice.passes.get() {
-            let mut tape = plan.reel.tape(self.number > 0 || pass > 0)?;
-            while let Some(entry) = tape.peek()? {
-                if self.stop.is_asked() && stopped.is_none() {
-                    // What was held back goes at once: it was passed.
-                    self.release(Duration::MAX, index)?;
-                    self.flush(index)?;
-                    stopped = Some(self.start.elapsed());
-                    end = End::Stopped;
-                }
-                let mut over = None;
-                let chosen = plan.args.choice.sample;
-                let chosen =
-                    chosen.is_none_or(|part| chance(plan.seed(), SAMPLE, lap.number) < part);
-                let mut bytes = None;
-                for copy in 0..if chosen { copies } else { 0 } {
-                    let due = schedule.due(entry.time.saturating_add(lap.time));
-                    let due = due.map(|due| due.saturating_sub(plan.offset));
-                    if plan.args.choice.limit.is_some_and(|limit| index >= limit.get()) {
-                        end = End::Limit;
-                        break 'all;
-                    }
-                    let at = due.unwrap_or_else(|| self.start.elapsed());
-                    if plan.args.choice.duration.is_some_and(|most| at >= most) {
-                        end = End::Duration;
-                        break 'all;
-                    }
-                    let own = index >= self.passed && self.is_own(index, copy, entry.bytes);
-                    if let Some(stopped) = stopped {
-                        // What was due by then is told, and not sent.
-                        match due.filter(|due| *due <= stopped) {
-                            Some(due) if own => self.desk.look().was_missed(due, stopped),
-                            Some(_) => {}
-                            None => break 'all,
-                        }
-                    } else if own {
-                        let changes = Changes { shift: plan.shift + lap.event, copy };
-                        bytes = Some(self.put(&entry, index, due, changes)?);
-                    } else {
-                        over = due;
-                    }
-                    index += 1;
-                }
-                if bytes.is_none() && stopped.is_none() {
-                    self.pass_over(over, index)?;
-                }
-                lap.number += 1;
-                lap.see(entry.time, entry.event.micros());
-                let bytes = bytes.or_else(|| size(&plan.reel.shape, entry.bytes));
-                tape.pass(bytes.context(NO_RECORD)?)?;
+        let plan = self.plan;
+        let mut course = Course::new(plan, self.number > 0)?;
+        let (mut stopped, mut end) = (None, End::All);
+        'all: while let Some(times) = course.next()? {
+            if self.stop.is_asked() && stopped.is_none() {
+                // What was held back goes at once: it was passed.
+                self.release(Duration::MAX, course.index)?;
+                self.flush(course.index)?;
+                stopped = Some(self.start.elapsed());
             }
-            lap.turn();
+            let (mut over, mut bytes) = (None, None);
+            let copies = if course.is_chosen() { plan.args.change.key_clone.get() } else { 0 };
+            for copy in 0..copies {
+                let due = match course.turn(times, || self.start.elapsed()) {
+                    Turn::Due(due) => due,
+                    Turn::Over(over) => {
+                        end = over;
+                        break 'all;
+                    }
+                };
+                let index = course.index;
+                let own = index >= self.passed && self.is_own(index, copy, course.bytes());
+                if let Some(stopped) = stopped {
+                    // What was due by then is told, and not sent.
+                    match due.filter(|due| *due <= stopped) {
+                        Some(due) if own => self.desk.look().was_missed(due, stopped),
+                        Some(_) => {}
+                        None => break 'all,
+                    }
+                } else if own {
+                    let changes = Changes { shift: course.shift(), copy };
+                    let record = (times.event, course.bytes());
+                    bytes = Some(self.put(record, index, due, changes)?);
+                } else {
+                    over = due;
+                }
+                course.index += 1;
+            }
+            if bytes.is_none() && stopped.is_none() {
+                self.pass_over(over, course.index)?;
+            }
+            let bytes = bytes.or_else(|| size(&plan.reel.shape, course.bytes()));
+            course.pass(times, bytes.context(NO_RECORD)?)?;
         }
         if stopped.is_none() {
-            self.release(Duration::MAX, index)?;
-            self.flush(index)?;
+            self.release(Duration::MAX, course.index)?;
+            self.flush(course.index)?;
         }
-        self.outlet.finish().map_err(|unsent| Halt::Target(unsent.cause))?;
-        Ok(end)
+        Ok(if stopped.is_some() || self.out.is_cut { self.stopped() } else { end })
+    }
+
+    /// How it ended, when it was to stop before all was sent.
+    fn stopped(&self) -> End {
+        self.stop.gave_up().map_or(End::Stopped, End::Failed)
     }
 
     /// Passes over a record that is not sent: what is due does not wait for it.
@@ -212,19 +211,19 @@ impl Worker<'_> {
     /// Sends a record when it is due; gives how many bytes it takes in the log.
     fn put(
         &mut self,
-        entry: &Entry<'_>,
+        (event, bytes): (Timestamp, &[u8]),
         index: u64,
         due: Option<Duration>,
         changes: Changes,
     ) -> Result<usize, Halt> {
-        let (bytes, event) = (entry.bytes, entry.event.micros().saturating_add(changes.shift));
-        let event = Timestamp::from_micros(event);
+        let event = Timestamp::from_micros(event.micros().saturating_add(changes.shift));
         let timing = &self.plan.args.timing;
         let delay = |most: Duration| most.mul_f64(chance(self.plan.seed(), DELAY, index));
         if let (Some(most), Some(due)) = (timing.disorder, due) {
             self.release(due, index)?;
             let mut row = Vec::new();
-            let size = self.rows.push(bytes, changes, &mut row).context(NO_RECORD)?;
+            let pushed = self.rows.push(bytes, changes, &mut row);
+            let size = self.pushed(pushed, index)?;
             self.out.held.push(Reverse((due + delay(most), index, event, row)));
             return Ok(size);
         }
@@ -235,9 +234,19 @@ impl Worker<'_> {
             self.out.latest
         });
         self.make_ready(due, index)?;
-        let size = self.rows.push(bytes, changes, &mut self.out.bytes).context(NO_RECORD)?;
+        let pushed = self.rows.push(bytes, changes, &mut self.out.bytes);
+        let size = self.pushed(pushed, index)?;
         self.wait(event, due);
         Ok(size)
+    }
+
+    /// What came before a record that can't be sent goes all the same.
+    fn pushed(&mut self, pushed: Result<usize, Wrong>, index: u64) -> Result<usize, Halt> {
+        if pushed.is_err() {
+            self.release(Duration::MAX, index)?;
+            self.flush(index)?;
+        }
+        pushed.map_err(Halt::from)
     }
 
     /// Sends what was held back up to a time.
@@ -282,7 +291,7 @@ impl Worker<'_> {
     }
 
     fn flush(&mut self, index: u64) -> Result<(), Halt> {
-        let Out { bytes, ends, events, dues, held, .. } = &mut self.out;
+        let Out { bytes, ends, events, dues, held, sent: all, .. } = &mut self.out;
         if ends.is_empty() {
             return Ok(());
         }
@@ -295,7 +304,9 @@ impl Worker<'_> {
             tally.are_due(dues);
             tally.next = dues.first().map(|due| due.as_nanos() as u64);
         }
+        self.stop.moves();
         let sent = self.outlet.send(Batch { bytes, ends, events });
+        self.stop.moves();
         let at = self.start.elapsed();
         let mut tally = self.desk.look();
         (tally.next, tally.last) = (None, at);
@@ -303,39 +314,48 @@ impl Worker<'_> {
             let least = held.iter().map(|Reverse((_, index, ..))| *index).min();
             tally.passed = least.unwrap_or(index).max(tally.passed);
         }
-        let failed = match sent {
-            Ok(()) if self.plan.is_paced() => {
-                tally.bytes += bytes.len() as u64;
+        let (records, len) = (ends.len() as u64, bytes.len() as u64);
+        if sent.is_ok() {
+            tally.bytes += len;
+            *all = (all.0 + records, all.1 + len);
+            if self.plan.is_paced() {
                 tally.were_sent(dues, at);
-                None
+            } else {
+                tally.sent += records;
             }
-            Ok(()) => {
-                tally.bytes += bytes.len() as u64;
-                tally.sent += ends.len() as u64;
-                None
-            }
-            Err(unsent) => {
-                tally.unsent += ends.len() as u64;
-                Some(unsent)
-            }
-        };
+        }
         drop(tally);
         bytes.clear();
         ends.clear();
         events.clear();
         dues.clear();
-        match failed {
-            // When somebody ends it, it is not the target that does; what was in hand is sent again
-            // when the replay goes on.
-            Some(unsent) if unsent.over && !self.stop.is_interrupted() => {
-                Err(Halt::Target(unsent.cause))
-            }
-            Some(unsent) => {
-                self.stop.note(&unsent.cause);
-                Ok(())
-            }
-            None => Ok(()),
+        let Err(unsent) = sent else { return Ok(()) };
+        self.settle(&unsent, (records, len));
+        // When somebody ends it, it is not the target that does; what was in hand is sent again
+        // when the replay goes on.
+        if unsent.over && !self.stop.is_asked() {
+            return Err(Halt::Target(unsent.cause));
         }
+        self.out.is_cut |= unsent.over;
+        self.stop.note(&unsent.cause);
+        Ok(())
+    }
+
+    /// Counts what was not sent: of so many records and bytes that were in hand, and of those that
+    /// only seemed to have been. Where the target has some of them, all are taken to be as long.
+    fn settle(&mut self, unsent: &Unsent, (records, len): (u64, u64)) {
+        let (sent, bytes) = self.out.sent;
+        let has = unsent.has.unwrap_or(sent).min(sent + records);
+        let (more, lost) = (has.saturating_sub(sent), sent.saturating_sub(has));
+        let part = |bytes: u64, of: u64, all: u64| {
+            (u128::from(bytes) * u128::from(of) / u128::from(all.max(1))) as u64
+        };
+        let mut tally = self.desk.look();
+        tally.unsent += sent + records - has;
+        tally.sent += more;
+        tally.bytes += part(len, more, records);
+        tally.lost += lost;
+        tally.lost_bytes += part(bytes, lost, sent);
     }
 }
 
@@ -351,40 +371,11 @@ impl From<anyhow::Error> for Halt {
     }
 }
 
-/// How far passes over the log have come.
-#[derive(Debug, Default)]
-struct Lap {
-    /// The number of the next record, of all passes.
-    number: u64,
-    /// By how much the times of this pass are later than recorded, in microseconds.
-    time: i64,
-    event: i64,
-    /// Of this pass: records, least and greatest times.
-    records: i64,
-    times: Option<(i64, i64)>,
-    events: Option<(i64, i64)>,
-}
-
-impl Lap {
-    fn see(&mut self, time: i64, event: i64) {
-        let wider = |range: Option<(i64, i64)>, at: i64| {
-            Some(range.map_or((at, at), |(least, most)| (least.min(at), most.max(at))))
-        };
-        self.records += 1;
-        self.times = wider(self.times, time);
-        self.events = wider(self.events, event);
-    }
-
-    /// The next pass begins where this one ended, as long after it as records follow one another.
-    fn turn(&mut self) {
-        let records = self.records;
-        let length = |range: Option<(i64, i64)>| {
-            let (least, most) = range.unwrap_or_default();
-            let span = most.saturating_sub(least);
-            span.saturating_add(span / (records - 1).max(1))
-        };
-        self.time = self.time.saturating_add(length(self.times));
-        self.event = self.event.saturating_add(length(self.events));
-        (self.records, self.times, self.events) = (0, None, None);
+impl From<Wrong> for Halt {
+    fn from(wrong: Wrong) -> Halt {
+        match wrong {
+            Wrong::NoRecord => Halt::Log(anyhow::Error::msg(NO_RECORD)),
+            Wrong::Change(what) => Halt::Target(what),
+        }
     }
 }

@@ -1,12 +1,30 @@
 //! Files and standard output.
 
-use std::fs::File;
-use std::io::{Write, stdout};
+use std::fs::{File, FileType};
+use std::io::{IsTerminal, Write, stdout};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use anyhow::Context;
 
 use super::{Batch, Outlet, Unsent};
+
+/// Whether what is written there may wait for somebody who reads it.
+pub fn may_block(path: &Path) -> bool {
+    path.metadata().is_ok_and(|facts| has_reader(facts.file_type()))
+}
+
+/// As [`may_block`], of standard output.
+pub fn stdout_may_block() -> bool {
+    let own = stdout().as_fd().try_clone_to_owned().map(File::from);
+    let facts = own.and_then(|own| own.metadata());
+    stdout().is_terminal() || facts.is_ok_and(|facts| has_reader(facts.file_type()))
+}
+
+fn has_reader(what: FileType) -> bool {
+    what.is_fifo() || what.is_socket()
+}
 
 /// What is written to.
 pub struct Written {
@@ -36,7 +54,7 @@ impl Written {
     }
 
     fn failed(&self, error: &std::io::Error) -> Unsent {
-        Unsent { cause: format!("cannot write to {}: {error}", self.name), over: true }
+        Unsent::over(format!("cannot write to {}: {error}", self.name))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 
 use super::{Batch, Outlet, Unsent};
-use crate::replay::Stop;
+use crate::replay::stop::Stop;
 
 /// An answer that takes longer is none.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -84,7 +84,7 @@ impl Outlet for Posts {
                 Posted::Taken => return Ok(()),
                 Posted::Refused(cause) => {
                     let cause = format!("{} refuses records, {cause}", self.url);
-                    return Err(Unsent { cause, over: false });
+                    return Err(Unsent::now(cause));
                 }
                 Posted::Later(cause, after) => {
                     if begin.elapsed() >= self.retry || self.stop.is_asked() {
@@ -92,7 +92,7 @@ impl Outlet for Posts {
                         let url = &self.url;
                         let cause =
                             format!("{url} took nothing for {tried:.1?} (--retry): {cause}");
-                        return Err(Unsent { cause, over: true });
+                        return Err(Unsent::over(cause));
                     }
                     let left = self.retry.saturating_sub(begin.elapsed());
                     self.wait(after.unwrap_or(pause).min(left));

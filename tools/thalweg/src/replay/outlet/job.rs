@@ -56,7 +56,7 @@ impl Query {
     }
 
     fn failed(&self, cause: impl std::fmt::Display) -> Unsent {
-        Unsent { cause: format!("job {}: {cause}", self.name), over: true }
+        Unsent::over(format!("job {}: {cause}", self.name))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where records are sent.
 
+mod apart;
 mod file;
 mod http;
 mod job;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 
 use thalweg::time::Timestamp;
 
-use super::Stop;
+use self::apart::Apart;
 use super::args::{Form, Sending};
+use super::stop::Stop;
 use super::tape::Reel;
 use crate::args::query;
 
@@ -99,6 +101,21 @@ pub struct Unsent {
     pub cause: String,
     /// Whether there is no use in sending more.
     pub over: bool,
+    /// How many of all records that it was given the target has, where that is known; else all but
+    /// those of the last batch.
+    pub has: Option<u64>,
+}
+
+impl Unsent {
+    /// The next records may be sent.
+    pub fn now(cause: String) -> Unsent {
+        Unsent { cause, over: false, has: None }
+    }
+
+    /// There is no use in sending more.
+    pub fn over(cause: String) -> Unsent {
+        Unsent { cause, over: true, has: None }
+    }
 }
 
 /// Records that are sent together, as they are written.
@@ -151,22 +168,32 @@ pub fn connect(
     stop: &Arc<Stop>,
 ) -> anyhow::Result<Box<dyn Outlet>> {
     let (retry, stop) = (sending.retry, stop.clone());
+    let apart = |outlet: Box<dyn Outlet>| -> anyhow::Result<Box<dyn Outlet>> {
+        Ok(Box::new(Apart::new(to.to_string(), outlet, stop.clone())?))
+    };
     Ok(match to {
-        Address::Tcp(to) => Box::new(socket::Stream::tcp(to, retry, stop)?),
-        Address::Unix(path) => Box::new(socket::Stream::unix(path, retry, stop)?),
-        Address::Udp(to) => Box::new(socket::Datagrams::connect(to, stop)?),
+        Address::Tcp(to) => Box::new(socket::Stream::tcp(to, retry, stop.clone())?),
+        Address::Unix(path) => Box::new(socket::Stream::unix(path, retry, stop.clone())?),
+        Address::Udp(to) => Box::new(socket::Datagrams::connect(to, stop.clone())?),
         Address::Http(url) => {
             let content = match sending.format {
                 Form::Json => "application/x-ndjson",
                 Form::Csv => "text/csv",
                 Form::Raw => "application/octet-stream",
             };
-            Box::new(http::Posts::new(url, content, retry, stop))
+            let posts = Box::new(http::Posts::new(url, content, retry, stop.clone()));
+            apart(posts)?
         }
         Address::Job(query) => Box::new(job::Query::start(query, &reel.shape)?),
-        Address::File(path) => Box::new(file::Written::create(path, header, go_on)?),
+        Address::File(path) => {
+            let file: Box<dyn Outlet> = Box::new(file::Written::create(path, header, go_on)?);
+            if file::may_block(path) { apart(file)? } else { file }
+        }
         Address::Log(path) => Box::new(log::Recorded::create(path, &reel.shape)?),
-        Address::Stdout => Box::new(file::Written::stdout(header)),
+        Address::Stdout => {
+            let stdout: Box<dyn Outlet> = Box::new(file::Written::stdout(header));
+            if file::stdout_may_block() { apart(stdout)? } else { stdout }
+        }
     })
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::{Batch, Outlet, Unsent};
-use crate::replay::Stop;
+use crate::replay::stop::Stop;
 
 /// How often a connection that takes nothing looks whether it shall stop.
 const LOOK: Duration = Duration::from_millis(200);
@@ -67,6 +67,8 @@ pub struct Stream {
     connection: Box<dyn Write + Send>,
     retry: Duration,
     stop: Arc<Stop>,
+    /// It took nothing until the end: what comes next might be behind half a record.
+    is_stuck: bool,
 }
 
 impl Stream {
@@ -90,7 +92,7 @@ impl Stream {
         let connection = peer.connect();
         let connection = connection
             .with_context(|| format!("cannot connect to {peer}: is somebody listening there?"))?;
-        Ok(Stream { peer, connection, retry, stop })
+        Ok(Stream { peer, connection, retry, stop, is_stuck: false })
     }
 
     /// Connects again; says for how long it has tried in vain.
@@ -117,20 +119,21 @@ impl Outlet for Stream {
     fn send(&mut self, batch: Batch<'_>) -> Result<(), Unsent> {
         let mut left = batch.bytes;
         while !left.is_empty() {
+            if self.is_stuck {
+                return Err(Unsent::over(format!("{} took nothing until the end", self.peer)));
+            }
             let cause = match self.connection.write(left) {
                 Ok(0) => "it takes no more".to_owned(),
                 Ok(written) => {
                     left = &left[written..];
+                    self.stop.moves();
                     continue;
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => continue,
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut if !self.stop.is_asked() => {
-                        continue;
-                    }
                     ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                        let cause = format!("{} took nothing until the end", self.peer);
-                        return Err(Unsent { cause, over: true });
+                        self.is_stuck = self.stop.is_asked();
+                        continue;
                     }
                     _ => error.to_string(),
                 },
@@ -140,7 +143,7 @@ impl Outlet for Stream {
                 Err(how) => (true, how),
             };
             let cause = format!("{} went away ({cause}); {how}", self.peer);
-            return Err(Unsent { cause, over });
+            return Err(Unsent { cause, over, has: None });
         }
         Ok(())
     }
@@ -188,6 +191,6 @@ impl Outlet for Datagrams {
                 failed = Some(format!("udp://{}, {} bytes: {error}", self.to, record.len()));
             }
         }
-        failed.map_or(Ok(()), |cause| Err(Unsent { cause, over: false }))
+        failed.map_or(Ok(()), |cause| Err(Unsent::now(cause)))
     }
 }

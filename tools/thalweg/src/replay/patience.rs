@@ -1,0 +1,107 @@
+//! How long a target that is behind is waited for.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::Plan;
+use super::course::{Course, Turn};
+use super::tape::{NO_RECORD, size};
+
+/// Records that are looked at in one go.
+const STEP: usize = 100_000;
+
+/// When a replay ends although not all was sent. A target that stops is waited for as long as more
+/// is to come: what it makes late is what a replay shows.
+pub struct Patience<'a> {
+    plan: &'a Plan,
+    /// Looks ahead, from when a target was behind for the first time.
+    ahead: Option<Ahead<'a>>,
+}
+
+impl<'a> Patience<'a> {
+    /// Of a replay that begins.
+    pub fn new(plan: &'a Plan) -> Patience<'a> {
+        Patience { plan, ahead: None }
+    }
+
+    /// Why it ends at this time after the start, if it does. `still` is how long nobody has taken
+    /// anything, none where some connection waits for no target.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub fn ends(
+        &mut self,
+        now: Duration,
+        still: Option<Duration>,
+    ) -> anyhow::Result<Option<String>> {
+        let patience = self.plan.args.sending.drain_timeout;
+        let to = &self.plan.args.to;
+        let asked = |since: Duration| now > since.saturating_add(patience);
+        if self.plan.args.choice.duration.is_some_and(asked) {
+            let what = "had not taken all that was due";
+            return Ok(Some(format!(
+                "{to} {what} {patience:?} after --duration (--drain-timeout)"
+            )));
+        }
+        if still.is_none_or(|still| still < patience) {
+            return Ok(None);
+        }
+        let ahead = match &mut self.ahead {
+            Some(ahead) => ahead,
+            None => self.ahead.insert(Ahead::new(self.plan)?),
+        };
+        let last = ahead.last(now)?.filter(|last| asked(*last));
+        let what = "took nothing, and nothing more is to come";
+        Ok(last.map(|_| format!("{to} {what}, for {patience:?} (--drain-timeout)")))
+    }
+}
+
+/// Goes the way of the replay, as far as records are due.
+struct Ahead<'a> {
+    course: Course<'a>,
+    /// The latest time at which one is due, of those that it came by.
+    latest: Duration,
+    is_over: bool,
+}
+
+impl<'a> Ahead<'a> {
+    fn new(plan: &'a Plan) -> anyhow::Result<Ahead<'a>> {
+        Ok(Ahead { course: Course::new(plan, true)?, latest: Duration::ZERO, is_over: false })
+    }
+
+    /// When the last record of all is due; none as long as that is later, or not found out.
+    fn last(&mut self, now: Duration) -> anyhow::Result<Option<Duration>> {
+        for _ in 0..STEP {
+            if self.is_over || self.latest > now {
+                break;
+            }
+            self.step(now)?;
+        }
+        Ok(Some(self.latest).filter(|_| self.is_over))
+    }
+
+    fn step(&mut self, now: Duration) -> anyhow::Result<()> {
+        let course = &mut self.course;
+        let plan = course.plan;
+        let Some(times) = course.next()? else {
+            self.is_over = true;
+            return Ok(());
+        };
+        let moved = plan.args.timing.jitter.or(plan.args.timing.disorder).unwrap_or_default();
+        let copies = if course.is_chosen() { plan.args.change.key_clone.get() } else { 0 };
+        for _ in 0..copies {
+            match course.turn(times, || now) {
+                Turn::Due(Some(due)) => self.latest = self.latest.max(due.saturating_add(moved)),
+                // All is due from the start.
+                Turn::Due(None) | Turn::Over(_) => {
+                    self.is_over = true;
+                    return Ok(());
+                }
+            }
+            course.index += 1;
+        }
+        let bytes = size(&plan.reel.shape, course.bytes()).context(NO_RECORD)?;
+        course.pass(times, bytes)
+    }
+}
