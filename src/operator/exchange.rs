@@ -448,6 +448,8 @@ impl Operator for Inbox {
             records += taken;
             // What is under way is as long as the pace was when it was sent.
             if records > self.pace.records() {
+                // The one behind it is the next.
+                self.next = sender;
                 break;
             }
         }

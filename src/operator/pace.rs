@@ -28,9 +28,9 @@ impl Pace {
         self.0.load(Relaxed)
     }
 
-    /// Begins with few again: what comes next may be slow.
+    /// Begins with few again, unless it is fewer already: what comes next may be slow.
     pub fn slow_down(&self) {
-        self.0.store(FEW, Relaxed);
+        self.0.store(self.records().min(FEW), Relaxed);
     }
 
     /// A turn with work took so long.
@@ -59,9 +59,13 @@ mod tests {
         let (pace, ms) = (Pace::default(), Duration::from_millis);
         (0..20).for_each(|_| pace.took(ms(pace.records() as u64 * 20)));
         assert_eq!(pace.records(), 1);
+        pace.slow_down();
+        assert_eq!(pace.records(), 1, "it is no faster for that");
         (0..20).for_each(|_| pace.took(ms(pace.records() as u64) / 10));
         assert_eq!(pace.records(), 16);
         (0..20).for_each(|_| pace.took(Duration::from_nanos(pace.records() as u64 * 50)));
         assert_eq!(pace.records(), SOURCE_RECORDS);
+        pace.slow_down();
+        assert_eq!(pace.records(), FEW);
     }
 }

@@ -77,7 +77,7 @@ impl Page<'_> {
         head(text, name, "histogram", "How long turns of the job's shards took that had work.");
         for Report { job, turns, .. } in reports {
             let job = Quoted(job);
-            for power in (10..=34).step_by(2) {
+            for power in (12..=34).step_by(2) {
                 let length = Duration::from_nanos(1 << power);
                 let count = turns.within(length - Duration::from_nanos(1));
                 let labels = format_args!("job={job},le=\"{}\"", length.as_secs_f64());
@@ -104,7 +104,10 @@ impl Page<'_> {
         let operators = self.reports.iter().flat_map(|report| &report.operators);
         let names = operators.flat_map(|operator| &operator.counts).map(|(name, _)| *name);
         for name in names.collect::<BTreeSet<_>>() {
-            self.count(name);
+            // One that is named like those above would be there twice.
+            if !self.text.contains(&format!("# TYPE thalweg_operator_{name} ")) {
+                self.count(name);
+            }
         }
     }
 
@@ -113,7 +116,12 @@ impl Page<'_> {
         let Page { reports, text } = self;
         let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
         let help = name.trim_end_matches("_total").replace('_', " ");
-        head(text, &format!("thalweg_operator_{name}"), kind, &format!("Sockets: {help}."));
+        head(
+            text,
+            &format!("thalweg_operator_{name}"),
+            kind,
+            &format!("Counted by sources and sinks: {help}."),
+        );
         for Report { job, operators, .. } in reports {
             for OperatorReport { name: operator, counts, .. } in operators {
                 for (_, count) in counts.iter().filter(|(of, _)| *of == name) {
@@ -228,7 +236,7 @@ thalweg_job_restarts_total{job=\"b\"} 4
 thalweg_job_checkpoint_epoch{job=\"b\"} 12
 # HELP thalweg_job_turn_seconds How long turns of the job's shards took that had work.
 # TYPE thalweg_job_turn_seconds histogram
-thalweg_job_turn_seconds_bucket{job=\"a\",le=\"0.000001024\"} 0
+thalweg_job_turn_seconds_bucket{job=\"a\",le=\"0.000004096\"} 0
 ";
         assert_eq!(text.get(..expected.len()), Some(expected), "{text}");
         let operators = "\
@@ -239,7 +247,7 @@ thalweg_operator_records_in_total{job=\"a\",operator=\"#1 sink\"} 3
 ";
         assert!(text.contains(operators), "{text}");
         let refused = "\
-# HELP thalweg_operator_refused_total Sockets: refused.
+# HELP thalweg_operator_refused_total Counted by sources and sinks: refused.
 # TYPE thalweg_operator_refused_total counter
 thalweg_operator_refused_total{job=\"a\",operator=\"#0 source\"} 5
 ";

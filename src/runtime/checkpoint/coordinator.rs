@@ -113,10 +113,10 @@ impl Coordinator {
             if making.first[shard].is_none() {
                 making.first[shard] = Some(Saved::read(&sections)?);
             }
-            self.epochs.recycle(sections);
+            if self.epochs.recycle(sections) {
+                self.shared.bells.ring_all();
+            }
         }
-        // A shard may wait for room.
-        self.shared.bells.ring_all();
         Ok(())
     }
 

@@ -158,14 +158,18 @@ impl Epochs {
         })
     }
 
-    /// Takes back the memory of a piece that was written.
-    pub fn recycle(&self, mut sections: Vec<u8>) {
-        self.backlog.fetch_sub(sections.len(), AcqRel);
+    /// Takes back the memory of a piece that was written; true when shards that waited for room
+    /// have it now.
+    #[must_use]
+    pub fn recycle(&self, mut sections: Vec<u8>) -> bool {
+        let before = self.backlog.fetch_sub(sections.len(), AcqRel);
+        let makes_room = before > BACKLOG_MAX && before - sections.len() <= BACKLOG_MAX;
         sections.clear();
         let mut desk = self.desk();
         if desk.room.len() < ROOM_MAX {
             desk.room.push(sections);
         }
+        makes_room
     }
 
     /// A shard has nothing left to do.
