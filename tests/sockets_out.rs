@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -334,6 +334,33 @@ fn a_source_that_ends_while_nobody_comes_ends_its_job() {
             assert!(said.contains(part), "{part} is missing: {said}");
         }
         assert!(took >= 1.seconds() && took < 10.seconds(), "{took:?}");
+    }
+}
+
+#[test]
+fn a_source_that_ends_while_whoever_comes_takes_nothing_ends_its_job() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out.sock");
+    let said = in_time(move || {
+        let sink = Unix::listen(&path).to_lines().queue_blocks(1).give_up_after(2.seconds());
+        let traffic = sink.traffic();
+        let job = Job::new("numbers").shards(1).pin(false);
+        // One is more than the system takes, and all of them are more than the queue does.
+        job.source(Memory::of((0..40).collect::<Vec<u64>>()))
+            .map(|n| format!("{n:0>40000}").repeat(10))
+            .sink(sink);
+        let running = job.start().unwrap();
+        // Late, but not for too long: since nobody was there, all the time will have passed when
+        // this one is given up.
+        sleep(500.millis());
+        let deaf = UnixStream::connect(&path).unwrap();
+        until(|| traffic.failed() == 1);
+        assert!(running.wait_for(30.seconds()), "it does not end");
+        drop(deaf);
+        running.join().unwrap_err().to_string()
+    });
+    for part in ["job numbers", "no peer at unix", "for 2s", "40 records are not delivered"] {
+        assert!(said.contains(part), "{part} is missing: {said}");
     }
 }
 

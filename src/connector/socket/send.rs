@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -171,12 +172,14 @@ impl Line {
 }
 
 /// Waits for a peer: for as long as the job runs and has more to say, and until one may be away no
-/// longer otherwise.
+/// longer otherwise. Whether that has come is looked at before it waits, too, as is whether one has
+/// come meanwhile: the time may have passed with a peer that took nothing.
 async fn accept(
     listener: &Listener,
     retry: &mut Retry,
     inbox: &Inbox,
 ) -> std::result::Result<Stream, Failed> {
+    let mut looked = false;
     loop {
         let left = retry.left();
         tokio::select! {
@@ -184,6 +187,7 @@ async fn accept(
             accepted = listener.accept() => {
                 return accepted.map(|(stream, _)| stream).map_err(Failed::Io);
             }
+            () = yield_now(), if !looked => looked = true,
             () = inbox.told() => {}
             () = sleep(left), if !left.is_zero() => {}
         }
