@@ -105,13 +105,17 @@ impl Bound {
     /// # Errors
     /// That it has not, or that there is no file descriptor to be had.
     pub fn lend(&self) -> Result<Listening> {
-        let (lease, given_back) = mpsc::channel();
+        self.lend_within(ANSWER)
+    }
+
+    fn lend_within(&self, patience: Duration) -> Result<Listening> {
         let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = lent.replace(given_back);
-        if before.is_some_and(|before| before.recv_timeout(ANSWER) == Err(Timeout)) {
+        if lent.as_ref().is_some_and(|before| before.recv_timeout(patience) == Err(Timeout)) {
             let what = "an earlier run of the job has not given back the socket that it listens on";
             return Err(Error::new(Kind::Internal, what));
         }
+        let (lease, given_back) = mpsc::channel();
+        *lent = Some(given_back);
         let cloned = match &self.socket {
             Held::Tcp(listener) => listener.try_clone().map(Held::Tcp),
             Held::Udp(socket) => socket.try_clone().map(Held::Udp),
@@ -292,5 +296,25 @@ impl Listener {
             }
             Listener::Udp(..) => Err(ErrorKind::Unsupported.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_lent_to_one_at_a_time_however_often_it_is_asked_for() {
+        let bound = Bound::new(&Address::Tcp("127.0.0.1:0".into())).unwrap();
+        let lend = || bound.lend_within(Duration::from_millis(10));
+        let first = lend().unwrap();
+        for _ in 0..3 {
+            assert!(lend().unwrap_err().to_string().contains("has not given back the socket"));
+        }
+        drop(first);
+        let second = lend().unwrap();
+        assert!(lend().is_err());
+        drop(second);
+        assert!(lend().is_ok());
     }
 }
