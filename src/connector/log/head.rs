@@ -67,10 +67,13 @@ impl Head {
         head
     }
 
-    /// Whether a file that is being written holds its head, or what is none.
-    pub(super) fn is_there(file: &[u8]) -> bool {
-        let size = FIXED.saturating_add(number(file, 12) as usize).saturating_add(8);
-        file.len() >= FIXED && (file.len() >= size || !file.starts_with(MAGIC))
+    /// Bytes that every head begins with.
+    pub(super) const FIXED: usize = FIXED;
+
+    /// Whether a file that is being written holds its head, or what is none; of so many bytes, that
+    /// begins so.
+    pub(super) fn is_there(fixed: &[u8; FIXED], len: u64) -> bool {
+        len >= FIXED as u64 + u64::from(number(fixed, 12)) + 8 || !fixed.starts_with(MAGIC)
     }
 
     /// Looks over the beginning of a file; gives what it says and where the first frame starts.

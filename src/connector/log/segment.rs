@@ -1,6 +1,7 @@
 //! A log file, whatever its records are.
 
 use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::compress::Unpacker;
@@ -8,7 +9,7 @@ use super::frame::{Found, FrameHead, find, glance};
 use super::head::Head;
 use super::index::{Index, Latest};
 use crate::error::{Error, Kind, Result};
-use crate::sys::fs::hold;
+use crate::sys::fs::{Readable, hold};
 use crate::sys::map::Map;
 use crate::time::Timestamp;
 
@@ -126,8 +127,7 @@ impl Segment {
     pub fn open(path: &Path) -> Result<Segment> {
         let failed = |cause| Error::io(format_args!("reading {}", path.display()), &cause);
         // Before it is mapped: what is there then stays.
-        let held = hold(path);
-        let map = Map::open(path).map_err(failed)?;
+        let (map, held) = mapped(path, hold(path)).map_err(failed)?;
         let (head, first) = Head::read(&map, path)?;
         let end = Index::place(&map).unwrap_or(map.len());
         Ok(Segment {
@@ -146,7 +146,14 @@ impl Segment {
     /// Whether a file that is being written can be opened yet.
     pub(super) fn is_begun(path: &Path) -> Result<bool> {
         let failed = |cause| Error::io(format_args!("reading {}", path.display()), &cause);
-        Map::open(path).map(|map| Head::is_there(&map)).map_err(failed)
+        // Not from a mapping: whoever begins the file may empty it first.
+        let file = Readable::open(path).map_err(failed)?;
+        let mut fixed = [0; Head::FIXED];
+        match file.read_at(0, &mut fixed) {
+            Ok(()) => Ok(Head::is_there(&fixed, file.len())),
+            Err(cause) if cause.kind() == ErrorKind::UnexpectedEof => Ok(false),
+            Err(cause) => Err(failed(cause)),
+        }
     }
 
     /// What it says of its records.
@@ -346,5 +353,73 @@ impl Segment {
     pub(super) fn error(&self, what: &str) -> Error {
         let (path, place) = (self.path.display(), self.place);
         Error::new(Kind::Data, what).within(format_args!("{path}, frame at byte {place}"))
+    }
+}
+
+/// Maps a file that was to be held. One that was empty then was not, and may have been begun before
+/// it was mapped: what is there counts when it is held.
+fn mapped(path: &Path, held: Option<File>) -> io::Result<(Map, Option<File>)> {
+    let map = Map::open(path)?;
+    if held.is_some() || map.is_empty() {
+        return Ok((map, held));
+    }
+    match hold(path) {
+        Some(held) => Ok((Map::open(path)?, Some(held))),
+        None => Ok((map, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::thread;
+
+    use super::*;
+    use crate::record::Shape;
+
+    #[test]
+    fn a_file_that_was_empty_when_it_was_to_be_held_is_held_when_it_is_mapped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("part-0.tlog");
+        let mut file = File::create(&path).unwrap();
+        file.try_lock().unwrap();
+        assert!(hold(&path).is_none());
+        let head = Head::of_shape(&Shape::Uint(64)).bytes();
+        file.write_all(&head).unwrap();
+        file.try_lock_shared().unwrap();
+        let (map, held) = mapped(&path, None).unwrap();
+        assert_eq!(&*map, head);
+        drop(file);
+        let other = File::open(&path).unwrap();
+        assert!(other.try_lock().is_err(), "it is not held");
+        drop(held);
+        assert!(other.try_lock().is_ok());
+    }
+
+    #[test]
+    fn whether_a_file_is_begun_can_be_asked_while_it_is_emptied() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("part-0.tlog");
+        let head = Head::of_shape(&Shape::Uint(64)).bytes();
+        let is_begun = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            Segment::is_begun(&path).unwrap()
+        };
+        assert!(is_begun(&head) && is_begun(b"no log, whatever it is"));
+        assert!(!is_begun(b"") && !is_begun(&head[..8]) && !is_begun(&head[..head.len() - 1]));
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Relaxed) {
+                    std::fs::write(&path, &head).unwrap();
+                }
+            });
+            for _ in 0..20_000 {
+                Segment::is_begun(&path).unwrap();
+            }
+            ended.store(true, Relaxed);
+        });
     }
 }
