@@ -123,9 +123,10 @@ impl<D: Decode> HttpSource<D> {
     /// How many connections there may be at a time, 512 ([`CONNECTIONS`]) unless said otherwise.
     /// For one more another one is closed: one whose peer is waited for, for its head or the rest
     /// of its body, and of these the one that has been waited for longest, of the address that has
-    /// the most connections. Where all wait for the job, the one more is answered 503 and closed.
-    /// Both count as [refused](Traffic::refused). A connection is closed in any case when a head
-    /// takes longer than 10 s ([`ANSWER`](crate::limits::ANSWER)), also the silence before it.
+    /// the most connections; of IPv6 those of a network of 64 bits count as one. Where all wait for
+    /// the job, the one more is answered 503 and closed. Both count as [refused](Traffic::refused).
+    /// A connection is closed in any case when a head takes longer than 10 s
+    /// ([`ANSWER`](crate::limits::ANSWER)), also the silence before it.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections;

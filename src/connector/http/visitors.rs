@@ -13,10 +13,13 @@ use tokio::sync::Notify;
 ///
 /// Whoever comes is let in, also when there are too many: refused, an honest peer would wait until
 /// all those that mean no good had used up their time, and they would be back before it. Instead
-/// one goes that its peer keeps waiting, for a head or for the rest of a body; of the address that
-/// has the most, so that nobody can push out others by coming more often; and of these the one
-/// that has been waited for longest. An honest request is there within milliseconds, and is gone
-/// before it is the longest.
+/// one goes that its peer keeps waiting, for a head or for the rest of a body; of the [`place`]
+/// that has the most, and of these the one that has been waited for longest. An honest request is
+/// there within milliseconds, and is gone before it is the longest.
+///
+/// So nobody at one place can push out others who have fewer connections. Whoever has many places
+/// can: a few connections from each of them, and a peer goes first that keeps more open and has
+/// nothing to say at the moment.
 #[derive(Debug, Default)]
 pub(super) struct Visitors {
     all: RefCell<HashMap<u64, Rc<Visitor>>>,
@@ -30,6 +33,15 @@ pub(super) struct Visitor {
     /// Since when its peer is waited for; none while the peer waits.
     awaited: Cell<Option<Instant>>,
     leaves: Notify,
+}
+
+/// Whose connection it is, as far as an address tells: of IPv6 whoever has one address has the
+/// other ones of its network of 64 bits as well, mostly.
+fn place(peer: SocketAddr) -> IpAddr {
+    match peer.ip().to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) >> 64 << 64).into()),
+        ip => ip,
+    }
 }
 
 /// The stay of a connection, until it is dropped.
@@ -57,11 +69,11 @@ impl Visitors {
         let mut all = self.all.borrow_mut();
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();
         for visitor in all.values() {
-            *counts.entry(visitor.peer.ip()).or_default() += 1;
+            *counts.entry(place(visitor.peer)).or_default() += 1;
         }
         let awaited = all.iter().filter_map(|(&number, visitor)| {
             let since = visitor.awaited.get()?;
-            Some((counts[&visitor.peer.ip()], Reverse((since, number))))
+            Some((counts[&place(visitor.peer)], Reverse((since, number))))
         });
         let Some((_, Reverse((_, number)))) = awaited.max() else { return false };
         if let Some(visitor) = all.remove(&number) {
@@ -118,5 +130,25 @@ mod tests {
         assert!(!visitors.make_room(), "whoever waits is not sent away");
         drop((honest, many));
         assert_eq!(visitors.len(), 0);
+    }
+
+    #[test]
+    fn addresses_of_one_network_count_together() {
+        let left = |honest: &str, many: &dyn Fn(u16) -> String| {
+            let visitors = Rc::new(Visitors::default());
+            let enter = |ip: &str| visitors.enter((ip.parse::<IpAddr>().unwrap(), 1000).into());
+            let honest: Vec<_> = (0..2).map(|_| enter(honest)).collect();
+            let many: Vec<_> = (0..3).map(|number| enter(&many(number))).collect();
+            assert!(visitors.make_room());
+            let all = visitors.all.borrow();
+            let of =
+                |visits: &[Visit]| visits.iter().filter(|v| all.contains_key(&v.number)).count();
+            (of(&honest), of(&many))
+        };
+        // A new address for each connection, of a network that one host has.
+        assert_eq!(left("2001:db8::1", &|n| format!("2001:db8:0:1:{n}::9")), (2, 2));
+        // As a socket for both protocols names the addresses of IPv4, each is one.
+        assert_eq!(left("::ffff:10.0.0.1", &|n| format!("::ffff:10.0.1.{n}")), (1, 3));
+        assert_eq!(left("::ffff:10.0.0.1", &|_| "10.0.0.2".into()), (2, 2));
     }
 }
