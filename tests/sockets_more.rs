@@ -350,3 +350,49 @@ fn a_row_may_be_as_long_as_can_be() {
     let found = gathered(source, move |_| send(address, b"one\ntwo\n", &[1]));
     assert_eq!(found, ["one", "two"]);
 }
+
+#[test]
+fn a_job_that_runs_tells_what_its_sockets_have_counted() {
+    in_time(|| {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let source = Tcp::listen("127.0.0.1:0").lines();
+        let address = source.local_addr().unwrap();
+        let sink = Tcp::connect(server.local_addr().unwrap().to_string()).to_lines();
+        let job = Job::new("relay").shards(2).pin(false);
+        job.source(source).map(|line| format!("{line}!")).sink(sink);
+        let running = job.start().unwrap();
+        let peers = [0, 1].map(|_| TcpStream::connect(address).unwrap());
+        peers.iter().for_each(|mut peer| peer.write_all(b"four\n").unwrap());
+        let (mut reader, _) = server.accept().unwrap();
+        reader.read_exact(&mut [0; 12]).unwrap();
+        let of = |side: &str| {
+            let all = running.metrics().operators;
+            all.into_iter().find(|o| o.name.contains(side)).unwrap()
+        };
+        let count = |side: &str, what: &str| {
+            let counts = of(side).counts;
+            counts.iter().find(|(name, _)| *name == what).unwrap().1
+        };
+        // What is written is counted behind it.
+        until(|| count("sink", "bytes_total") == 12);
+        assert_eq!(["connections_total", "failures_total"].map(|what| count("sink", what)), [1, 0]);
+        let read = ["connections_open", "connections_total", "bytes_total", "partial_bytes"];
+        assert_eq!(read.map(|what| count("source", what)), [2, 2, 10, 0]);
+        let text = running.metrics().prometheus();
+        let line = |side: &str, what: &str, count| {
+            let name = of(side).name;
+            let line =
+                format!("thalweg_operator_{what}{{job=\"relay\",operator=\"{name}\"}} {count}");
+            assert!(text.lines().any(|found| found == line), "{line} is missing: {text}");
+        };
+        line("source", "connections_open", 2);
+        line("source", "bytes_total", 10);
+        line("sink", "connections_total", 1);
+        line("sink", "bytes_total", 12);
+        drop(peers);
+        until(|| count("source", "connections_open") == 0);
+        assert_eq!(count("source", "connections_total"), 2);
+        running.stop();
+        running.join().unwrap();
+    });
+}
