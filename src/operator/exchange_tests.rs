@@ -89,6 +89,19 @@ impl Behind {
     }
 }
 
+/// What stands behind an inbox: how many batches of each sender came.
+#[derive(Clone, Default)]
+struct Served(Arc<Mutex<[usize; 3]>>);
+
+impl Operator for Served {
+    fn process(&mut self, _: usize, batch: &Batch<'_>, _: &mut Output<'_>) -> Result {
+        self.0.lock().unwrap()[batch.split() as usize] += 1;
+        Ok(())
+    }
+
+    remembers_nothing!();
+}
+
 impl Operator for Behind {
     fn process(&mut self, _: usize, _: &Batch<'_>, _: &mut Output<'_>) -> Result {
         Ok(())
@@ -117,6 +130,15 @@ enum Rest {
     Ended,
 }
 
+/// An inbox with something behind it.
+fn pair(inbox: Inbox, behind: Box<dyn Operator>) -> Vec<Node> {
+    let node = |operator: Box<dyn Operator>, inputs, outputs| {
+        Node::new("".into(), operator, inputs, outputs, Arc::default())
+    };
+    let edge = vec![vec![Edge { node: 1, port: 0 }]];
+    vec![node(Box::new(inbox), 0, edge), node(behind, 1, Vec::new())]
+}
+
 struct Shard {
     nodes: Vec<Node>,
     behind: Behind,
@@ -126,12 +148,7 @@ struct Shard {
 impl Shard {
     fn of(inbox: Inbox) -> Shard {
         let behind = Behind(Arc::new(Mutex::new((Timestamp::MIN, false))));
-        let node = |operator: Box<dyn Operator>, inputs, outputs| {
-            Node::new("".into(), operator, inputs, outputs, Arc::default())
-        };
-        let edge = vec![vec![Edge { node: 1, port: 0 }]];
-        let nodes =
-            vec![node(Box::new(inbox), 0, edge), node(Box::new(behind.clone()), 1, Vec::new())];
+        let nodes = pair(inbox, Box::new(behind.clone()));
         Shard { nodes, behind, rest: Rest::Awake }
     }
 
@@ -213,5 +230,29 @@ fn inboxes_come_to_the_same_whatever_the_order() {
             let expected = if idle { most } else { low };
             assert!(at.micros() >= expected && (!idle || at.micros() == most), "{what}");
         }
+    }
+}
+
+#[test]
+fn senders_are_served_in_turn_when_less_than_a_frame_is_taken_at_a_time() {
+    let bells = Bells::new(3);
+    let (mut senders, inboxes): (Vec<_>, Vec<_>) = lanes(3, &bells).into_iter().unzip();
+    let inbox = inboxes.into_iter().next().expect("there are three");
+    inbox.pace.took(Duration::from_secs(1));
+    let records = inbox.pace.records() + 1;
+    let served = Served::default();
+    let mut nodes = pair(inbox, Box::new(served.clone()));
+    for polls in 1..=30 {
+        for sender in &mut senders[..2] {
+            let mut block = Box::<Block<u64>>::default();
+            (0..records as u64).for_each(|n| _ = block.push(Timestamp::MIN, n));
+            let frame = Frame { watermark: Timestamp::MIN, payload: block };
+            sender[0].waiting.push_back(Packet::Frame(frame));
+            sender[0].push();
+        }
+        let polled = Output::enter(&mut nodes, 0, &Scene::default(), |node, out| node.poll(out));
+        assert_eq!(polled.expect("nothing fails"), Progress::Busy);
+        let [a, b, silent] = *served.0.lock().unwrap();
+        assert!(a + b == polls && a.abs_diff(b) <= 1 && silent == 0, "{a} and {b} of {polls}");
     }
 }
