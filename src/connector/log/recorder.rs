@@ -126,10 +126,17 @@ impl Recorder {
     /// Writes what has gathered.
     ///
     /// # Errors
-    /// As for [`write`](Recorder::write): what has gathered is lost then.
+    /// As for [`write`](Recorder::write), and when the file has been
+    /// [finished](Recorder::finish): what has gathered is lost then.
     pub fn flush(&mut self) -> Result {
         if self.times.is_empty() {
             return Ok(());
+        }
+        // The index is the end of the file.
+        if self.tail.has_ended() {
+            self.clear();
+            let what = format!("{} has been finished, and takes no more", self.path.display());
+            return Err(Error::new(Kind::Io, what));
         }
         self.untear()?;
         let (times, arrivals, encoded) = (&self.times, &self.arrivals, &self.encoded);
@@ -137,9 +144,7 @@ impl Recorder {
         let put = self.tail.put(&Records { times, arrivals, encoded }, |bytes| {
             file.write_all(bytes).map_err(|cause| failed(path, &cause))
         });
-        self.times.clear();
-        self.arrivals.clear();
-        self.encoded.clear();
+        self.clear();
         match put {
             Ok(()) => self.whole = self.tail.place(),
             // What is there of the frame goes; while that can't be, a reader leaves it out.
@@ -149,6 +154,12 @@ impl Recorder {
             }
         }
         put
+    }
+
+    fn clear(&mut self) {
+        self.times.clear();
+        self.arrivals.clear();
+        self.encoded.clear();
     }
 
     /// Cuts off what was not written whole.

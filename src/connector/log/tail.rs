@@ -48,6 +48,11 @@ impl Tail {
         self.written
     }
 
+    /// Whether the next frame would be the first of another file.
+    pub fn has_ended(&self) -> bool {
+        self.place == 0
+    }
+
     /// A file has begun, and its head is there.
     pub fn begun(&mut self) {
         self.place = self.head.len() as u64;

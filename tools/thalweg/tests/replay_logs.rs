@@ -1,6 +1,7 @@
 //! `thalweg replay` of records as they lie: into other logs, raw, and into queries.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -111,6 +112,37 @@ fn what_a_full_disk_leaves_of_a_log_is_what_was_sent() {
         assert!(scheduled == sent + unsent && unsent > 0 && sent > 1_000, "{said}");
         assert_eq!(report["bytes"].as_u64(), Some(sent * 24), "{said}");
     }
+}
+
+#[test]
+fn behind_its_index_a_log_takes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, at) = (folder.path().join("x.tlog"), Timestamp::from_millis(1));
+    let mut log = Recorder::create(&path, &u64::shape().expect("a shape")).expect("a log");
+    log.write(at, at, &7_u64.to_ne_bytes()).expect("written");
+    assert_eq!(log.finish().expect("written"), 1);
+    let whole = fs::metadata(&path).expect("a file").len();
+    log.write(at, at, &8_u64.to_ne_bytes()).expect("gathered");
+    let error = log.flush().expect_err("it has ended").to_string();
+    assert!(error.contains("has been finished"), "{error}");
+    assert_eq!(log.finish().expect("it is whole"), 1);
+    assert_eq!(fs::metadata(&path).expect("a file").len(), whole);
+    assert!(Segment::open(&path).expect("a log").has_index());
+}
+
+#[test]
+fn a_datagram_that_is_too_long_is_the_only_one_that_is_not_sent() {
+    let long = |n: u64| if n.is_multiple_of(500) { 17_500 } else { 1 };
+    let folder =
+        recorded(|n, at| Call { by: "Ada ".repeat(long(n)), line: n as u8, at, until: None });
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let to = format!("udp://{}", socket.local_addr().expect("an address"));
+    let (log, json) = (folder.log(), folder.file("r.json"));
+    let told = json.display().to_string();
+    let said = done(&["replay", &log, "--to", &to, "--speed", "max", "--report", &told]);
+    assert!(said.contains("could not be sent: 6"), "{said}");
+    let numbers = ["scheduled", "sent", "unsent"].map(|name| report(&json)[name].as_u64());
+    assert_eq!(numbers, [Some(RECORDS), Some(RECORDS - 6), Some(6)], "{said}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! `thalweg replay` into targets that take nothing: it ends, and says what was not sent.
 
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -182,4 +182,96 @@ fn a_reader_of_a_pipe_that_stops_does_not_hold_ctrl_c() {
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(said(&output).contains(": stopped"), "{}", said(&output));
+}
+
+#[test]
+fn what_is_moved_behind_the_duration_is_sent() {
+    let log = recorded();
+    let folder = tempfile::tempdir().expect("a folder");
+    for moved in ["--jitter", "--disorder"] {
+        let out = folder.path().join(moved).display().to_string();
+        let args = ["--to", &out, "--rate", "100", "--duration", "500ms", moved, "3s"];
+        let child = start(log.path(), &[&args[..], &["--drain-timeout", "200ms"]].concat());
+        let (output, _) = end(child);
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(fs::read_to_string(&out).expect("records").lines().count(), 50);
+    }
+}
+
+#[test]
+fn patience_leaves_a_retry_its_time() {
+    let log = recorded();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    let to = format!("unix:{}", path.display());
+    let args = ["--to", &to, "--speed", "max", "--loop", "20", "--retry", "30s"];
+    let child = start(log.path(), &[&args[..], &["--drain-timeout", "300ms"]].concat());
+    let (stream, _) = listener.accept().expect("it connects");
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).expect("a record");
+    drop(listener);
+    fs::remove_file(&path).expect("removed");
+    drop(stream);
+    thread::sleep(Duration::from_secs(2));
+    let listener = UnixListener::bind(&path).expect("a socket");
+    let read = thread::spawn(move || {
+        let mut text = String::new();
+        listener.accept().expect("it connects").0.read_to_string(&mut text).expect("UTF-8");
+        text.lines().count()
+    });
+    let (output, _) = end(child);
+    let text = said(&output);
+    assert!(output.status.success() && text.contains("connected again"), "{text}");
+    assert!(read.join().expect("it reads") > 100_000, "{text}");
+}
+
+#[test]
+fn a_listener_that_accepts_nobody_holds_neither_the_start_nor_ctrl_c() {
+    let log = recorded();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    rustix::net::listen(&listener, 0).expect("room for one");
+    let first = UnixStream::connect(&path).expect("it is that one");
+    let to = format!("unix:{}", path.display());
+    let (output, took) = end(start(log.path(), &["--to", &to]));
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    let child = start(log.path(), &["--to", &to]);
+    thread::sleep(Duration::from_millis(500));
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it is there");
+    let (output, took) = end(child);
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    // As soon as there is room, it comes.
+    let child = start(log.path(), &["--to", &to, "--speed", "max"]);
+    thread::sleep(Duration::from_millis(500));
+    drop((listener.accept().expect("the first"), first));
+    let mut text = String::new();
+    listener.accept().expect("it connects").0.read_to_string(&mut text).expect("UTF-8");
+    assert_eq!(text.lines().count(), 10_000);
+    assert!(end(child).0.status.success());
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_does_not_hold_ctrl_c() {
+    let log = recorded();
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("it starts").success());
+    let to = pipe.display().to_string();
+    let child = start(log.path(), &["--to", &to]);
+    thread::sleep(Duration::from_millis(500));
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it is there");
+    let (output, took) = end(child);
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    // A reader that comes later gets all.
+    let child = start(log.path(), &["--to", &to, "--speed", "max"]);
+    thread::sleep(Duration::from_millis(300));
+    let mut text = String::new();
+    File::open(&pipe).expect("a pipe").read_to_string(&mut text).expect("UTF-8");
+    assert_eq!(text.lines().count(), 10_000);
+    assert!(end(child).0.status.success());
 }

@@ -151,12 +151,12 @@ pub struct Sending {
     #[arg(long, value_name = "N", default_value = "1000")]
     pub batch: NonZeroU32,
 
-    /// How long a target that went away is tried again
+    /// How long a target that went away is tried again, whatever --drain-timeout says
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub retry: Duration,
 
     /// How long a target that is behind may go on once nothing more falls due: after --duration in
-    /// all, else as long as it takes nothing
+    /// all, else as long as it takes nothing and is not tried again (--retry)
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub drain_timeout: Duration,
 

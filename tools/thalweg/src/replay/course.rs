@@ -80,14 +80,16 @@ impl<'a> Course<'a> {
     pub fn turn(&mut self, times: Times, now: impl FnOnce() -> Duration) -> Turn {
         let choice = &self.plan.args.choice;
         let due = self.schedule.due(times.time.saturating_add(self.lap.time));
-        let due = due.map(|due| due.saturating_sub(self.plan.offset));
         if choice.limit.is_some_and(|limit| self.index >= limit.get()) {
             return Turn::Over(End::Limit);
         }
-        if choice.duration.is_some_and(|most| due.unwrap_or_else(now) >= most) {
+        // An earlier replay has had its part of the time.
+        let before = self.plan.offset;
+        let whole = || due.unwrap_or_else(|| before.saturating_add(now()));
+        if choice.duration.is_some_and(|most| whole() >= most) {
             return Turn::Over(End::Duration);
         }
-        Turn::Due(due)
+        Turn::Due(due.map(|due| due.saturating_sub(before)))
     }
 
     /// By how many microseconds the times within the next record go forward.

@@ -67,6 +67,11 @@ impl Plan {
         self.args.timing.seed
     }
 
+    /// By how much records may go later than they are due.
+    fn moved(&self) -> Duration {
+        self.args.timing.jitter.or(self.args.timing.disorder).unwrap_or_default()
+    }
+
     /// Whether records are due at times.
     fn is_paced(&self) -> bool {
         !matches!(self.schedule, Schedule::Max)
@@ -114,7 +119,14 @@ pub fn run(args: &Replay) -> anyhow::Result<ExitCode> {
     let offset = Duration::from_secs_f64(before.as_ref().map_or(0.0, |before| before.due));
     let has_batches = matches!(args.to, Address::Http(_));
     let plan = Plan { args, reel, schedule, shift, offset, has_batches };
-    let report = send(&plan, &stop, resume.as_ref(), before.as_ref())?;
+    let ready = match connect(&plan, &stop, before.is_some()) {
+        Err(error) if stop.is_asked() => {
+            eprintln!("thalweg: {error:#}");
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        ready => ready?,
+    };
+    let report = send(&plan, ready, &stop, resume.as_ref(), before.as_ref())?;
     report.tell(&plan)?;
     let failed: Vec<String> = plan
         .args
@@ -174,40 +186,43 @@ fn what(args: &Replay) -> String {
     )
 }
 
+/// What a connection needs.
+type Ready = (Rows, Box<dyn Outlet>);
+
+/// All connections, which are there before the first record is due.
+fn connect(plan: &Plan, stop: &Arc<Stop>, go_on: bool) -> anyhow::Result<Vec<Ready>> {
+    let Replay { to, sending, change, .. } = &plan.args;
+    let one = |_| -> anyhow::Result<Ready> {
+        let mut rows = Rows::new(&plan.reel.shape, sending, change)?;
+        let outlet = outlet::connect(to, &plan.reel, sending, rows.header(), go_on, stop)?;
+        Ok((rows, outlet))
+    };
+    (0..sending.connections).map(one).collect()
+}
+
 /// Sends all, and says how it went.
 fn send(
     plan: &Plan,
+    ready: Vec<Ready>,
     stop: &Arc<Stop>,
     resume: Option<&Resume>,
     before: Option<&Position>,
 ) -> anyhow::Result<Report> {
-    let Replay { to, sending, change, .. } = &plan.args;
-    let connections = usize::from(sending.connections);
-    // All are there before the first record is due.
-    let mut ready = Vec::new();
-    for _ in 0..connections {
-        let mut rows = Rows::new(&plan.reel.shape, sending, change)?;
-        let outlet =
-            outlet::connect(to, &plan.reel, sending, rows.header(), before.is_some(), stop)?;
-        ready.push((rows, outlet));
-    }
     let desks: Vec<Arc<Desk>> = ready.iter().map(|_| Arc::default()).collect();
     let (began, start) = (Now::now(), Instant::now());
     let mut sum = Sum::new(Duration::ZERO);
     let mut log = report::HdrLog::new(began);
     let ends = scope(|threads| {
-        let run =
-            |((number, (rows, outlet)), desk): ((u64, (Rows, Box<dyn Outlet>)), &Arc<Desk>)| {
-                let passed = before.and_then(|before| before.passed.get(number as usize));
-                let (passed, desk, stop) =
-                    (passed.copied().unwrap_or(0), desk.clone(), stop.clone());
-                desk.look().passed = passed;
-                let out = Out::default();
-                let worker = Worker { number, plan, rows, outlet, desk, stop, start, passed, out };
-                let thread = Builder::new().name(format!("replay-{number}"));
-                let spawned = thread.spawn_scoped(threads, move || worker.run());
-                spawned.context("cannot start a thread for a connection")
-            };
+        let run = |((number, (rows, outlet)), desk): ((u64, Ready), &Arc<Desk>)| {
+            let passed = before.and_then(|before| before.passed.get(number as usize));
+            let (passed, desk, stop) = (passed.copied().unwrap_or(0), desk.clone(), stop.clone());
+            desk.look().passed = passed;
+            let out = Out::default();
+            let worker = Worker { number, plan, rows, outlet, desk, stop, start, passed, out };
+            let thread = Builder::new().name(format!("replay-{number}"));
+            let spawned = thread.spawn_scoped(threads, move || worker.run());
+            spawned.context("cannot start a thread for a connection")
+        };
         let running = (0..).zip(ready).zip(&desks).map(run).collect::<anyhow::Result<Vec<_>>>();
         let ended = running.and_then(|running| {
             watch(&running, &desks, (plan, stop), resume, (&mut sum, &mut log), start)?;

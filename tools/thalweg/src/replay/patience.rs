@@ -38,7 +38,12 @@ impl<'a> Patience<'a> {
         let patience = self.plan.args.sending.drain_timeout;
         let to = &self.plan.args.to;
         let asked = |since: Duration| now > since.saturating_add(patience);
-        if self.plan.args.choice.duration.is_some_and(asked) {
+        // What was due just before its end may be moved behind it.
+        let end =
+            self.plan.args.choice.duration.map(|most| {
+                most.saturating_sub(self.plan.offset).saturating_add(self.plan.moved())
+            });
+        if end.is_some_and(asked) {
             let what = "had not taken all that was due";
             return Ok(Some(format!(
                 "{to} {what} {patience:?} after --duration (--drain-timeout)"
@@ -88,7 +93,7 @@ impl<'a> Ahead<'a> {
             self.is_over = true;
             return Ok(());
         };
-        let moved = plan.args.timing.jitter.or(plan.args.timing.disorder).unwrap_or_default();
+        let moved = plan.moved();
         let copies = if course.is_chosen() { plan.args.change.key_clone.get() } else { 0 };
         for _ in 0..copies {
             match course.turn(times, || now) {

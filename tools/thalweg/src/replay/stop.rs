@@ -3,10 +3,13 @@
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::bench::interrupt::Interrupt;
 
+/// How often a pause looks whether it shall end.
+const LOOK: Duration = Duration::from_millis(100);
 /// So many different things that went wrong are kept, to be told.
 const NOTES: usize = 5;
 
@@ -64,6 +67,17 @@ impl Stop {
     /// How long no target has taken anything.
     pub fn still(&self) -> Duration {
         self.made.elapsed().saturating_sub(Duration::from_micros(self.moved.load(Relaxed)))
+    }
+
+    /// Waits before a target is tried again, unless it shall stop. Until then nobody counts it as
+    /// still: it is --retry that ends it.
+    pub fn pause(&self, time: Duration) {
+        let begin = Instant::now();
+        while !self.is_asked() && begin.elapsed() < time {
+            self.moves();
+            sleep(time.saturating_sub(begin.elapsed()).min(LOOK));
+        }
+        self.moves();
     }
 
     /// Keeps what went wrong.

@@ -91,10 +91,13 @@ pub struct Out {
     over: u64,
     /// Records that were sent, and their bytes.
     sent: (u64, u64),
-    /// Whether something was not sent since it was to stop.
+    /// Whether something was not sent since it was to stop: nothing that comes behind it is either,
+    /// so that it is where a later replay goes on.
     is_cut: bool,
 }
 
+/// Why what comes behind something that was not sent is not sent either.
+const CUT: &str = "something before it was not sent";
 /// What chance is asked for.
 const DELAY: u64 = 2;
 
@@ -251,9 +254,13 @@ impl Worker<'_> {
 
     /// Sends what was held back up to a time.
     fn release(&mut self, until: Duration, index: u64) -> Result<(), Halt> {
-        while self.out.held.peek().is_some_and(|Reverse((due, ..))| *due <= until) {
-            let Some(Reverse((due, _, event, row))) = self.out.held.pop() else { break };
+        while let Some(Reverse((due, ..))) = self.out.held.peek()
+            && *due <= until
+        {
+            // It is held until those before it are gone: what they have passed ends before it.
+            let due = *due;
             self.make_ready(Some(due), index)?;
+            let Some(Reverse((_, _, event, row))) = self.out.held.pop() else { break };
             self.out.bytes.extend_from_slice(&row);
             self.wait(event, Some(due));
         }
@@ -291,7 +298,7 @@ impl Worker<'_> {
     }
 
     fn flush(&mut self, index: u64) -> Result<(), Halt> {
-        let Out { bytes, ends, events, dues, held, sent: all, .. } = &mut self.out;
+        let Out { bytes, ends, events, dues, held, sent: all, is_cut, .. } = &mut self.out;
         if ends.is_empty() {
             return Ok(());
         }
@@ -305,7 +312,11 @@ impl Worker<'_> {
             tally.next = dues.first().map(|due| due.as_nanos() as u64);
         }
         self.stop.moves();
-        let sent = self.outlet.send(Batch { bytes, ends, events });
+        let sent = if *is_cut {
+            Err(Unsent::over(CUT.into()))
+        } else {
+            self.outlet.send(Batch { bytes, ends, events })
+        };
         self.stop.moves();
         let at = self.start.elapsed();
         let mut tally = self.desk.look();
@@ -336,8 +347,10 @@ impl Worker<'_> {
         if unsent.over && !self.stop.is_asked() {
             return Err(Halt::Target(unsent.cause));
         }
+        if !self.out.is_cut {
+            self.stop.note(&unsent.cause);
+        }
         self.out.is_cut |= unsent.over;
-        self.stop.note(&unsent.cause);
         Ok(())
     }
 
@@ -356,6 +369,8 @@ impl Worker<'_> {
         tally.bytes += part(len, more, records);
         tally.lost += lost;
         tally.lost_bytes += part(bytes, lost, sent);
+        drop(tally);
+        self.out.sent = (has, bytes + part(len, more, records) - part(bytes, lost, sent));
     }
 }
 

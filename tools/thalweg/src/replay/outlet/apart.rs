@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use thalweg::time::Timestamp;
 
 use super::{Batch, Outlet, Unsent};
@@ -15,6 +15,27 @@ use crate::replay::stop::Stop;
 const LOOK: Duration = Duration::from_millis(50);
 /// How long what is under way may take when it shall.
 const LEAVE: Duration = Duration::from_secs(1);
+
+/// What this gives, unless it shall stop first: then it is left behind.
+///
+/// # Errors
+/// When it is, or when there is no thread to be had.
+pub fn unless_stopped<T: Send + 'static>(
+    stop: &Stop,
+    name: &str,
+    run: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let (answer, back) = sync_channel(1);
+    let run = move || drop(answer.send(run()));
+    Builder::new().name("replay-opens".into()).spawn(run).context("cannot start a thread")?;
+    loop {
+        match back.recv_timeout(LOOK) {
+            Ok(done) => return done,
+            Err(RecvTimeoutError::Timeout) if !stop.is_asked() => {}
+            Err(_) => bail!("{name} was not there until the end"),
+        }
+    }
+}
 
 /// Records of its own.
 #[derive(Debug, Default)]

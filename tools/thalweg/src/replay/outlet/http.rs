@@ -1,7 +1,6 @@
 //! HTTP: a POST for several records.
 
 use std::sync::Arc;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -11,8 +10,6 @@ use crate::replay::stop::Stop;
 
 /// An answer that takes longer is none.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How often it looks whether it shall stop.
-const LOOK: Duration = Duration::from_millis(100);
 /// How long it waits before it posts again, the first time; then twice as long, up to a second.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -43,14 +40,6 @@ impl Posts {
             .max_redirects_will_error(false)
             .build();
         Posts { url: url.to_owned(), content, agent: config.into(), retry, stop }
-    }
-
-    /// Waits, unless it shall stop.
-    fn wait(&self, time: Duration) {
-        let begin = Instant::now();
-        while !self.stop.is_asked() && begin.elapsed() < time {
-            sleep(time.saturating_sub(begin.elapsed()).min(LOOK));
-        }
     }
 
     fn post(&self, bytes: &[u8]) -> Posted {
@@ -95,7 +84,7 @@ impl Outlet for Posts {
                         return Err(Unsent::over(cause));
                     }
                     let left = self.retry.saturating_sub(begin.elapsed());
-                    self.wait(after.unwrap_or(pause).min(left));
+                    self.stop.pause(after.unwrap_or(pause).min(left));
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
             }

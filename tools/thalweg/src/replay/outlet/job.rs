@@ -69,7 +69,7 @@ impl Outlet for Query {
         let Some(records) = Records::restored_untimed::<Event>(records, batch.ends.len()) else {
             return Err(self.failed("the log's records lie in another way than this build's"));
         };
-        let Some(sender) = &mut self.sender else { return Ok(()) };
+        let Some(sender) = &mut self.sender else { return Err(self.failed("it has ended")) };
         for ((_, event), at) in records.records::<Event>().zip(batch.events) {
             if sender.send_at(*at, Event::own(event)).is_err() {
                 return self.finish().and(Err(self.failed("it has ended by itself")));

@@ -65,6 +65,9 @@ impl Recorded {
 
 impl Outlet for Recorded {
     fn send(&mut self, batch: Batch<'_>) -> Result<(), Unsent> {
+        if self.is_finished {
+            return Err(Unsent::over(format!("{} has ended", self.log.path().display())));
+        }
         match self.put(batch) {
             Ok(()) => self.given += batch.ends.len() as u64,
             written => return self.end(written),

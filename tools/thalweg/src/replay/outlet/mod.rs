@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use thalweg::time::Timestamp;
 
-use self::apart::Apart;
+use self::apart::{Apart, unless_stopped};
 use super::args::{Form, Sending};
 use super::stop::Stop;
 use super::tape::Reel;
@@ -186,8 +186,14 @@ pub fn connect(
         }
         Address::Job(query) => Box::new(job::Query::start(query, &reel.shape)?),
         Address::File(path) => {
-            let file: Box<dyn Outlet> = Box::new(file::Written::create(path, header, go_on)?);
-            if file::may_block(path) { apart(file)? } else { file }
+            // To open a pipe is to wait for somebody who reads it.
+            let (blocks, own) = (file::may_block(path), path.clone());
+            let open = move || file::Written::create(&own, header, go_on);
+            if blocks {
+                apart(Box::new(unless_stopped(&stop, &to.to_string(), open)?))?
+            } else {
+                Box::new(open()?)
+            }
         }
         Address::Log(path) => Box::new(log::Recorded::create(path, &reel.shape)?),
         Address::Stdout => {

@@ -9,6 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 use super::{Batch, Outlet, Unsent};
 use crate::replay::stop::Stop;
@@ -26,6 +27,7 @@ enum Peer {
 }
 
 impl Peer {
+    /// Connects, once; a Unix socket whose listener is busy would block.
     fn connect(&self) -> std::io::Result<Box<dyn Write + Send>> {
         Ok(match self {
             Peer::Tcp(to) => {
@@ -44,7 +46,12 @@ impl Peer {
                 return Err(last);
             }
             Peer::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
+                let own = SocketAddrUnix::new(path)?;
+                let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+                let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+                rustix::net::connect(&socket, &own)?;
+                let stream = UnixStream::from(socket);
+                stream.set_nonblocking(false)?;
                 stream.set_write_timeout(Some(LOOK))?;
                 Box::new(stream)
             }
@@ -89,7 +96,20 @@ impl Stream {
     }
 
     fn connect(peer: Peer, retry: Duration, stop: Arc<Stop>) -> anyhow::Result<Stream> {
-        let connection = peer.connect();
+        let begin = Instant::now();
+        let connection = loop {
+            match peer.connect() {
+                // Those who came before are to be accepted first.
+                Err(error)
+                    if error.kind() == ErrorKind::WouldBlock
+                        && begin.elapsed() < CONNECT
+                        && !stop.is_asked() =>
+                {
+                    sleep(PAUSE);
+                }
+                connection => break connection,
+            }
+        };
         let connection = connection
             .with_context(|| format!("cannot connect to {peer}: is somebody listening there?"))?;
         Ok(Stream { peer, connection, retry, stop, is_stuck: false })
@@ -108,7 +128,7 @@ impl Stream {
                     let tried = begin.elapsed();
                     return Err(format!("and not back within {tried:.1?} (--retry): {cause}"));
                 }
-                Err(_) => sleep(pause),
+                Err(_) => self.stop.pause(pause),
             }
             pause = (pause * 2).min(Duration::from_secs(1));
         }
@@ -154,6 +174,8 @@ pub struct Datagrams {
     to: String,
     socket: UdpSocket,
     stop: Arc<Stop>,
+    /// How many the system has taken.
+    taken: u64,
 }
 
 impl Datagrams {
@@ -167,7 +189,7 @@ impl Datagrams {
         let own = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(own).with_context(unknown)?;
         socket.connect(address).with_context(unknown)?;
-        Ok(Datagrams { to: to.to_owned(), socket, stop })
+        Ok(Datagrams { to: to.to_owned(), socket, stop, taken: 0 })
     }
 }
 
@@ -187,10 +209,14 @@ impl Outlet for Datagrams {
                     sent => break sent,
                 }
             };
-            if let Err(error) = sent {
-                failed = Some(format!("udp://{}, {} bytes: {error}", self.to, record.len()));
+            match sent {
+                Ok(_) => self.taken += 1,
+                Err(error) => {
+                    failed = Some(format!("udp://{}, {} bytes: {error}", self.to, record.len()));
+                }
             }
         }
-        failed.map_or(Ok(()), |cause| Err(Unsent::now(cause)))
+        let has = Some(self.taken);
+        failed.map_or(Ok(()), |cause| Err(Unsent { cause, over: false, has }))
     }
 }
