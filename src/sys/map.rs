@@ -33,17 +33,6 @@ impl Map {
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Map(map))
     }
-
-    /// Brings a part of it into the memory of the process at once, as far as there is such a part:
-    /// otherwise every few pages are brought when they are touched, each time by an interrupt.
-    /// Waits for the disk where that has to be read.
-    pub fn bring(&self, from: usize, bytes: usize) {
-        let bytes = bytes.min(self.0.len().saturating_sub(from));
-        if bytes > 0 {
-            // Systems that can't do so bring what is touched.
-            let _ = self.0.advise_range(memmap2::Advice::PopulateRead, from, bytes);
-        }
-    }
 }
 
 impl Deref for Map {

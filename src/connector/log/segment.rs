@@ -13,10 +13,6 @@ use crate::sys::fs::{Readable, hold};
 use crate::sys::map::Map;
 use crate::time::Timestamp;
 
-/// So many bytes at least are in memory ahead of what is read: some frames, and few enough for the
-/// disk not to stop a shard for long.
-const AHEAD: usize = 512 << 10;
-
 /// A log file that is read, from a mapping. What a crash has cut off, or is still being written, is
 /// not there: [`is_torn`](Segment::is_torn).
 ///
@@ -48,8 +44,6 @@ pub struct Segment {
     /// Where the first frame starts, and the next one to be read.
     first: usize,
     place: usize,
-    /// Up to where the file was brought into memory ahead.
-    brought: usize,
     /// Where the frames end: at the index, if there is one.
     end: usize,
     unpacker: Unpacker,
@@ -137,7 +131,6 @@ impl Segment {
             head,
             first,
             place: first,
-            brought: 0,
             end,
             unpacker: Unpacker::default(),
         })
@@ -268,7 +261,6 @@ impl Segment {
     /// When it is damaged.
     #[expect(clippy::should_implement_trait, reason = "what it gives borrows from it")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>> {
-        self.bring();
         let (head, kept) = match find(&self.map[..self.end], self.place) {
             Found::End => return self.check_end().map(|()| None),
             // A file that was finished was not cut off.
@@ -296,16 +288,6 @@ impl Segment {
         }
     }
 
-    /// Brings what is read next into memory.
-    #[inline]
-    fn bring(&mut self) {
-        let near = self.brought.wrapping_sub(self.place);
-        if near > 2 * AHEAD || near < AHEAD && self.brought < self.map.len() {
-            self.map.bring(self.place, 2 * AHEAD);
-            self.brought = self.place + 2 * AHEAD;
-        }
-    }
-
     fn check_end(&self) -> Result {
         if self.has_index() && !matches!(find(&self.map, self.end), Found::Frame(..)) {
             return Err(self.error("the index is damaged"));
@@ -329,7 +311,6 @@ impl Segment {
             return Ok(false);
         }
         self.map = Map::open(&self.path).map_err(failed)?;
-        self.brought = 0;
         self.end = Index::place(&self.map).unwrap_or(self.map.len());
         Ok(true)
     }
