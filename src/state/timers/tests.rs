@@ -178,6 +178,24 @@ fn a_save_shows_each_timer_once_while_time_goes_on() {
 }
 
 #[test]
+fn what_comes_during_a_save_is_not_put_into_a_block_that_it_is_still_to_show() {
+    let Backend::Disk(scratch) = on_disk() else { unreachable!() };
+    let (mut pile, mut leaving) = (Pile::default(), Pile::default());
+    let mut depot = Some(Depot::of(scratch));
+    let mut shown = 0;
+    (0..9).for_each(|n| pile.push(timer(n, 0), &mut depot));
+    assert_eq!(pile.in_memory(), 0);
+    pile.begin_save(&mut leaving, &mut depot);
+    (9..18).for_each(|n| pile.push(timer(n, 0), &mut depot));
+    assert_eq!(pile.in_memory(), 0);
+    let told = pile.save_some(100, &depot, |timer| {
+        assert!(timer.at < Timestamp::from_micros(9));
+        shown += 1;
+    });
+    assert_eq!((shown, told, leaving.len()), (9, 9, 0));
+}
+
+#[test]
 fn many_timers_are_on_disk_whose_blocks_are_used_again() {
     let mut timers: Timers<String> = Timers::of(&on_disk());
     let mut blocks = Vec::new();

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use self::search::{STEP, Search};
+use self::search::Search;
 use super::INTERRUPTED;
 use super::latency::{Plan, Round, Row, facts, readable_ns, saturation, setup, write_out};
 use super::machine::Machine;
@@ -103,8 +103,7 @@ pub fn run(args: &args::Sustain) -> anyhow::Result<ExitCode> {
         eprintln!("thalweg: interrupted before a rate was measured");
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    // What was measured as saturation may be some percent too low.
-    let (mut search, mut runs) = (Search::from(most * STEP * STEP), Vec::new());
+    let (mut search, mut runs) = (Search::from(most), Vec::new());
     let bound_ns = args.p99.as_nanos() as u64;
     while let Some(rate) = search.next() {
         let Some(trial) = plan.run(rate.round(), &round)? else { break };
