@@ -97,6 +97,29 @@ impl Event {
             Event::Bid(bid) => bid.date_time,
         }
     }
+
+    /// Lets it happen at another time. An auction is open for as long as before.
+    ///
+    /// ```
+    /// use thalweg::connector::nexmark::{BASE_TIME, Nexmark};
+    /// use thalweg::time::Timestamp;
+    ///
+    /// let mut event = Nexmark::generate(0..1).next().expect("one event");
+    /// assert_eq!(event.date_time(), BASE_TIME);
+    /// event.set_date_time(Timestamp::from_millis(5));
+    /// assert_eq!(event.date_time(), Timestamp::from_millis(5));
+    /// ```
+    pub fn set_date_time(&mut self, at: Timestamp) {
+        match self {
+            Event::Person(person) => person.date_time = at,
+            Event::Auction(auction) => {
+                let open = auction.expires.micros() - auction.date_time.micros();
+                auction.date_time = at;
+                auction.expires = Timestamp::from_micros(at.micros().saturating_add(open));
+            }
+            Event::Bid(bid) => bid.date_time = at,
+        }
+    }
 }
 
 impl ArchivedEvent {

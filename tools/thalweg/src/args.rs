@@ -16,7 +16,7 @@ use thalweg::time::Timestamp;
 
 use crate::bench::nexmark::QUERIES;
 use crate::record::{From, TimeColumn};
-use crate::replay::args::Replay;
+use crate::replay::args::{Replay, duration, rate};
 
 /// A stream processing engine for one machine.
 #[derive(Debug, Parser)]
@@ -276,9 +276,9 @@ pub struct Cat {
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
     pub to: Option<Timestamp>,
 
-    /// At most so many records
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
+    /// At most so many records; 2M is two million
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub limit: Option<NonZeroU64>,
 
     /// With each record its event time and when it arrived
     #[arg(long)]
@@ -301,8 +301,8 @@ pub struct Info {
     #[command(flatten)]
     pub logs: Logs,
 
-    /// How long the parts are that rates are said for, as in 500ms, 1min or 2h; a twentieth of the
-    /// time when left out
+    /// How long the parts are that rates are said for, as in 500ms, 1m30s, 2h or 7d; a twentieth of
+    /// the time when left out
     #[arg(long, value_name = "TIME", value_parser = interval)]
     pub interval: Option<i64>,
 
@@ -327,7 +327,7 @@ pub struct Index {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Record {
     /// Files of CSV or JSON lines (.gz, too), - for standard input, tcp://HOST:PORT,
-    /// tcp-listen://HOST:PORT, udp://HOST:PORT, unix://PATH, unix-listen://PATH; or one generator:
+    /// tcp-listen://HOST:PORT, udp://HOST:PORT, unix:PATH, unix-listen:PATH; or one generator:
     /// counter, nexmark (an auction house), generate (skewed keys)
     #[arg(value_name = "FROM", required = true)]
     pub from: Vec<From>,
@@ -358,8 +358,8 @@ pub struct Record {
     pub schema_file: Option<PathBuf>,
 
     /// How many of the first rows the schema is inferred from
-    #[arg(long, value_name = "N", default_value = "1000")]
-    pub infer_rows: NonZeroU32,
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = count)]
+    pub infer_rows: NonZeroU64,
 
     /// The column of the event time, and how times are written: at, at:s, at:ms, at:us, at:ns,
     /// 'at:%d/%m/%Y %H:%M:%S'; when the row was read when left out
@@ -391,22 +391,38 @@ pub struct Record {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Generators")]
 pub struct Generate {
-    /// How many records arrive in a second, by the log's times: it is written as fast as it can be
-    #[arg(long, value_name = "N", default_value = "10000")]
-    pub rate: f64,
+    /// How many records arrive in a second, by the log's times: it is written as fast as it can
+    /// be; 10k when left out
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
 
-    /// How they follow one another: constant, poisson, bursts:100 (so many at once)
-    #[arg(long, default_value = "constant")]
-    pub arrivals: Pattern,
+    /// How they follow one another: poisson, bursts:100 (so many at once), or constant, as when
+    /// left out
+    #[arg(long, value_name = "PATTERN")]
+    pub arrivals: Option<Pattern>,
 
-    /// The keys of `generate`: uniform:1000, zipf:1.1:1000 (exponent, keys), hot:1000:10:0.9 (keys,
-    /// hot ones, part of the records that is theirs)
-    #[arg(long, default_value = "uniform:1000")]
-    pub keys: Skew,
+    /// The keys of `generate`: uniform:1000, as when left out, zipf:1.1:1000 (exponent, keys),
+    /// hot:1000:10:0.9 (keys, hot ones, part of the records that is theirs)
+    #[arg(long, value_name = "SKEW")]
+    pub keys: Option<Skew>,
 
-    /// The same seed makes the same records
-    #[arg(long, value_name = "N", default_value = "0")]
-    pub seed: u64,
+    /// What is random is made from: the same seed makes the same records; 0 when left out
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+impl Generate {
+    /// The first of the arguments that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        let Generate { rate, arrivals, keys, seed } = self;
+        let all = [
+            ("--rate", rate.is_some()),
+            ("--arrivals", arrivals.is_some()),
+            ("--keys", keys.is_some()),
+            ("--seed", seed.is_some()),
+        ];
+        all.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
 }
 
 /// What is done about rows that do not fit.
@@ -436,19 +452,13 @@ fn compression(text: &str) -> Result<Compress, String> {
 
 /// A time in microseconds.
 fn interval(text: &str) -> Result<i64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "us" => Some(1),
-        "ms" => Some(1_000),
-        "s" => Some(1_000_000),
-        "min" => Some(60_000_000),
-        "h" => Some(3_600_000_000),
-        "d" => Some(86_400_000_000),
-        _ => None,
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok());
+    let micros = match days {
+        Some(days) => days.checked_mul(86_400_000_000),
+        None => duration(text).ok().and_then(|time| i64::try_from(time.as_micros()).ok()),
     };
-    let number = digits.parse::<i64>().ok().filter(|number| *number > 0);
-    let micros = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
-    micros.ok_or_else(|| "expected a number and us, ms, s, min, h or d, such as 500ms".to_owned())
+    let micros = micros.filter(|micros| *micros > 0);
+    micros.ok_or_else(|| "expected a time such as 500ms, 1m30s, 2h or 7d".to_owned())
 }
 
 fn ascii(text: &str) -> Result<char, String> {
@@ -545,6 +555,17 @@ mod tests {
         for bad in ["q23", "", "five", "q5q"] {
             let error = query(bad).expect_err(bad);
             assert!(error.starts_with("there are q0, q1, q2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn times_may_be_long() {
+        assert_eq!(interval("500ms"), Ok(500_000));
+        assert_eq!(interval("1m30s"), Ok(90_000_000));
+        assert_eq!(interval("1min"), Ok(60_000_000));
+        assert_eq!(interval("7d"), Ok(7 * 86_400_000_000));
+        for bad in ["0s", "0d", "-1s", "5", "d", "999999999999d"] {
+            assert!(interval(bad).is_err(), "{bad}");
         }
     }
 

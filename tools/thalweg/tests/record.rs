@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use thalweg::connector::log::Segment;
-use thalweg::connector::nexmark::{Event, Nexmark};
+use thalweg::connector::nexmark::{BASE_TIME, Event, Nexmark};
 use thalweg::prelude::*;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_thalweg");
@@ -268,6 +268,11 @@ fn places_that_are_none_are_refused_in_words() {
         (&["-", "--event-time", "at:m"], "is no way to write a time: s, ms, us or ns"),
         (&["generate", "--keys", "zipf:1000"], "zipf:1.1:1000"),
         (&["generate", "--rate", "0", "--events", "1"], "above 0"),
+        (&["generate", "--rate", "fast"], "such as 100k or 2.5M"),
+        (&["counter", "--keys", "uniform:5"], "--keys is for generate"),
+        (&["nexmark", "--seed", "7"], "--seed changes nothing here"),
+        (&["-", "--rate", "5"], "--rate is for generators"),
+        (&["unix:/nowhere/x"], "connecting to /nowhere/x"),
         (&["-", "--compress", "zip"], "zstd:1 to zstd:22"),
         (&["-"], "there are no rows to infer a schema from"),
     ] {
@@ -279,6 +284,46 @@ fn places_that_are_none_are_refused_in_words() {
         assert!(!said.contains("panicked"), "{said}");
         let _ = fs::remove_file(&to);
     }
+    let said = text(&thalweg(&["record", "counter", "--to", "-"]).stderr);
+    assert!(said.contains("can't go to standard output"), "{said}");
+    let output = thalweg(&["verify", "nowhere.tlog"]);
+    let said = text(&output.stdout);
+    assert!(output.status.code() == Some(1) && said.contains("nowhere.tlog: NOT READ"), "{said}");
+}
+
+/// Records what comes by standard input.
+fn piped(args: &[&str], bytes: &[u8]) -> Output {
+    let mut child = start(args);
+    // It may end before it has read all.
+    let _ = child.stdin.take().expect("a pipe").write_all(bytes);
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn what_gzip_has_packed_is_unpacked_wherever_it_comes_from() {
+    let (_directory, log, to) = place();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"a,b\n1,x\n2,y\n").expect("packed");
+    let packed = packed.finish().expect("packed");
+    let output = piped(&["record", "-", "--to", &to, "--event-time", "a:s"], &packed);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(rows(&log), [r#"{"a":1,"b":"x"}"#, r#"{"a":2,"b":"y"}"#]);
+}
+
+#[test]
+fn a_header_that_does_not_fit_is_told() {
+    let (_directory, _log, to) = place();
+    let record = |schema: &[&str], bytes: &[u8]| {
+        let output = piped(&[&["record", "-", "--to", &to], schema].concat(), bytes);
+        let _ = fs::remove_file(&to);
+        (output.status.success(), text(&output.stderr))
+    };
+    let (fits, said) = record(&["--schema", "a: u64, c: u64"], b"a,b\n1,2\n");
+    let what = "the header has no column c, which the schema wants; it has a, b";
+    assert!(!fits && said.contains(what), "{said}");
+    assert!(record(&["--schema", "a: u64, c: u64?"], b"a,b\n1,2\n").0);
+    let (fits, said) = record(&[], b"\x01\x02,\x03\n1,2\n");
+    assert!(!fits && said.contains("the header is no text; is it CSV?"), "{said}");
 }
 
 #[test]
@@ -454,7 +499,19 @@ fn generators_make_the_same_log_again() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let events = taken::<Event>(&Path::new(&to).join("part-0.tlog")).expect("events");
     assert!(events.into_iter().eq(Nexmark::generate(0..3_000)));
-    let to = to.replace("nexmark", "counter.tlog");
+    let to = to.replace("nexmark", "quick");
+    let args = ["--events", "3000", "--rate", "500", "--arrivals", "bursts:10"];
+    let output = thalweg(&[&["record", "nexmark", "--to", &to], &args[..]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let events = taken::<Event>(&Path::new(&to).join("part-0.tlog")).expect("events");
+    for (i, (event, suite)) in events.iter().zip(Nexmark::generate(0..3_000)).enumerate() {
+        let due = BASE_TIME + std::time::Duration::from_millis(i as u64 / 10 * 20);
+        assert_eq!(event.date_time(), due);
+        let mut moved = suite;
+        moved.set_date_time(due);
+        assert_eq!(*event, moved);
+    }
+    let to = to.replace("quick", "counter.tlog");
     let args = ["--events", "5000", "--arrivals", "bursts:10", "--compress", "lz4"];
     assert!(thalweg(&[&["record", "counter", "--to", &to], &args[..]].concat()).status.success());
     assert!(taken::<u64>(Path::new(&to)).expect("numbers").into_iter().eq(0..5_000));

@@ -239,7 +239,8 @@ fn words(info: &Info) -> String {
     let _ = writeln!(text, "disorder   {}", info.disorder_us.in_words());
     for (name, of) in [("event time", &info.event_time), ("arrival", &info.arrival)] {
         let Some(Range { first, last }) = of.range else { continue };
-        let _ = writeln!(text, "\n{name:10} {first} to {last}, {:.0} records/s", of.rate);
+        let digits = if of.rate < 10.0 { 2 } else { 0 };
+        let _ = writeln!(text, "\n{name:10} {first} to {last}, {:.*} records/s", digits, of.rate);
         let _ = writeln!(text, "gaps       {}", of.gap_us.in_words());
         let most = of.gaps.iter().map(|bucket| bucket.records).max().unwrap_or(0);
         for Bucket { from_us, to_us, records } in &of.gaps {

@@ -1,6 +1,7 @@
 //! The records of logs as text.
 
 use std::io::{self, BufWriter, Write};
+use std::num::NonZeroU64;
 use std::process::ExitCode;
 
 use thalweg::connector::log::{Frame, Segment};
@@ -18,7 +19,7 @@ use crate::args::{self, Text};
 /// If a file is no log, is damaged, or does not say how its records lie; if standard output cannot
 /// be written.
 pub fn cat(args: &args::Cat) -> anyhow::Result<ExitCode> {
-    print(args, args.limit.unwrap_or(u64::MAX))
+    print(args, args.limit.map_or(u64::MAX, NonZeroU64::get))
 }
 
 /// Prints the first records of logs, ten unless said otherwise.
@@ -27,7 +28,7 @@ pub fn cat(args: &args::Cat) -> anyhow::Result<ExitCode> {
 ///
 /// As [`cat`].
 pub fn head(args: &args::Cat) -> anyhow::Result<ExitCode> {
-    print(args, args.limit.unwrap_or(10))
+    print(args, args.limit.map_or(10, NonZeroU64::get))
 }
 
 fn print(args: &args::Cat, mut limit: u64) -> anyhow::Result<ExitCode> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use thalweg::connector::log::{Segment, none_missing, splits};
+use thalweg::error::{Error, Kind};
 use thalweg::format::JsonText;
 
 use super::{files, unless_closed};
@@ -20,8 +21,11 @@ pub fn verify(args: &args::Logs) -> anyhow::Result<ExitCode> {
     let (mut text, mut whole) = (String::new(), true);
     let files = files(&args.files)?;
     for path in &files {
-        let (is_whole, said) =
-            verdict(path).unwrap_or_else(|error| (false, format!("DAMAGED: {error:#}")));
+        let (is_whole, said) = verdict(path).unwrap_or_else(|error| {
+            let cause = error.downcast_ref::<Error>().map(Error::kind);
+            let verdict = if cause == Some(Kind::Io) { "NOT READ" } else { "DAMAGED" };
+            (false, format!("{verdict}: {error:#}"))
+        });
         whole &= is_whole;
         text += &format!("{}: {said}\n", path.display());
     }

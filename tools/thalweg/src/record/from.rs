@@ -1,7 +1,8 @@
 //! Where rows come from.
 
 use std::fs::File;
-use std::io::{Read, stdin};
+use std::io::{self, Chain, Cursor, Read, stdin};
+use std::mem;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -26,9 +27,9 @@ const PEERS_MAX: usize = 256;
 /// One place that rows come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum From {
-    /// A file of CSV or JSON lines, packed by gzip where it ends in `.gz`.
+    /// A file of CSV or JSON lines, which gzip may have packed.
     File(PathBuf),
-    /// Standard input.
+    /// Standard input, which gzip may have packed.
     Stdin,
     /// A server, by its address, that sends rows.
     Tcp(String),
@@ -58,24 +59,33 @@ impl FromStr for From {
             Some(("udp", address)) => From::Udp(address.to_owned()),
             Some(("unix", path)) => From::Unix(path.into()),
             Some(("unix-listen", path)) => From::UnixListen(path.into()),
-            Some((scheme, _)) => {
+            Some((scheme, _)) if !scheme.contains('/') => {
                 return Err(format!(
                     "{scheme}:// is not known; there are tcp://HOST:PORT, tcp-listen://HOST:PORT, \
-                     udp://HOST:PORT, unix://PATH, unix-listen://PATH"
+                     udp://HOST:PORT, unix:PATH, unix-listen:PATH"
                 ));
             }
-            None => match text {
+            _ => match text {
                 "-" => From::Stdin,
                 "counter" => From::Counter,
                 "nexmark" => From::Nexmark,
                 "generate" => From::Generate,
-                path => From::File(path.into()),
+                path => match path.split_once(':') {
+                    Some(("unix", path)) => From::Unix(path.into()),
+                    Some(("unix-listen", path)) => From::UnixListen(path.into()),
+                    _ => From::File(path.into()),
+                },
             },
         })
     }
 }
 
 impl From {
+    /// Whether records are made, and not read.
+    pub fn is_generator(&self) -> bool {
+        matches!(self, From::Counter | From::Nexmark | From::Generate)
+    }
+
     /// The format that a file's name tells.
     fn format(&self) -> Option<Text> {
         let From::File(path) = self else { return None };
@@ -122,12 +132,9 @@ fn open(place: &From, how: Reading) -> anyhow::Result<Input> {
             let shown = path.display().to_string();
             let file = File::open(&path).with_context(|| format!("opening {shown}"))?;
             ensure!(!path.is_dir(), "{shown} is a directory; name its files");
-            match path.extension().is_some_and(|extension| extension == "gz") {
-                true => stream(MultiGzDecoder::new(file), how, shown),
-                false => stream(file, how, shown),
-            }
+            stream(Unpacked::of(file), how, shown)
         }
-        From::Stdin => stream(stdin(), how, "standard input".to_owned()),
+        From::Stdin => stream(Unpacked::of(stdin()), how, "standard input".to_owned()),
         From::Tcp(address) => {
             let connecting = || format!("connecting to {address}; does it listen there?");
             stream(connect(&address).with_context(connecting)?, how, address)
@@ -185,6 +192,47 @@ fn connect(address: &str) -> anyhow::Result<TcpStream> {
 
 fn stream(input: impl Read + Send + 'static, how: Reading, origin: String) -> Input {
     Box::new(move |to| Rows::new(how, origin).read(input, |came| to.send(came).is_ok()))
+}
+
+/// What an input holds, without the packing of gzip if it begins with the mark of that.
+enum Unpacked<R: Read> {
+    Unread(R),
+    Plain(Chain<Cursor<Vec<u8>>, R>),
+    Packed(Box<MultiGzDecoder<Chain<Cursor<Vec<u8>>, R>>>),
+    /// The input failed before its first bytes.
+    Nothing,
+}
+
+impl<R: Read> Unpacked<R> {
+    fn of(input: R) -> Unpacked<R> {
+        Unpacked::Unread(input)
+    }
+}
+
+/// What gzip begins with (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if let Unpacked::Unread(_) = self {
+            let Unpacked::Unread(mut input) = mem::replace(self, Unpacked::Nothing) else {
+                return Ok(0);
+            };
+            let mut first = Vec::new();
+            (&mut input).take(GZIP.len() as u64).read_to_end(&mut first)?;
+            let packed = first == GZIP;
+            let whole = Cursor::new(first).chain(input);
+            *self = match packed {
+                true => Unpacked::Packed(Box::new(MultiGzDecoder::new(whole))),
+                false => Unpacked::Plain(whole),
+            };
+        }
+        match self {
+            Unpacked::Plain(input) => input.read(to),
+            Unpacked::Packed(input) => input.read(to),
+            Unpacked::Unread(_) | Unpacked::Nothing => Ok(0),
+        }
+    }
 }
 
 /// Reads from all peers at once. It ends with the process.
@@ -247,6 +295,9 @@ mod tests {
         assert_eq!(of("-"), Ok(From::Stdin));
         assert_eq!(of("tcp://localhost:7"), Ok(From::Tcp("localhost:7".into())));
         assert_eq!(of("unix:///run/x"), Ok(From::Unix("/run/x".into())));
+        assert_eq!(of("unix:/run/x"), Ok(From::Unix("/run/x".into())));
+        assert_eq!(of("unix-listen:x"), Ok(From::UnixListen("x".into())));
+        assert_eq!(of("./a://b"), Ok(From::File("./a://b".into())));
         assert_eq!(of("./counter"), Ok(From::File("./counter".into())));
         assert!(of("http://x").expect_err("unknown").contains("tcp-listen://HOST:PORT"));
         let format = |text: &str| of(text).expect("a place").format();

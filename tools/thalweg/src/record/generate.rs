@@ -1,9 +1,11 @@
 //! Made-up records.
 
 use thalweg::connector::nexmark::{BASE_TIME, Event, Nexmark};
-use thalweg::connector::{Arrivals, Keys};
+use thalweg::connector::{Arrivals, Keys, Pattern, Skew};
 use thalweg::prelude::*;
 use thalweg::record::{Block, Shape};
+
+use anyhow::ensure;
 
 use super::from::From;
 use crate::args;
@@ -20,6 +22,11 @@ record! {
     }
 }
 
+/// Records a second, unless said otherwise: what Nexmark's event time has.
+const RATE: f64 = 10_000.0;
+/// The keys of `generate`, unless said otherwise.
+const KEYS: Skew = Skew::Uniform { keys: 1_000 };
+
 /// A record that was made: event time, arrival, and its encoding.
 pub type Made<'a> = (Timestamp, Timestamp, &'a [u8]);
 
@@ -34,16 +41,31 @@ pub fn generate(
     args: &args::Generate,
     take: impl FnMut(Made<'_>) -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
-    let arrivals = Arrivals::new(args.arrivals, args.rate, args.seed)?;
+    let args::Generate { rate, arrivals: pattern, keys, seed } = *args;
+    let (rate, pattern) = (rate.unwrap_or(RATE), pattern.unwrap_or(Pattern::Constant));
+    let skewed = *kind == From::Generate;
+    ensure!(skewed || keys.is_none(), "--keys is for generate; counter and nexmark have their own");
+    let random = skewed || pattern == Pattern::Poisson;
+    let why = "nothing is random about counter and nexmark but --arrivals poisson";
+    ensure!(random || seed.is_none(), "--seed changes nothing here: {why}");
+    let arrivals = Arrivals::new(pattern, rate, seed.unwrap_or(0))?;
     match kind {
         From::Counter => run(arrivals, |number, at| Some((at, number)), take),
         From::Nexmark => {
+            // The suite's own times are those of constant arrivals at its rate.
+            let moved = pattern != Pattern::Constant || rate != RATE;
             let mut events = Nexmark::generate(0..u64::MAX);
-            let next = |_, _| events.next().map(|event: Event| (event.date_time(), event));
+            let next = |_, at| {
+                let mut event: Event = events.next()?;
+                if moved {
+                    event.set_date_time(at);
+                }
+                Some((event.date_time(), event))
+            };
             run(arrivals, next, take)
         }
         _ => {
-            let keys = Keys::new(args.keys, args.seed)?;
+            let keys = Keys::new(keys.unwrap_or(KEYS), seed.unwrap_or(0))?;
             let make = |number, at| Some((at, Generated { number, key: keys.of(number), at }));
             run(arrivals, make, take)
         }

@@ -11,6 +11,7 @@ mod times;
 mod wide;
 
 use std::fs;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
@@ -54,7 +55,13 @@ pub fn run(args: &args::Record) -> anyhow::Result<ExitCode> {
     ctrlc::set_handler(handler).context("cannot take over Ctrl-C")?;
     match &args.from[..] {
         [kind @ (From::Counter | From::Nexmark | From::Generate)] => made(kind, args, &stop)?,
-        places => read(places, args, &stop)?,
+        places => {
+            let given = args.generate.given();
+            if let Some(option) = given.filter(|_| !places.iter().any(From::is_generator)) {
+                bail!("{option} is for generators: counter, nexmark, generate");
+            }
+            read(places, args, &stop)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -62,6 +69,9 @@ pub fn run(args: &args::Record) -> anyhow::Result<ExitCode> {
 /// The log file: one that is named, or the first of a directory.
 fn create(args: &args::Record, shape: &Shape) -> anyhow::Result<Recorder> {
     let to = &args.to;
+    let no_stream =
+        "a log can't go to standard output; name a file that ends in .tlog, or a directory";
+    ensure!(to != Path::new("-"), no_stream);
     let is_file = to.extension().is_some_and(|extension| extension == "tlog");
     let path: PathBuf = if is_file { to.clone() } else { to.join("part-0.tlog") };
     let directory = path.parent().unwrap_or(Path::new(""));
@@ -97,7 +107,9 @@ fn read(places: &[From], args: &args::Record, stop: &AtomicBool) -> anyhow::Resu
         (Some(shape), true) => Some(shape.data_type().header()),
         (None, true) => bail!("--no-header needs --schema or --schema-file, for the names"),
     };
-    let reading = Reading { format: args.format, delimiter: args.delimiter as u8, names };
+    let wanted = given.iter().flat_map(|shape| columns(shape, |of| !matches!(of, Type::Option(_))));
+    let wanted = wanted.map(str::to_owned).collect();
+    let reading = Reading { format: args.format, delimiter: args.delimiter as u8, names, wanted };
     if let Some(shape) = &given {
         check_times(shape, args)?;
     }
@@ -106,7 +118,7 @@ fn read(places: &[From], args: &args::Record, stop: &AtomicBool) -> anyhow::Resu
     let shape = match given {
         Some(shape) => shape,
         None => {
-            first = first_rows(&from, args.infer_rows.get(), stop);
+            first = first_rows(&from, args.infer_rows, stop);
             let rows = first.iter().filter_map(|came| match came {
                 Came::Row(row) => Some(&row.value),
                 Came::Bad(_) | Came::Failed(_) => None,
@@ -140,13 +152,16 @@ fn given(args: &args::Record) -> anyhow::Result<Option<Shape>> {
     Ok(Some(shape))
 }
 
+/// The columns of such types.
+fn columns(shape: &Shape, is: impl Fn(&Type) -> bool) -> Vec<&'static str> {
+    let Type::Struct(schema) = shape.data_type() else { return Vec::new() };
+    let such = schema.columns.iter().filter(|column| is(&column.data_type));
+    such.map(|column| column.name).collect()
+}
+
 /// Whether rows have the columns of the times that were asked for.
 fn check_times(shape: &Shape, args: &args::Record) -> anyhow::Result<()> {
-    let data_type = shape.data_type();
-    let columns: Vec<&str> = match &data_type {
-        Type::Struct(schema) => schema.columns.iter().map(|column| column.name).collect(),
-        _ => Vec::new(),
-    };
+    let columns = columns(shape, |_| true);
     for time in [&args.event_time, &args.arrival_time].into_iter().flatten() {
         let (name, all) = (&time.name, columns.join(", "));
         ensure!(columns.contains(&&**name), "the schema has no column {name}; it has {all}");
@@ -171,9 +186,9 @@ fn shown(fields: Vec<thalweg::record::Part>, first: &[Came]) -> anyhow::Result<S
 }
 
 /// The first rows: as many as are wanted, all that come, or those that come before a pause.
-fn first_rows(from: &Receiver<Came>, wanted: u32, stop: &AtomicBool) -> Vec<Came> {
+fn first_rows(from: &Receiver<Came>, wanted: NonZeroU64, stop: &AtomicBool) -> Vec<Came> {
     let (mut first, mut last) = (Vec::new(), Instant::now());
-    while first.len() < wanted as usize && !stop.load(SeqCst) {
+    while (first.len() as u64) < wanted.get() && !stop.load(SeqCst) {
         match from.recv_timeout(PAUSE) {
             Ok(came) => {
                 last = Instant::now();

@@ -53,6 +53,8 @@ pub struct Reading {
     pub delimiter: u8,
     /// The names of the columns of CSV without a header.
     pub names: Option<Vec<String>>,
+    /// The columns that the header of CSV must have.
+    pub wanted: Vec<String>,
 }
 
 /// Makes rows of the lines of one input.
@@ -130,12 +132,9 @@ impl Rows {
     fn cells_of(&mut self, cells: Vec<String>) -> Option<Came> {
         let Some(names) = &self.how.names else {
             let names: Vec<String> = cells.iter().map(|cell| cell.trim().to_owned()).collect();
-            let is_bad = |(i, name): (usize, &String)| name.is_empty() || names[..i].contains(name);
-            if names.iter().enumerate().any(is_bad) {
+            if let Some(what) = self.unfit(&names) {
                 let (origin, line) = (&self.origin, self.line);
-                let what = "the header needs a name for each column, each another one";
-                let found = format!("{what}; found {}", names.join(", "));
-                return Some(Came::Failed(format!("{origin} line {line}: {found}")));
+                return Some(Came::Failed(format!("{origin} line {line}: {what}")));
             }
             self.how.names = Some(names);
             return None;
@@ -146,6 +145,21 @@ impl Rows {
         }
         let names = names.iter().map(|name| Cow::Owned(name.clone()));
         Some(self.row(Value::Fields(names.zip(cells.into_iter().map(Value::Cell)).collect())))
+    }
+
+    /// What is wrong with a header, if something is.
+    fn unfit(&self, names: &[String]) -> Option<String> {
+        let all = || format!("it has {}", names.join(", "));
+        if names.iter().any(|name| name.contains(char::is_control)) {
+            return Some("the header is no text; is it CSV?".to_owned());
+        }
+        let is_bad = |(i, name): (usize, &String)| name.is_empty() || names[..i].contains(name);
+        if names.iter().enumerate().any(is_bad) {
+            let what = "the header needs a name for each column, each another one";
+            return Some(format!("{what}; {}", all()));
+        }
+        let lacks = self.how.wanted.iter().find(|wanted| !names.contains(wanted))?;
+        Some(format!("the header has no column {lacks}, which the schema wants; {}", all()))
     }
 
     /// The input has ended.
@@ -198,7 +212,7 @@ mod tests {
     use super::*;
 
     fn read(text: &[u8], delimiter: u8) -> Vec<Came> {
-        let how = Reading { format: None, delimiter, names: None };
+        let how = Reading { format: None, delimiter, names: None, wanted: Vec::new() };
         let mut all = Vec::new();
         let mut rows = Rows::new(how, "x".to_owned());
         rows.read(text, |came| {

@@ -111,22 +111,16 @@ impl Make for Rounds {
 /// `at`.
 fn renew(event: &mut Event, persons: u64, at: Timestamp) {
     let auctions = AUCTIONS * persons;
+    event.set_date_time(at);
     match event {
-        Event::Person(person) => {
-            person.id += persons;
-            person.date_time = at;
-        }
+        Event::Person(person) => person.id += persons,
         Event::Auction(auction) => {
             auction.id += auctions;
             auction.seller += persons;
-            let open = auction.expires.micros() - auction.date_time.micros();
-            auction.date_time = at;
-            auction.expires = Timestamp::from_micros(at.micros() + open);
         }
         Event::Bid(bid) => {
             bid.auction += auctions;
             bid.bidder += persons;
-            bid.date_time = at;
         }
     }
 }

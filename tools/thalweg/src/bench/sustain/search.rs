@@ -90,6 +90,11 @@ mod tests {
         (search.found(), runs)
     }
 
+    /// Powers are computed in more than one way.
+    fn same(a: Option<f64>, b: Option<f64>) -> bool {
+        a == b || a.zip(b).is_some_and(|(a, b)| (a / b - 1.0).abs() < 1e-9)
+    }
+
     proptest! {
         /// Against a walk down the ladder.
         #[test]
@@ -97,7 +102,8 @@ mod tests {
             let limit = first * power.exp2();
             let (found, runs) = search(first, |rate, _| rate <= limit);
             let mut ladder = (BOTTOM..=TOP).rev().map(|rung| first * STEP.powi(rung));
-            prop_assert_eq!(found, ladder.find(|rate| *rate <= limit));
+            let expected = ladder.find(|rate| *rate <= limit);
+            prop_assert!(same(found, expected), "{:?}, not {:?}", found, expected);
             prop_assert!(runs <= 2 * 15, "{} runs", runs);
         }
 
@@ -114,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_ladder_ends() {
-        assert_eq!(search(1e6, |_, _| true).0, Some(1e6 * STEP.powi(TOP)));
+        assert!(same(search(1e6, |_, _| true).0, Some(1e6 * STEP.powi(TOP))));
         assert_eq!(search(1e6, |_, _| false).0, None);
     }
 }
