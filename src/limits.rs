@@ -100,6 +100,10 @@ pub const LEAD_US: i64 = 500_000;
 /// a stream that is sparse in time must not go in lockstep.
 pub const LEAD_BATCHES: u32 = 4;
 
+/// For so long a shard that is ahead waits for another one whose event time stands still: longer
+/// than a slow batch takes, short enough that a sender who says nothing does not stop the others.
+pub const LEAD_STANDSTILL: Duration = Duration::from_millis(100);
+
 /// Timers that the timers of one shard may set at the end of the input, when all fire at once: a
 /// timer that sets itself anew for ever would keep the job from ending.
 pub const LAST_TIMERS: u64 = 1 << 24;

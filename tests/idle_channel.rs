@@ -2,18 +2,14 @@
 //! in its process, whose time is measured.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use thalweg::prelude::*;
 
-/// What all threads of the process have used, in ticks of 10 ms.
-fn ticks() -> u64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
+#[path = "support/ticks.rs"]
+mod ticks;
+use ticks::ticks;
 
 #[test]
 fn a_silent_sender_costs_nothing_and_is_heard_at_once() {

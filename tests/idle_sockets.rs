@@ -2,7 +2,6 @@
 //! measured.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::thread::sleep;
@@ -13,12 +12,9 @@ use thalweg::prelude::*;
 mod peers;
 use peers::in_time;
 
-/// What all threads of the process have used, in ticks of 10 ms.
-fn ticks() -> u64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
+#[path = "support/ticks.rs"]
+mod ticks;
+use ticks::ticks;
 
 #[test]
 fn silent_peers_cost_nothing_and_are_heard() {

@@ -8,19 +8,16 @@ use thalweg::connector::LogWriter;
 use thalweg::operator::{Sink, Writer};
 use thalweg::prelude::*;
 
+#[path = "support/ticks.rs"]
+mod ticks;
+use ticks::ticks;
+
 const SECONDS: u64 = 40;
 const EACH: u64 = 50;
 
 /// A record is its time, in milliseconds.
 fn write(to: &mut LogWriter<u64>, at: u64) {
     to.write(Timestamp::from_millis(at as i64), at).unwrap();
-}
-
-/// What all threads of the process have used, in ticks of 10 ms.
-fn ticks() -> u64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 /// Two shards' logs grow while a job reads them, one of which falls silent: windows close by the

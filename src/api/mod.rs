@@ -75,7 +75,9 @@ impl Job {
     }
 
     /// How far in event time a shard may run ahead of the slowest; 500 ms unless said otherwise.
-    /// It may go four batches of its source ahead in any case, however much event time they span.
+    /// It may go four batches of its source ahead in any case, however much event time they span,
+    /// and does not wait for one whose event time has stood still for 100 ms
+    /// ([`LEAD_STANDSTILL`](crate::limits::LEAD_STANDSTILL)): what is silent stops nobody.
     #[must_use]
     pub fn lead(mut self, lead: Duration) -> Job {
         self.config.lead = lead;
@@ -83,7 +85,9 @@ impl Job {
     }
 
     /// After how long a silent split of a source no longer holds the watermark back; 30 s unless
-    /// said otherwise.
+    /// said otherwise. So long no window closes on any shard, and those that are open take what
+    /// comes meanwhile: for live sources say less. A split that nobody has a sender or a connection
+    /// for holds nothing back.
     #[must_use]
     pub fn idle_after(mut self, silence: Duration) -> Job {
         self.config.idle_after = silence;

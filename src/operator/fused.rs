@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ahead::Ahead;
+use super::lead::Standstill;
 use super::quiet::{all_idle, least};
 use super::{Chain, Lead, Operator, Output, Progress, Push, Seat, SplitState, Stamp, not_saved};
 use crate::error::Result;
@@ -189,6 +190,7 @@ struct Head<C> {
     /// Whether the chain is.
     idle: bool,
     lead: Option<Arc<Lead>>,
+    standstill: Standstill,
     shard: usize,
 }
 
@@ -197,7 +199,8 @@ impl<C: Chain> Head<C> {
         let (input, told) = (Timestamp::MIN, Timestamp::MIN);
         let (input_idle, idle) = (false, false);
         let lead = lead.filter(|_| C::TIMED);
-        Head { chain, input, told, input_idle, idle, lead, shard: 0 }
+        let standstill = Standstill::default();
+        Head { chain, input, told, input_idle, idle, lead, standstill, shard: 0 }
     }
 
     #[inline(always)]
@@ -254,7 +257,8 @@ impl<C: Chain> Head<C> {
     }
 
     fn ready(&mut self) -> bool {
-        self.lead.as_ref().is_none_or(|lead| lead.may_go_on(self.shard))
+        let Head { lead, standstill, shard, .. } = self;
+        lead.as_ref().is_none_or(|lead| lead.may_go_on(*shard, standstill))
     }
 }
 

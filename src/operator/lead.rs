@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicI64, fence};
+use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
 
 use super::Seat;
-use crate::limits::LEAD_BATCHES;
+use crate::limits::{LEAD_BATCHES, LEAD_STANDSTILL};
 use crate::ring::Bells;
+use crate::sys::clock;
 use crate::time::Watermark;
 
 /// How far every shard has come with one timed chain. Each shard writes its own line and reads
@@ -44,9 +46,32 @@ impl Waiting {
         Waiting((0..shards).map(|_| CachePadded::default()).collect())
     }
 
+    /// Whether a shard waits for others: it shall look again soon, as nobody rings for what stands
+    /// still.
+    pub fn waits(&self, shard: usize) -> bool {
+        self.0[shard].waits.load(Relaxed)
+    }
+
     /// A shard begins to save an epoch, or has saved it: meanwhile it waits for nobody.
     pub fn hurry(&self, shard: usize, hurries: bool) {
         self.0[shard].hurries.store(hurries, Relaxed);
+    }
+}
+
+/// Since when what a shard waits for has stood still.
+#[derive(Debug, Default)]
+pub struct Standstill(Option<(i64, Instant)>);
+
+impl Standstill {
+    /// Whether the slowest one has been there for so long that nobody need wait for it.
+    fn is_over(&mut self, slowest: i64) -> bool {
+        match self.0 {
+            Some((at, since)) if at == slowest => clock::since(since) > LEAD_STANDSTILL,
+            _ => {
+                self.0 = Some((slowest, clock::now()));
+                false
+            }
+        }
     }
 }
 
@@ -94,11 +119,13 @@ impl Lead {
         }
     }
 
-    /// Whether this shard may take more records.
-    pub fn may_go_on(&self, shard: usize) -> bool {
+    /// Whether this shard may take more records. One whose event time stands still is not waited
+    /// for: it is silent, or what comes there is old, and waiting would not help it.
+    pub fn may_go_on(&self, shard: usize, standstill: &mut Standstill) -> bool {
         let Wait { waits, hurries } = &*self.waiting.0[shard];
         let must = self.stop.load(Relaxed) || hurries.load(Relaxed);
-        if must || self.close_enough(shard) {
+        let slowest = if must { None } else { self.too_far_behind(shard) };
+        if slowest.is_none_or(|slowest| standstill.is_over(slowest)) {
             if waits.load(Relaxed) {
                 waits.store(false, Relaxed);
             }
@@ -109,10 +136,11 @@ impl Lead {
             self.wake_others(shard);
         }
         fence(SeqCst);
-        self.close_enough(shard)
+        self.too_far_behind(shard).is_none()
     }
 
-    fn close_enough(&self, shard: usize) -> bool {
+    /// Where the slowest of the others is, if it is too far behind.
+    fn too_far_behind(&self, shard: usize) -> Option<i64> {
         let place = &self.shards[shard];
         let at = place.at.load(Relaxed);
         let stride = place.stride.load(Relaxed).saturating_mul(i64::from(LEAD_BATCHES));
@@ -121,6 +149,6 @@ impl Lead {
         let others =
             shards.filter(|(other, (_, wait))| *other != shard && !wait.waits.load(Relaxed));
         let slowest = others.map(|(_, (place, _))| place.at.load(Acquire)).min();
-        at == i64::MAX || slowest.is_none_or(|slowest| at.saturating_sub(bound) <= slowest)
+        slowest.filter(|slowest| at != i64::MAX && at.saturating_sub(bound) > *slowest)
     }
 }

@@ -26,6 +26,9 @@ pub struct SourceNode<R: Record> {
     unsent: u32,
     seat: Option<Seat>,
     announced: bool,
+    /// Whether what is behind was told that all is silent: where event time is taken behind another
+    /// operator, splits can't be told apart.
+    idle: bool,
     /// Whether splits have heard that the job is stopped.
     stopped: bool,
     ended: bool,
@@ -54,6 +57,7 @@ struct Waking<'a, 'b> {
     number: u32,
     state: &'a mut SplitState,
     silent: &'a mut Option<Instant>,
+    idle: &'a mut bool,
     out: &'a mut Output<'b>,
 }
 
@@ -62,6 +66,9 @@ impl Downstream for Waking<'_, '_> {
         *self.silent = None;
         if *self.state == SplitState::Idle {
             *self.state = SplitState::Active;
+            if std::mem::take(self.idle) {
+                self.out.idle(false)?;
+            }
             self.out.split(self.number, SplitState::Active)?;
         }
         match port {
@@ -89,6 +96,7 @@ impl<R: Record> SourceNode<R> {
             unsent: 0,
             seat: None,
             announced: false,
+            idle: false,
             stopped: false,
             ended: false,
         }
@@ -99,7 +107,8 @@ impl<R: Record> SourceNode<R> {
         let reader = &mut self.splits[index];
         let mut bad = 0;
         let Reader { number, state, silent, .. } = reader;
-        let mut waking = Waking { number: *number, state, silent, out };
+        let idle = &mut self.idle;
+        let mut waking = Waking { number: *number, state, silent, idle, out };
         let feed = Feed::new(*number, &mut self.block, &mut bad, self.policy, &mut waking);
         let room = self.seat.as_ref().map_or(SOURCE_RECORDS, |seat| seat.pace.records());
         let mut feed = feed.with_room(room);
@@ -147,7 +156,16 @@ impl<R: Record> SourceNode<R> {
             let Reader { number, split, .. } = self.splits.remove(index);
             self.past.push((number, split.name(), split.offset(), true));
         }
-        out.split(number, state)
+        if state == SplitState::Active && std::mem::take(&mut self.idle) {
+            out.idle(false)?;
+        }
+        out.split(number, state)?;
+        let silent = |reader: &Reader<R>| reader.state == SplitState::Idle;
+        let idle = !self.splits.is_empty() && self.splits.iter().all(silent);
+        if std::mem::replace(&mut self.idle, idle) == idle {
+            return Ok(());
+        }
+        out.idle(idle)
     }
 
     /// Whether a split that waits for the bell needs no look before: one that will be told idle

@@ -38,6 +38,8 @@ pub struct Shard {
     weighed: u32,
     /// How long the next sleep may be.
     nap: Duration,
+    /// Of each node whether it may have something later without a ring of the bell.
+    watched: Vec<bool>,
 }
 
 /// What the driver does after a turn.
@@ -82,7 +84,7 @@ impl Shard {
             all.dedup();
             behind[index] = all;
         }
-        let scene = Scene::default();
+        let (scene, watched) = (Scene::default(), vec![true; nodes.len()]);
         let begun = epochs.as_ref().map_or(0, |epochs| epochs.asked());
         Shard {
             seat,
@@ -100,6 +102,7 @@ impl Shard {
             saving: Duration::ZERO,
             weighed: WEIGHED,
             nap: NAP_MIN,
+            watched,
         }
     }
 
@@ -142,7 +145,6 @@ impl Shard {
             Progress::Busy => {
                 self.idler.busy();
                 self.busy = Some(now);
-                self.nap = NAP_MIN;
                 Turn::Again
             }
             Progress::Idle | Progress::Parked => match self.idler.idle() {
@@ -153,9 +155,11 @@ impl Shard {
                         self.weigh();
                     }
                     let nap = self.nap;
-                    let longest = if progress == Progress::Idle { NAP_MAX } else { PARKED };
+                    let looks = progress == Progress::Idle;
+                    let looks = looks || self.seat.waiting.waits(self.seat.shard);
+                    let longest = if looks { NAP_MAX } else { PARKED };
                     self.nap = (nap * 2).min(longest);
-                    Turn::Sleep(nap)
+                    Turn::Sleep(nap.min(longest))
                 }
             },
         })
@@ -172,11 +176,21 @@ impl Shard {
         self.begin_epoch()?;
         let mut total = Progress::Done;
         for index in (0..self.nodes.len()).rev() {
-            match self.poll(index)? {
-                Progress::Busy => total = Progress::Busy,
+            let progress = self.poll(index)?;
+            match progress {
+                Progress::Busy => {
+                    total = Progress::Busy;
+                    // Who rings needs no look: sleeps grow short again for the others alone.
+                    if self.watched[index] {
+                        self.nap = NAP_MIN;
+                    }
+                }
                 Progress::Idle if total != Progress::Busy => total = Progress::Idle,
                 Progress::Parked if total == Progress::Done => total = Progress::Parked,
                 Progress::Idle | Progress::Parked | Progress::Done => {}
+            }
+            if progress != Progress::Busy {
+                self.watched[index] = progress == Progress::Idle;
             }
         }
         self.saving = Duration::ZERO;

@@ -129,7 +129,12 @@ impl<R: Record> Writer<R> for ChannelWriter<R> {
     }
 
     fn ready(&mut self) -> bool {
-        self.waiting.is_empty() && (self.ring.room() > 0 || self.ring.is_closed())
+        let room = self.waiting.is_empty() && (self.ring.room() > 0 || self.ring.is_closed());
+        if !room {
+            // Nothing more comes before the receiver takes some, no flush either.
+            self.tell();
+        }
+        room
     }
 
     fn poll(&mut self) -> Result<Progress> {
@@ -142,6 +147,7 @@ impl<R: Record> Writer<R> for ChannelWriter<R> {
         }
         let room = self.ring.room().min(self.waiting.len());
         if room == 0 {
+            self.tell();
             return Ok(Progress::Parked);
         }
         self.ring.push_iter(&mut self.waiting.drain(..room));

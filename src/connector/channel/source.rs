@@ -69,7 +69,9 @@ impl<R: Record> ChannelSource<R> {
 
     /// Says that records are sent with their event times
     /// ([`Sender::send_at`](super::Sender::send_at)), all of them. As behind any source with times
-    /// of its own, watermarks come from `event_time` alone.
+    /// of its own, watermarks come from `event_time` alone: without it windows give nothing before
+    /// the last sender is gone. Where windows shall close meanwhile the time belongs into the
+    /// record.
     #[must_use]
     pub fn timed(mut self) -> Self {
         self.timed = true;
