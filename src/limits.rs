@@ -36,7 +36,8 @@ pub const CHANNEL_BYTES: usize = 64 << 20;
 pub const SOCKET_BLOCK_BYTES: usize = 64 << 10;
 
 /// Blocks between the thread of a source's or sink's sockets and a shard. With
-/// [`SOCKET_BLOCK_BYTES`] it bounds the memory of a queue: 4 MiB.
+/// [`SOCKET_BLOCK_BYTES`] it bounds the memory of a queue: 4 MiB. Of connections, which shards read
+/// themselves, so many blocks are read when a job is stopped.
 pub const SOCKET_BLOCKS: usize = 64;
 
 /// Bytes that a sink to whose socket nobody comes takes beyond its queue, of all shards, to see

@@ -2,24 +2,29 @@
 //!
 //! ```text
 //! peer ═╗  I/O thread of the source          shards
-//! peer ═╬▶ a task a connection ─ Gate ══ queue of blocks ══▶ split 0: rows, records
-//! peer ═╝                      ─ Gate ══ queue of blocks ══▶ split 1: rows, records
+//! peer ═╬▶ takes, watches, times out ─ Gate ══ came, gone, ready ══▶ split 0: bytes, rows, records
+//! peer ═╝                            ─ Gate ══ datagrams, bodies ══▶ split 1: bytes, rows, records
 //! ```
 //!
-//! The thread reads bytes and knows nothing of rows; a split cuts them into rows and decodes them
-//! on its shard. A connection belongs to one split for as long as it lasts, so what it sends stays
-//! in order. A queue that is full keeps the thread from reading the connections of that split: the
-//! peer's window closes, and it has to wait. Nobody else does.
+//! A connection belongs to one split for as long as it lasts, so what it sends stays in order. The
+//! thread makes or takes it and sees to its end; its bytes are read by the shard, when that has
+//! nothing else to do ([`Line`]), cut into rows and decoded. Where there is nothing to read the
+//! shard says so, and may sleep: the thread waits for more and wakes it. A shard that is busy reads
+//! nothing: the peer's window closes, and it has to wait. Nobody else does.
+//!
+//! Datagrams and requests are read by the thread, whole, and handed to a split in a queue.
 //!
 //! # What bounds memory
 //!
-//! The queue of a split holds [`SOCKET_BLOCKS`](crate::limits::SOCKET_BLOCKS) blocks of at most
-//! [`SOCKET_BLOCK_BYTES`](crate::limits::SOCKET_BLOCK_BYTES); a place in it is taken before the
-//! memory that is read into. A row that is not whole yet is kept by its split, as long as it is not
-//! longer than a row may be, and all of them together not larger than [`Limits::partial_bytes`];
-//! what is beyond is one bad record, and is passed over as it comes.
+//! A split reads one block of at most [`SOCKET_BLOCK_BYTES`](crate::limits::SOCKET_BLOCK_BYTES) of
+//! connections at a time. The queue of a split holds
+//! [`SOCKET_BLOCKS`](crate::limits::SOCKET_BLOCKS) datagrams' blocks, requests or words; a place in
+//! it is taken before the memory that is read into. A row that is not whole yet is kept by its
+//! split, as long as it is not longer than a row may be, and all of them together not larger than
+//! [`Limits::partial_bytes`]; what is beyond is one bad record, and is passed over as it comes.
 
 mod hub;
+mod line;
 mod rows;
 #[cfg(test)]
 mod rows_tests;
@@ -29,6 +34,7 @@ mod traffic;
 
 use hub::Door;
 pub(super) use hub::{Gate, Site, block_on, on_thread, start};
+pub(super) use line::Line;
 pub(super) use rows::Framing;
 pub(super) use split::{IntakeSplit, Of};
 pub(super) use traffic::Kept;
@@ -38,7 +44,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::limits::{LINE_BYTES, SOCKET_BLOCKS, SOCKET_PARTIAL_BYTES};
 
@@ -64,8 +70,8 @@ impl Default for Limits {
 pub(super) enum Parcel {
     /// A connection is there.
     Opened(Peer),
-    /// What it sent.
-    Bytes(u64, Vec<u8>),
+    /// It has something to be read, after the split had said that there was nothing.
+    Ready(u64),
     /// It is gone; whether the peer closed it in good order.
     Closed(u64, bool),
     /// Datagrams, one behind the other, with the end of each and who sent it.
@@ -78,8 +84,8 @@ impl Parcel {
     /// How many bytes it has to be read.
     fn len(&self) -> usize {
         match self {
-            Parcel::Opened(_) | Parcel::Closed(..) => 0,
-            Parcel::Bytes(_, bytes) | Parcel::Datagrams(bytes, _) => bytes.len(),
+            Parcel::Opened(_) | Parcel::Ready(_) | Parcel::Closed(..) => 0,
+            Parcel::Datagrams(bytes, _) => bytes.len(),
             Parcel::Request(request) => request.body.len(),
         }
     }
@@ -91,8 +97,8 @@ pub(super) struct Peer {
     pub id: u64,
     /// How messages name it.
     pub origin: String,
-    /// Told when nothing it sends can be read any more.
-    pub hang_up: Arc<Notify>,
+    /// What is read of it.
+    pub line: Arc<Line>,
 }
 
 /// A request that waits for an answer.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError::Timeout;
@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BufMut;
+use rustix::io::ioctl_fionread;
 use rustix::net::{Shutdown, shutdown, sockopt};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use tokio::time::timeout;
 
@@ -239,6 +241,29 @@ impl Stream {
         }
     }
 
+    /// As [`readable`](Stream::readable), where somebody else reads: there is something, or an end
+    /// to be found. Takes nothing: to read, and be it to look, would take an error away.
+    ///
+    /// # Errors
+    /// That there is nothing any more ([`WouldBlock`](ErrorKind::WouldBlock)).
+    pub async fn readable_by_others(&self) -> io::Result<()> {
+        let ready = match self {
+            Stream::Tcp(stream) => stream.ready(Interest::READABLE).await?,
+            Stream::Unix(stream) => stream.ready(Interest::READABLE).await?,
+        };
+        if ready.is_read_closed() {
+            return Ok(());
+        }
+        let look = || match ioctl_fionread(self)? {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        };
+        match self {
+            Stream::Tcp(stream) => stream.try_io(Interest::READABLE, look),
+            Stream::Unix(stream) => stream.try_io(Interest::READABLE, look),
+        }
+    }
+
     pub fn try_read(&self, into: &mut impl BufMut) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.try_read_buf(into),
@@ -252,10 +277,7 @@ impl Stream {
         let mut said = Vec::with_capacity(64 << 10);
         while said.len() < 1 << 20 && self.try_read(&mut said).is_ok_and(|read| read > 0) {}
         // It is closed in any case.
-        let _ = match &self {
-            Stream::Tcp(stream) => shutdown(stream.as_fd(), Shutdown::Write),
-            Stream::Unix(stream) => shutdown(stream.as_fd(), Shutdown::Write),
-        };
+        let _ = shutdown(&self, Shutdown::Write);
     }
 
     pub async fn writable(&self) -> io::Result<()> {
@@ -269,6 +291,15 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.try_write(bytes),
             Stream::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The I/O thread of a source of sockets: takes connections and reads what they send.
+//! The I/O thread of a source of sockets: takes connections, for shards to read, and datagrams.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind};
@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::address::{Address, Listener, Stream};
 use super::retry::Retry;
-use crate::connector::intake::{Gate, Parcel, Peer, Site};
+use crate::connector::intake::{Gate, Line, Parcel, Peer, Site};
 use crate::error::{Error, Result};
 use crate::limits::SOCKET_BLOCK_BYTES;
 
@@ -125,20 +124,17 @@ pub(super) async fn connect(site: Rc<Site>, terms: Terms) -> Result {
     Ok(())
 }
 
-/// Reads a connection to its end; gives how many bytes came.
+/// Has a connection read to its end; gives how many bytes came.
 async fn serve(site: &Site, stream: Stream, id: u64, origin: String, terms: &Terms) -> u64 {
     let open = site.traffic().enter();
     let gate = site.idlest();
     gate.load.set(gate.load.get() + 1);
-    let hang_up = Arc::new(Notify::new());
-    let mut read = 0;
+    let stream = Arc::new(stream);
+    let line = Arc::new(Line::new(stream.clone()));
     if let Some(place) = gate.place().await {
-        let peer = Peer { id, origin: origin.clone(), hang_up: hang_up.clone() };
+        let peer = Peer { id, origin: origin.clone(), line: line.clone() };
         place.put(Parcel::Opened(peer));
-        let ended = tokio::select! {
-            ended = read_all(site, gate, &stream, id, terms, &mut read) => ended,
-            () = hang_up.notified() => Ok(()),
-        };
+        let ended = watch(gate, &stream, id, &line, terms.idle).await;
         if let Err(error) = &ended {
             debug!(target: "thalweg", origin, %error, "connection lost");
         }
@@ -149,41 +145,54 @@ async fn serve(site: &Site, stream: Stream, id: u64, origin: String, terms: &Ter
     }
     gate.load.set(gate.load.get() - 1);
     drop(open);
-    read
+    line.bytes()
 }
 
-/// Hands on what comes, until the peer ends it.
-async fn read_all(
-    site: &Site,
+/// Says when there is something to read, each time that the shard has found nothing, until that
+/// has found the end.
+///
+/// # Errors
+/// That the connection was lost, or was silent for too long.
+async fn watch(
     gate: &Gate,
     stream: &Stream,
     id: u64,
-    terms: &Terms,
-    count: &mut u64,
+    line: &Line,
+    idle: Option<Duration>,
 ) -> io::Result<()> {
     loop {
-        match terms.idle {
-            None => stream.readable().await?,
-            Some(idle) => match timeout(idle, stream.readable()).await {
-                Ok(readable) => readable?,
+        tokio::select! {
+            biased;
+            ended = line.over() => return ended,
+            () = line.dry() => {}
+        }
+        tokio::select! {
+            biased;
+            ended = line.over() => return ended,
+            ready = until_ready(stream, idle) => ready?,
+        }
+        let Some(place) = gate.place().await else { return Ok(()) };
+        place.put(Parcel::Ready(id));
+    }
+}
+
+/// Waits until there is something to read that the shard has not read by itself.
+///
+/// # Errors
+/// That nothing has come for too long.
+async fn until_ready(stream: &Stream, idle: Option<Duration>) -> io::Result<()> {
+    loop {
+        let ready = stream.readable_by_others();
+        let ready = match idle {
+            None => ready.await,
+            Some(idle) => match timeout(idle, ready).await {
+                Ok(ready) => ready,
                 Err(_) => return Err(ErrorKind::TimedOut.into()),
             },
-        }
-        // First a place, and then the memory: what can't be handed on is not read.
-        let Some(place) = gate.place().await else { return Ok(()) };
-        let mut bytes = Vec::with_capacity(SOCKET_BLOCK_BYTES);
-        match stream.try_read(&mut bytes) {
-            Ok(0) => return Ok(()),
-            Ok(read) => {
-                *count += read as u64;
-                site.traffic().carry(read);
-                if read < SOCKET_BLOCK_BYTES / 4 {
-                    bytes.shrink_to_fit();
-                }
-                place.put(Parcel::Bytes(id, bytes));
-            }
+        };
+        match ready {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+            ready => return ready,
         }
     }
 }

@@ -19,8 +19,9 @@ use crate::operator::{Counts, Guarantee, OnBadRecord, Source, Split};
 ///
 /// It has a split a shard. A connection belongs to one of them, to one with the fewest when it is
 /// taken, and what it sends is read in order; between two connections there is no order. Datagrams
-/// belong to a split by their sender. Bytes are read on a thread of the source's own, whatever the
-/// executor, and cut into rows and decoded on the shard.
+/// belong to a split by their sender. A thread of the source's own, whatever the executor, makes
+/// or takes connections and watches those that are silent; the shard reads their bytes, cuts them
+/// into rows and decodes them. Datagrams are read by the thread.
 ///
 /// # Watermarks
 ///
@@ -30,8 +31,8 @@ use crate::operator::{Counts, Guarantee, OnBadRecord, Source, Split};
 ///
 /// # Back-pressure
 ///
-/// When a shard does not keep up, its queue fills (4 MiB), the thread reads nothing more from its
-/// connections, and their peers have to wait. Datagrams are dropped by the system then.
+/// A shard that does not keep up reads nothing more from its connections, and their peers have to
+/// wait. Of datagrams a queue fills (4 MiB), and then the system drops them.
 ///
 /// # Peers that mean no good, or are none
 ///
@@ -43,8 +44,9 @@ use crate::operator::{Counts, Guarantee, OnBadRecord, Source, Split};
 ///
 /// # When the job ends early, and checkpoints
 ///
-/// In a job that is stopped, what the thread has read is read; peers find their connections
-/// closed. What was read after a checkpoint is gone when the job goes on from it: a record counts
+/// In a job that is stopped, what has come is read, up to 4 MiB a shard
+/// ([`queue_blocks`](SocketSource::queue_blocks)); peers find their connections closed. What was
+/// read after a checkpoint is gone when the job goes on from it: a record counts
 /// [at most once](Guarantee::AtMostOnce). The socket stays bound while the job restarts; its
 /// connections are closed.
 #[derive(Debug)]
@@ -111,8 +113,10 @@ impl<D: Decode> SocketSource<D> {
         self
     }
 
-    /// How many blocks of up to 64 KiB the thread may be ahead of a shard, 64
+    /// How many blocks of up to 64 KiB of datagrams the thread may be ahead of a shard, and how
+    /// many of connections a shard still reads when the job is stopped, 64
     /// ([`SOCKET_BLOCKS`](crate::limits::SOCKET_BLOCKS)) unless said otherwise; at least one.
+    /// Connections are not read ahead.
     #[must_use]
     pub fn queue_blocks(mut self, blocks: usize) -> Self {
         self.limits.blocks = blocks;
