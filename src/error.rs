@@ -67,6 +67,14 @@ impl Error {
         error
     }
 
+    /// What came of an error of the operating system, and what to do: the cause goes first.
+    pub(crate) fn led_to(cause: &std::io::Error, what: impl fmt::Display) -> Error {
+        let retry = Error::io("", cause).retry();
+        let mut error = Error::new(Kind::Io, format!("{cause}: {what}"));
+        Arc::make_mut(&mut error.0).retry = retry;
+        error
+    }
+
     /// Wraps the error in what was being done, outermost last.
     #[must_use]
     pub fn within(mut self, context: impl fmt::Display) -> Error {

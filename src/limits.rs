@@ -55,6 +55,10 @@ pub const CONNECTIONS: usize = 512;
 /// How long a peer that is to be connected to may be away. The job then fails.
 pub const PEER_AWAY: Duration = Duration::from_secs(60);
 
+/// How long a job that is stopped goes on trying to reach the peer of a sink that connects: enough
+/// for one that is being started again, and short enough for whoever waits for the job's end.
+pub const PEER_AWAY_STOPPED: Duration = Duration::from_secs(5);
+
 /// The first and the longest pause before a peer is tried again; each is twice the one before.
 pub const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 

@@ -53,7 +53,7 @@ fn what_many_post_is_taken_once_on_any_number_of_shards() {
     }
 }
 
-const TAKEN: (u16, &str) = (200, "{\"bad\":0,\"records\":100}");
+const TAKEN: (u16, &str) = (200, "{\"records\":100,\"bad\":0}");
 
 #[test]
 fn a_request_may_come_byte_by_byte_and_in_chunks() {
@@ -95,7 +95,12 @@ fn what_is_no_request_for_records_is_told_so() {
         assert_eq!(said("garbage\r\n\r\n").status, 400);
         let packed = "POST /sales HTTP/1.1\r\nhost: a\r\ncontent-encoding: gzip\r\n\
                       content-length: 1\r\n\r\nx";
-        assert_eq!(said(packed).status, 415);
+        let refused = said(packed);
+        let expected = "{\"records\":0,\"error\":\"send the body unpacked\"}\n";
+        assert_eq!((refused.status, &*refused.body), (415, expected));
+        assert_eq!(said(&packed.replace("gzip", "identity, gzip")).status, 415);
+        let plain = packed.replace("gzip", "Identity").replace("1\r\n\r\nx", "0\r\n\r\n");
+        assert_eq!(said(&plain).status, 200);
         // Too large: by what it announces, and by what comes.
         let announced = "POST /sales HTTP/1.1\r\nhost: a\r\ncontent-length: 1001\r\n\r\n";
         let large = said(announced);
@@ -122,8 +127,8 @@ fn the_first_bad_row_ends_its_request_and_names_itself() {
     let found = gathered(source, move || {
         let said = post(address, "/sales", &posted);
         assert_eq!(said.status, 400);
-        let expected = "{\"bad\":1,\"error\":\"missing field number (column 11)\",\"records\":2,\
-                        \"row\":3}\n";
+        let expected = "{\"records\":2,\"bad\":1,\"row\":3,\
+                        \"error\":\"missing field number (column 11)\"}\n";
         assert_eq!(said.body, expected);
         assert_eq!(post(address, "/sales", "\u{1}\n").status, 400);
     });
@@ -391,14 +396,15 @@ fn what_is_refused_or_never_answered_ends_the_job() {
     };
     let (url, _) = server(&[Some("422 Unprocessable Content")]);
     let said = failing(Http::post(url.clone()).to_lines());
-    for part in ["job posts", &*format!("sink post {url}"), "answers 422", "no"] {
+    let why = format!("{url} answers 422 Unprocessable Entity: \"no\"; ");
+    for part in ["job posts", &*format!("sink post {url}"), &*why, " records are not delivered"] {
         assert!(said.contains(part), "{part} is missing: {said}");
     }
     // A port that nobody listens on.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let said =
         failing(Http::post(format!("http://{free}/")).to_lines().give_up_after(300.millis()));
-    assert!(said.contains("can't be reached") && said.contains("give_up_after"), "{said}");
+    assert!(said.contains("can't be reached") && said.contains("see to the server"), "{said}");
     // One that listens and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
@@ -412,6 +418,27 @@ fn what_is_refused_or_never_answered_ends_the_job() {
     }
     let said = failing(Http::post("http://a/").to_lines().header("a b", "c"));
     assert!(said.contains("no header"), "{said}");
+}
+
+#[test]
+fn a_server_that_is_away_holds_a_stopped_job_for_seconds_and_not_for_a_minute() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (said, took) = in_time(move || {
+        let (mut numbers, source) = Channel::source::<u64>(16);
+        let job = Job::new("posts").shards(1);
+        let sink = Http::post(format!("http://{free}/")).to_lines();
+        let traffic = sink.traffic();
+        job.source(source).sink(sink);
+        let running = job.start().unwrap();
+        numbers.send_batch([1, 2, 3]).unwrap();
+        until(|| traffic.failed() > 0);
+        let begin = Instant::now();
+        running.stop();
+        (running.join().unwrap_err().to_string(), begin.elapsed())
+    });
+    assert!(took >= 4.seconds() && took < 20.seconds(), "{took:?}: {said}");
+    let left = "s and the job is stopped; 3 records are not delivered, see to the server";
+    assert!(said.contains("can't be reached") && said.ends_with(left), "{said}");
 }
 
 #[test]

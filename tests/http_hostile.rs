@@ -255,7 +255,7 @@ fn old_and_hasty_peers_are_answered() {
         assert_eq!(peer.read(&mut [0]).unwrap(), 0, "it is closed after one");
         // Without a length a body of HTTP/1.0 has none.
         let none = said(address, b"POST /sales HTTP/1.0\r\n\r\n").unwrap();
-        assert_eq!(none.body.trim(), "{\"bad\":0,\"records\":0}");
+        assert_eq!(none.body.trim(), "{\"records\":0,\"bad\":0}");
         // All at once, and then the peer says that it has said all.
         let mut peer = call(address);
         let all: String = (1..6).map(|shop| request("/sales", &json(&sales(shop, 1)))).collect();

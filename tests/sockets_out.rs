@@ -177,7 +177,7 @@ fn a_peer_that_does_not_read_holds_the_job_back_and_is_given_up_in_the_end() {
         assert!(begin.elapsed() < 30.seconds());
         said
     });
-    for part in ["job numbers", "sink", "tcp 127.0.0.1:", "for 2s", "give_up_after"] {
+    for part in ["job numbers", "sink", "tcp 127.0.0.1:", "for 2.", "give_up_after"] {
         assert!(said.contains(part), "{part} is missing: {said}");
     }
 }
@@ -245,9 +245,12 @@ fn a_peer_that_is_not_there_ends_the_job() {
         })
     };
     let said = running(Tcp::connect(free.clone()).to_lines());
-    for part in ["job numbers", &*format!("tcp {free}"), "refused", "start the peer"] {
+    // The cause, what it comes to, what to do.
+    let cause = format!("tcp {free}: Connection refused (os error 111): no peer at tcp {free} has");
+    for part in ["job numbers", &*cause, " taken anything for ", "ms, 10 records are not"] {
         assert!(said.contains(part), "{part} is missing: {said}");
     }
+    assert!(said.ends_with(" delivered; start the peer"), "{said}");
     // One that listens waits for as long when the job has come to its end.
     let said = running(Tcp::listen("127.0.0.1:0").to_lines());
     assert!(said.contains("no peer at tcp 127.0.0.1:0"), "{said}");
@@ -330,7 +333,7 @@ fn a_source_that_ends_while_nobody_comes_ends_its_job() {
             (running.join().unwrap_err().to_string(), begin.elapsed())
         });
         let left = format!("{count} records are not delivered");
-        for part in ["job numbers", "sink", "tcp 127.0.0.1:0", "for 1s", &*left, "give_up_after"] {
+        for part in ["job numbers", "sink", "tcp 127.0.0.1:0", "for 1.", &*left, "give_up_after"] {
             assert!(said.contains(part), "{part} is missing: {said}");
         }
         assert!(took >= 1.seconds() && took < 10.seconds(), "{took:?}");
@@ -359,7 +362,7 @@ fn a_source_that_ends_while_whoever_comes_takes_nothing_ends_its_job() {
         drop(deaf);
         running.join().unwrap_err().to_string()
     });
-    for part in ["job numbers", "no peer at unix", "for 2s", "40 records are not delivered"] {
+    for part in ["job numbers", "no peer at unix", "for 2.", "40 records are not delivered"] {
         assert!(said.contains(part), "{part} is missing: {said}");
     }
 }
@@ -388,6 +391,43 @@ fn a_stop_ends_a_job_at_once_to_whose_sink_nobody_comes() {
         assert!(took < 3.seconds(), "{took:?}");
         assert!(job(0).0.is_ok(), "nothing is lost");
     });
+}
+
+#[test]
+fn a_peer_that_is_away_holds_a_stopped_job_for_seconds_and_not_for_a_minute() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let stopped = |peer: Option<String>| {
+        let sink = Tcp::connect(free.clone()).to_lines();
+        in_time(move || {
+            let traffic = sink.traffic();
+            let job = Job::new("numbers").shards(1);
+            let (mut numbers, source) = Channel::source::<u64>(16);
+            job.source(source).sink(sink);
+            let running = job.start().unwrap();
+            numbers.send_batch(0..3).unwrap();
+            until(|| traffic.failed() > 0);
+            let begin = Instant::now();
+            running.stop();
+            // One that comes back in time is written to.
+            let text = peer.map(|address| {
+                sleep(500.millis());
+                let mut text = String::new();
+                let server = TcpListener::bind(address).unwrap();
+                server.accept().unwrap().0.read_to_string(&mut text).unwrap();
+                text
+            });
+            (running.join().map_err(|error| error.to_string()), text, begin.elapsed())
+        })
+    };
+    let (failed, _, took) = stopped(None);
+    let said = failed.unwrap_err();
+    assert!(took >= 4.seconds() && took < 20.seconds(), "{took:?}: {said}");
+    let left = "s and the job is stopped, 3 records are not delivered; start the peer";
+    assert!(said.contains("refused") && said.ends_with(left), "{said}");
+    let (ended, text, took) = stopped(Some(free.clone()));
+    ended.unwrap();
+    assert_eq!(text.unwrap(), "0\n1\n2\n");
+    assert!(took < 20.seconds(), "{took:?}");
 }
 
 #[test]

@@ -206,6 +206,7 @@ impl Job {
     }
 
     /// Starts the job again, within the process and from its last checkpoint, when a shard fails.
+    /// [`Restart`] says which sources lose nothing then.
     ///
     /// ```
     /// use thalweg::prelude::*;

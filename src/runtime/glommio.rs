@@ -91,7 +91,9 @@ fn work_on(first: Task, own: &Sender<Task>, tasks: &Receiver<Task>) {
         Ok(executor) => executor.run(async {
             let mut next = Some(first);
             while let Some(Task { shard, shared, work, .. }) = next {
+                let entered = shared.enter();
                 drive(shard, &shared).await;
+                drop(entered);
                 // Whoever waits for the job's end may start another one at once.
                 IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(own.clone());
                 drop(shared);
@@ -102,7 +104,9 @@ fn work_on(first: Task, own: &Sender<Task>, tasks: &Receiver<Task>) {
         }),
         Err(_) if first.asked == Executor::Auto => {
             first.shared.plain.store(true, Relaxed);
+            let entered = first.shared.enter();
             threads::drive(first.shard, &first.shared);
+            drop(entered);
             first.work.done();
         }
         Err(why) => {

@@ -4,7 +4,16 @@ use std::time::Duration;
 
 /// How often, and how soon, a job with checkpoints is started again within the process when a
 /// shard has failed: an operator that could not go on, a closure that panicked. It goes on from
-/// its last checkpoint, and loses nothing.
+/// its last checkpoint.
+///
+/// Nothing is lost of sources that can be read again from there: files, a record log, `Memory`,
+/// `Counter`, generators, and those of one's own with a [`seek`](crate::operator::Split::seek). Of
+/// channels, sockets and HTTP what was read after the checkpoint is lost: a record counts
+/// [at most once](crate::operator::Guarantee::AtMostOnce), and
+/// [`explain`](crate::api::Job::explain) says so. What a sender has in its ring is still read. Who
+/// sends to a job by a [`Channel`](crate::connector::Channel) hears of a restart by
+/// [`Report::restarts`](crate::runtime::Report::restarts), and of what was lost by the count that
+/// its source has there; [embedding](crate::guide::embedding) says how not to lose any.
 ///
 /// ```
 /// use thalweg::prelude::*;

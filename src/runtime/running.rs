@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::checkpoint::Epochs;
@@ -14,9 +15,18 @@ use crate::plan::Plan;
 
 /// A job that runs.
 ///
-/// Dropping it stops the job and waits for it. Any thread may hold it, and several may share it
-/// (`Arc<Running>`): [`stop`](Running::stop), [`metrics`](Running::metrics) and
-/// [`is_finished`](Running::is_finished) never wait for a shard.
+/// Dropping it stops the job and waits for its end, for as long as [`stop`](Running::stop) says:
+/// some tens of milliseconds as a rule, and longer where the peer of a sink is away. Any thread may
+/// hold it, and several may share it (`Arc<Running>`): [`stop`](Running::stop),
+/// [`metrics`](Running::metrics) and [`is_finished`](Running::is_finished) never wait for a shard.
+///
+/// # On the job's own threads
+///
+/// A closure of the job, a [`Callback`](crate::connector::Callback) say, may hold it, too. Nothing
+/// waits there, since it would wait for itself: dropped on a thread of the job, it stops the job,
+/// and the shards end by themselves; [`join`](Running::join), [`checkpoint`](Running::checkpoint)
+/// and [`savepoint`](Running::savepoint) give an error that says so, and
+/// [`wait_for`](Running::wait_for) gives false at once.
 pub struct Running {
     job: String,
     shared: Arc<Shared>,
@@ -57,6 +67,12 @@ impl Running {
     /// Asks the sources to end. What they have given flows out; windows that are still open give
     /// no result. [`Running::join`] waits for it: as a rule some tens of milliseconds, and as long
     /// as closures take for the records that are under way.
+    ///
+    /// A sink that connects has to hand on what is under way. When its peer is away it goes on
+    /// trying for up to 5 s more ([`PEER_AWAY_STOPPED`](crate::limits::PEER_AWAY_STOPPED)); a peer
+    /// that is there and takes nothing, or answers that it can't now, has as long as the sink's
+    /// `give_up_after` says, a minute unless set. Then the job fails, and the error says how many
+    /// records were not delivered. Where that is too long, make `give_up_after` shorter.
     pub fn stop(&self) {
         self.shared.stop();
     }
@@ -64,8 +80,9 @@ impl Running {
     /// Makes a checkpoint now and waits until it is made; gives its number.
     ///
     /// # Errors
-    /// When the job has no checkpoints, or ends before.
+    /// When the job has no checkpoints, or ends before; on one of the job's own threads.
     pub fn checkpoint(&self) -> Result<u64> {
+        self.may_wait("checkpoint")?;
         let epochs = self.epochs()?;
         let epoch = epochs.want();
         let made = epochs.wait_until_made(epoch, || self.makes_no_more(epochs));
@@ -79,7 +96,7 @@ impl Running {
     ///
     /// # Errors
     /// When the job has no checkpoints, or ends before; when the copy can't be written, which does
-    /// the job no harm.
+    /// the job no harm; on one of the job's own threads.
     ///
     /// ```
     /// # use thalweg::prelude::*;
@@ -95,6 +112,7 @@ impl Running {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn savepoint(&self, directory: impl Into<PathBuf>) -> Result<u64> {
+        self.may_wait("savepoint")?;
         let epochs = self.epochs()?;
         let savepoint = epochs.want_savepoint(directory.into());
         let kept = epochs.wait_until_kept(&savepoint, || self.makes_no_more(epochs));
@@ -123,7 +141,8 @@ impl Running {
         self.threads.iter().all(Thread::is_finished)
     }
 
-    /// Waits until the job has ended, for so long at most; whether it has.
+    /// Waits until the job has ended, for so long at most; whether it has. On one of the job's own
+    /// threads it does not wait: it has not ended there.
     ///
     /// ```no_run
     /// # use thalweg::prelude::*;
@@ -135,7 +154,7 @@ impl Running {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn wait_for(&self, at_most: Duration) -> bool {
-        self.shared.wait_for(at_most)
+        !self.shared.is_own_thread() && self.shared.wait_for(at_most)
     }
 
     /// What the operators have counted so far; stops no shard.
@@ -161,14 +180,30 @@ impl Running {
     /// Waits until the job has ended.
     ///
     /// # Errors
-    /// What ended it early: the first error of any shard, with operator and shard named.
+    /// What ended it early: the first error of any shard, with operator and shard named. On one of
+    /// the job's own threads, that it can't be waited for there; the job is stopped.
     pub fn join(mut self) -> Result<Report> {
+        self.may_wait("join")?;
         self.wait();
         let report = self.metrics();
         match self.shared.error() {
             Some(error) => Err(error.within(format!("job {}", self.job))),
             None => Ok(report),
         }
+    }
+
+    /// Refuses to wait on a thread of the job's own.
+    fn may_wait(&self, what: &str) -> Result {
+        if !self.shared.is_own_thread() {
+            return Ok(());
+        }
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("without a name");
+        let what = format!(
+            "{what} waits for the job's threads and was called on one of them, {name}; call it on \
+             another thread"
+        );
+        Err(Error::new(Kind::UserCode, what).within(format!("job {}", self.job)))
     }
 
     fn wait(&mut self) {
@@ -179,6 +214,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop();
-        self.wait();
+        // A thread of the job's own would wait for itself.
+        if !self.shared.is_own_thread() {
+            self.wait();
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     alive: Mutex<usize>,
     /// Told when there is none any more.
     ended: Condvar,
+    /// The threads that work for the job now, on which nobody may wait for it.
+    own: Mutex<Vec<ThreadId>>,
     watched: Mutex<Vec<Watched>>,
     /// The turns of each shard.
     turns: Mutex<Vec<Arc<Watch>>>,
@@ -93,6 +96,16 @@ impl Drop for Alive {
     }
 }
 
+/// This thread works for the job for as long as this is held.
+pub(super) struct Own<'a>(&'a Shared);
+
+impl Drop for Own<'_> {
+    fn drop(&mut self) {
+        let this = thread::current().id();
+        lock(&self.0.own).retain(|thread| *thread != this);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -112,10 +125,22 @@ impl Shared {
             epochs,
             alive: Mutex::new(0),
             ended: Condvar::new(),
+            own: Mutex::default(),
             watched: Mutex::default(),
             turns: Mutex::default(),
             failures: Mutex::default(),
         }
+    }
+
+    /// Says that this thread works for the job, and calls the user's code for it.
+    pub(super) fn enter(&self) -> Own<'_> {
+        lock(&self.own).push(thread::current().id());
+        Own(self)
+    }
+
+    /// Whether this is a thread that works for the job: it would wait for itself.
+    pub(super) fn is_own_thread(&self) -> bool {
+        lock(&self.own).contains(&thread::current().id())
     }
 
     /// Lets whoever watches the process's events know that the job has started.

@@ -221,7 +221,11 @@ impl Start {
     /// Starts the thread that makes the checkpoints.
     fn coordinate(&self, coordinator: Coordinator) -> Option<Thread> {
         let thread = std::thread::Builder::new().name("checkpoints".into());
-        let spawned = thread.spawn(move || coordinator.run());
+        let shared = self.shared.clone();
+        let spawned = thread.spawn(move || {
+            let _own = shared.enter();
+            coordinator.run();
+        });
         let failed =
             |error| self.shared.fail(Error::io("starting the checkpoints' thread", &error));
         spawned.map(Thread::Own).map_err(failed).ok()
@@ -237,7 +241,8 @@ impl Start {
         let (shared, alive) = (self.shared.clone(), Alive::new(&self.shared));
         let thread = std::thread::Builder::new().name("restarts".into());
         let spawned = thread.spawn(move || {
-            let _alive = alive;
+            let _own = alive.enter();
+            // What is left of the plan, with the user's closures, goes here.
             self.supervise(threads);
         });
         match spawned {

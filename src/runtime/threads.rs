@@ -18,6 +18,7 @@ pub(super) fn spawn(
         if let Some(core) = core {
             core_affinity::set_for_current(core);
         }
+        let _own = shared.enter();
         drive(shard, &shared);
     })
 }

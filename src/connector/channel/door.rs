@@ -13,7 +13,7 @@
 //! there is a source; lanes have no home then, and their senders wait.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::connector::cord::Cord;
@@ -69,6 +69,8 @@ impl<R> Lane<R> {
 /// Where new lanes come to a split.
 pub struct Door<R> {
     split: usize,
+    /// How many records the split of before had read, where the job has failed.
+    read: u64,
     /// Whether some are at the door.
     news: AtomicBool,
     arriving: Mutex<Vec<Lane<R>>>,
@@ -78,9 +80,10 @@ pub struct Door<R> {
 }
 
 impl<R> Door<R> {
-    fn new(split: usize) -> Arc<Door<R>> {
+    fn new(split: usize, read: u64) -> Arc<Door<R>> {
         let (news, lanes) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Arc::new(Door { split, news, arriving: Mutex::default(), lanes, cord: Cord::default() })
+        let (arriving, cord) = (Mutex::default(), Cord::default());
+        Arc::new(Door { split, read, news, arriving, lanes, cord })
     }
 
     /// Which split it belongs to.
@@ -133,6 +136,8 @@ pub struct Hub<R> {
     capacity: usize,
     /// How many senders there are. None is ever made when there is none.
     senders: AtomicUsize,
+    /// How many records were read and belong to no checkpoint that the job went on from.
+    lost: AtomicU64,
     desk: Mutex<Desk<R>>,
 }
 
@@ -140,6 +145,8 @@ struct Desk<R> {
     doors: Vec<Arc<Door<R>>>,
     /// Lanes without a split.
     homeless: Vec<Lane<R>>,
+    /// How many records each split had read when it went.
+    read: Vec<u64>,
     source_gone: bool,
     closed: bool,
 }
@@ -167,9 +174,10 @@ impl<R> Desk<R> {
 impl<R: Send> Hub<R> {
     /// For rings of so many records; without a sender so far.
     pub fn new(capacity: usize) -> Arc<Hub<R>> {
-        let (doors, homeless) = (Vec::new(), Vec::new());
-        let desk = Mutex::new(Desk { doors, homeless, source_gone: false, closed: false });
-        Arc::new(Hub { capacity, senders: AtomicUsize::new(0), desk })
+        let (doors, homeless, read) = (Vec::new(), Vec::new(), Vec::new());
+        let desk = Desk { doors, homeless, read, source_gone: false, closed: false };
+        let (senders, lost) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Arc::new(Hub { capacity, senders, lost, desk: Mutex::new(desk) })
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk<R>> {
@@ -211,10 +219,21 @@ impl<R: Send> Hub<R> {
     /// Cuts the channel into so many splits, none of which is left from before; gives their doors.
     pub fn open(&self, splits: usize) -> Vec<Arc<Door<R>>> {
         let mut desk = self.desk();
-        desk.doors = (0..splits).map(Door::new).collect();
+        desk.read.resize(splits, 0);
+        desk.doors = desk.read.iter().enumerate().map(|(n, read)| Door::new(n, *read)).collect();
         let homeless = std::mem::take(&mut desk.homeless);
         homeless.into_iter().for_each(|lane| desk.deal(lane));
         desk.doors.clone()
+    }
+
+    /// A split goes on behind so many records: what the one before had read beyond them is lost.
+    pub fn goes_on(&self, door: &Door<R>, read: u64) {
+        self.lost.fetch_add(door.read.saturating_sub(read), Relaxed);
+    }
+
+    /// How many records are lost.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
     }
 
     /// Reads nothing any more: the job is stopped. Splits close the lanes that they have.
@@ -228,15 +247,21 @@ impl<R: Send> Hub<R> {
     }
 
     /// A split is gone. Its lanes wait for the splits of a restart, or go to the other splits if it
-    /// was never `opened`: if it had ended at the checkpoint that the job goes on from.
-    pub fn gone(&self, door: &Arc<Door<R>>, mut lanes: Vec<Lane<R>>, opened: bool) {
+    /// was never opened: if it had ended at the checkpoint that the job goes on from. One that was
+    /// had `read` so many records.
+    pub fn gone(&self, door: &Arc<Door<R>>, mut lanes: Vec<Lane<R>>, read: Option<u64>) {
         let given_up = {
             let mut desk = self.desk();
             desk.doors.retain(|other| !Arc::ptr_eq(other, door));
             lanes.append(&mut door.arriving());
-            match opened {
-                true => desk.homeless.append(&mut lanes),
-                false => lanes.into_iter().for_each(|lane| desk.deal(lane)),
+            match read {
+                Some(read) => {
+                    if let Some(of) = desk.read.get_mut(door.split) {
+                        *of = read;
+                    }
+                    desk.homeless.append(&mut lanes);
+                }
+                None => lanes.into_iter().for_each(|lane| desk.deal(lane)),
             }
             desk.given_up()
         };

@@ -57,8 +57,8 @@ impl Channel {
     /// A source of what is sent to it, and the first of its senders, which is cloned for others.
     ///
     /// `records` is how many a sender may be ahead of the shard that reads what it sends, rounded
-    /// up to a power of two: the memory for so many is taken for each sender, when it is made. With
-    /// more than [`CHANNEL_BYTES`] of them the job does not start.
+    /// up to a power of two, and 2 at least: the memory for so many is taken for each sender, when
+    /// it is made. With more than [`CHANNEL_BYTES`] of them the job does not start.
     ///
     /// When the last sender is dropped and all is read, the source has ended. See
     /// [`ChannelSource`] for what becomes of the records in a job with checkpoints.
@@ -69,9 +69,9 @@ impl Channel {
 
     /// A sink, and the receiver of what comes to it, from all shards.
     ///
-    /// `records` is how many a shard may be ahead of the receiver, rounded up to a power of two.
-    /// When there are so many, the shard holds back, and with it whatever sends to it; see
-    /// [`ChannelSink`]. With more than [`CHANNEL_BYTES`] of them the job does not start.
+    /// `records` is how many a shard may be ahead of the receiver, rounded up to a power of two,
+    /// and 2 at least. When there are so many, the shard holds back, and with it whatever sends to
+    /// it; see [`ChannelSink`]. With more than [`CHANNEL_BYTES`] of them the job does not start.
     pub fn sink<R: Record>(records: usize) -> (ChannelSink<R>, Receiver<R>) {
         let outlet = outlet::Outlet::new(least(ring_records::<R>(records)));
         (ChannelSink::new(outlet.clone(), records), Receiver::new(outlet))

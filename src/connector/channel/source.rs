@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::check;
 use super::door::{Door, Hub, Lane, Sent};
 use crate::error::Result;
-use crate::operator::{Feed, Guarantee, Progress, Source, Split};
+use crate::operator::{Counts, Feed, Guarantee, Progress, Source, Split};
 use crate::record::Record;
 use crate::ring::Ringer;
 
@@ -28,8 +28,11 @@ use crate::ring::Ringer;
 /// Nobody can send again what was sent after a checkpoint: when the job goes on from it, these
 /// records are lost that were read by then; those that are still in rings are not, if the process
 /// went on (a [`restart`](../api/struct.Job.html#method.restart)). So a record counts
-/// [at most once](Guarantee::AtMostOnce), however the sinks write. Who needs more keeps records
-/// until a checkpoint holds them: one that was asked for when they were counted as read.
+/// [at most once](Guarantee::AtMostOnce), however the sinks write. How many were lost by restarts
+/// within the process is among what the source counts
+/// ([`OperatorReport::counts`](crate::runtime::OperatorReport::counts)): `records_lost_total`. Who
+/// needs more keeps records until a checkpoint holds them and sends the others again;
+/// [embedding](crate::guide::embedding) says how.
 ///
 /// ```
 /// use thalweg::prelude::*;
@@ -108,6 +111,11 @@ impl<R: Record> Source for ChannelSource<R> {
         self.timed
     }
 
+    fn counts(&self) -> Option<Counts> {
+        let hub = self.hub.clone();
+        Some(Arc::new(move || vec![("records_lost_total", hub.lost())]))
+    }
+
     fn guarantee(&self) -> Guarantee {
         Guarantee::AtMostOnce
     }
@@ -141,7 +149,10 @@ impl<R: Record> ChannelSplit<R> {
             if room == 0 {
                 break;
             }
+            let read = &mut self.read;
             let from_lane = lane.ring.drain(room, |(at, record)| {
+                // What panics with it has read it, too.
+                *read += 1;
                 if result.is_ok() {
                     result = record.lend(|view| feed.push_at(at, view));
                 }
@@ -153,7 +164,6 @@ impl<R: Record> ChannelSplit<R> {
                 over |= lane.is_over();
             }
         }
-        self.read += taken as u64;
         result.map(|()| (taken, over))
     }
 }
@@ -161,6 +171,7 @@ impl<R: Record> ChannelSplit<R> {
 impl<R: Record> Split<R> for ChannelSplit<R> {
     fn open(&mut self, bell: Ringer) {
         self.opened = true;
+        self.hub.goes_on(&self.door, self.read);
         self.door.hang(&bell);
     }
 
@@ -209,6 +220,7 @@ impl<R: Record> Split<R> for ChannelSplit<R> {
 
 impl<R: Record> Drop for ChannelSplit<R> {
     fn drop(&mut self) {
-        self.hub.gone(&self.door, std::mem::take(&mut self.lanes), self.opened);
+        let read = self.opened.then_some(self.read);
+        self.hub.gone(&self.door, std::mem::take(&mut self.lanes), read);
     }
 }

@@ -20,15 +20,17 @@ use std::future::Future;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
 
 use super::cord::Cord;
 use super::intake::{block_on, on_thread};
 use super::text::Encoder;
 use crate::error::{Error, Kind, Result};
-use crate::limits::SOCKET_AHEAD_BYTES;
+use crate::limits::{PEER_AWAY_STOPPED, SOCKET_AHEAD_BYTES};
 use crate::record::Record;
 
 /// Records as text.
@@ -66,7 +68,8 @@ struct Desk {
     slips: Box<[Slip]>,
     /// Tells the thread that a writer has finished, or that the job shall stop.
     told: Notify,
-    stopped: AtomicBool,
+    /// Since when.
+    stopped: OnceLock<Instant>,
     /// Whether nobody has been there for too long to take anything.
     alone: AtomicBool,
     /// Bytes that wait for room in the queue.
@@ -126,7 +129,24 @@ impl Inbox {
 
     /// Whether the job shall stop.
     pub fn is_stopped(&self) -> bool {
-        self.desk.stopped.load(Acquire)
+        self.desk.stopped.get().is_some()
+    }
+
+    /// Whether the job shall stop, and a peer that is away since then is waited for no longer.
+    pub fn has_waited(&self, since: Instant) -> bool {
+        let stopped = self.desk.stopped.get();
+        stopped.is_some_and(|stopped| stopped.max(&since).elapsed() >= PEER_AWAY_STOPPED)
+    }
+
+    /// Ready when [`has_waited`](Inbox::has_waited) is true.
+    pub async fn waited(&self, since: Instant) {
+        let stopped = loop {
+            match self.desk.stopped.get() {
+                Some(stopped) => break stopped,
+                None => self.told().await,
+            }
+        };
+        sleep(PEER_AWAY_STOPPED.saturating_sub(stopped.max(&since).elapsed())).await;
     }
 
     /// Ready when one more writer has finished, or the job shall stop.
@@ -165,7 +185,7 @@ pub(super) fn start<F: Future<Output = Result> + 'static>(
     let desk = Arc::new(Desk {
         slips: (0..writers).map(|_| Slip::default()).collect(),
         told: Notify::new(),
-        stopped: AtomicBool::new(false),
+        stopped: OnceLock::new(),
         alone: AtomicBool::new(false),
         ahead: AtomicU64::new(0),
         abandoned,
@@ -212,7 +232,7 @@ impl Desk {
 
     /// The job shall stop.
     fn stop(&self) {
-        if !self.stopped.swap(true, AcqRel) {
+        if self.stopped.get().is_none() && self.stopped.set(Instant::now()).is_ok() {
             self.told.notify_one();
         }
     }

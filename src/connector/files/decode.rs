@@ -81,7 +81,8 @@ impl Decode for Lines {
 }
 
 crate::record! {
-    /// A row as it came, whatever it holds.
+    /// A row as it came, whatever it holds: what a source of messages gives. In a closure its
+    /// `bytes` are a slice into the frame, `message.bytes.as_slice()`.
     #[derive(Eq)]
     pub struct Message {
         /// All of it.

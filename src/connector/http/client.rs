@@ -62,7 +62,7 @@ pub(super) async fn post_all(mut inbox: Inbox, terms: Terms) -> Result {
         let greeting = std::iter::once(&client.terms.greeting);
         let parts = greeting.chain(batch.iter().map(|block| &block.bytes));
         let body: Vec<u8> = parts.flatten().copied().collect();
-        client.post(Bytes::from(body)).await?;
+        client.post(Bytes::from(body), &inbox).await?;
         batch.iter().for_each(|block| inbox.delivered(block));
         first = match next {
             Some(block) => Some(block),
@@ -96,6 +96,8 @@ async fn gather(inbox: &mut Inbox, first: Block, terms: &Terms) -> (Vec<Block>, 
 
 /// Why a request was not delivered.
 enum Failed {
+    /// Nobody is there.
+    Away(String),
     /// It may be another time, but not before so long.
     For(String, Option<Duration>),
     /// It never will be.
@@ -115,21 +117,33 @@ struct Client {
 
 impl Client {
     /// Posts a body, again and again until it is delivered.
-    async fn post(&mut self, body: Bytes) -> Result {
+    ///
+    /// # Errors
+    /// Why it never will be, or was not for too long.
+    async fn post(&mut self, body: Bytes, inbox: &Inbox) -> Result {
         let mut retry = Retry::new(self.terms.away);
+        let begin = retry.since();
+        // Since when nobody has been there.
+        let mut alone = None;
         loop {
             let kept = self.connected.is_some();
-            let (why, pause) = match self.try_post(&body).await {
+            let since = alone.unwrap_or_else(Instant::now);
+            let (why, pause) = match self.try_post(&body, inbox, since).await {
                 Ok(()) => {
                     self.terms.traffic.carry(body.len());
                     return Ok(());
                 }
                 Err(Failed::Ever(why)) => {
-                    let what = "look what it says of the records, or of the address";
-                    let what = format!("{} {why}; {what}", self.terms.url);
-                    return Err(Error::new(Kind::Io, what));
+                    return Err(self.given_up(&why, inbox, "see what it has against them"));
                 }
-                Err(Failed::For(why, pause)) => (why, pause),
+                Err(Failed::Away(why)) => {
+                    alone = Some(since);
+                    (why, None)
+                }
+                Err(Failed::For(why, pause)) => {
+                    alone = None;
+                    (why, pause)
+                }
             };
             self.terms.traffic.fail();
             if kept && self.connected.is_none() {
@@ -137,23 +151,42 @@ impl Client {
                 continue;
             }
             warn!(target: "thalweg", url = self.terms.url, why, "not delivered");
-            if retry.is_over() {
-                let (url, away) = (&self.terms.url, self.terms.away);
-                let what = format!(
-                    "{url} {why}, for {away:?} now; see to the server, or allow more by \
-                     give_up_after"
-                );
-                return Err(Error::new(Kind::Io, what));
-            }
             let pause = pause.unwrap_or_default().min(self.terms.away).max(retry.next());
-            sleep(pause).await;
+            let over = retry.is_over() || alone.is_some_and(|since| inbox.has_waited(since));
+            let over = over
+                || tokio::select! {
+                    () = sleep(pause) => false,
+                    // What it would find out now it knows.
+                    () = inbox.waited(since), if alone.is_some() => true,
+                };
+            if over {
+                let stopped = if inbox.is_stopped() { " and the job is stopped" } else { "" };
+                let why = format!("{why}, for {:.1?}{stopped}", begin.elapsed());
+                return Err(self.given_up(&why, inbox, "see to the server"));
+            }
         }
     }
 
-    async fn try_post(&mut self, body: &Bytes) -> std::result::Result<(), Failed> {
+    /// That a request is not sent again: why, how much that leaves, and what to do.
+    fn given_up(&self, why: &str, inbox: &Inbox, step: &str) -> Error {
+        let (url, left) = (&self.terms.url, inbox.under_way());
+        Error::new(Kind::Io, format!("{url} {why}; {left} records are not delivered, {step}"))
+    }
+
+    /// Posts a body once. Nobody has been there since then, or is waited for from then on.
+    async fn try_post(
+        &mut self,
+        body: &Bytes,
+        inbox: &Inbox,
+        since: Instant,
+    ) -> std::result::Result<(), Failed> {
         let mut connected = match self.connected.take() {
             Some(connected) => connected,
-            None => self.connect().await?,
+            None => tokio::select! {
+                biased;
+                connected = self.connect() => connected?,
+                () = inbox.waited(since) => return Err(Failed::Away("can't be reached".into())),
+            },
         };
         let ask = async {
             let failed = |error: hyper::Error| Failed::now(format!("gives no answer: {error}"));
@@ -175,9 +208,10 @@ impl Client {
 
     async fn connect(&self) -> std::result::Result<SendRequest<Full<Bytes>>, Failed> {
         let Terms { host, port, .. } = &self.terms;
-        let refused = |error| Failed::now(format!("can't be reached: {error}"));
+        let refused = |error| Failed::Away(format!("can't be reached: {error}"));
         let stream = timeout(ANSWER, TcpStream::connect((host.as_str(), *port))).await;
-        let stream = stream.map_err(|_| Failed::now("can't be reached"))?.map_err(refused)?;
+        let stream =
+            stream.map_err(|_| Failed::Away("can't be reached".into()))?.map_err(refused)?;
         // Only delays what is sent if it can't be had.
         let _ = stream.set_nodelay(true);
         let shaken = http1::handshake(TokioIo::new(stream)).await;
@@ -211,7 +245,10 @@ fn judge(response: &Response<Bytes>) -> std::result::Result<(), Failed> {
     }
     let said = String::from_utf8_lossy(response.body());
     let said: String = said.trim().chars().take(SHOWN).collect();
-    let why = format!("answers {status}: {said}");
+    let why = match said.is_empty() {
+        true => format!("answers {status} and says no more"),
+        false => format!("answers {status}: {said:?}"),
+    };
     let later = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
     if !later.contains(&status) && !status.is_server_error() {
         return Err(Failed::Ever(why));

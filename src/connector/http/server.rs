@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -226,7 +226,7 @@ impl Server {
             said.headers_mut().insert(ALLOW, "POST".parse().expect("it is a header's value"));
             return Err(said);
         }
-        if request.headers().contains_key(CONTENT_ENCODING) {
+        if is_packed(request.headers()) {
             return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body unpacked"));
         }
         if request.body().size_hint().lower() > self.terms.body_bytes as u64 {
@@ -272,6 +272,13 @@ impl Server {
     }
 }
 
+/// Whether a body is not sent as it is: `identity` says that it is, and so does nothing.
+fn is_packed(headers: &HeaderMap) -> bool {
+    let encodings = headers.get_all(CONTENT_ENCODING).iter();
+    let packs = |part: &[u8]| !part.trim_ascii().eq_ignore_ascii_case(b"identity");
+    encodings.flat_map(|value| value.as_bytes().split(|&byte| byte == b',')).any(packs)
+}
+
 /// That the job takes no more.
 fn ends() -> Box<Said> {
     retried(StatusCode::SERVICE_UNAVAILABLE, "the job has ended, or is about to")
@@ -285,18 +292,21 @@ fn retried(status: StatusCode, why: &str) -> Box<Said> {
 
 /// An answer that takes nothing. What was not read of the body is not read any more.
 fn refused(status: StatusCode, why: &str) -> Box<Said> {
-    let mut said = response(status, json!({ "records": 0, "error": why }).to_string());
+    let why = json!(why);
+    let mut said = response(status, format!("{{\"records\":0,\"error\":{why}}}"));
     said.headers_mut().insert(CONNECTION, "close".parse().expect("it is a header's value"));
     Box::new(said)
 }
 
+/// What became of the rows, in the order in which it is read.
 fn said(status: StatusCode, answer: Answer) -> Said {
     let Answer { records, bad, first_bad } = answer;
+    let counts = format!("\"records\":{records},\"bad\":{bad}");
     let body = match first_bad {
-        None => json!({ "records": records, "bad": bad }),
-        Some((row, error)) => json!({ "records": records, "bad": bad, "row": row, "error": error }),
+        None => format!("{{{counts}}}"),
+        Some((row, error)) => format!("{{{counts},\"row\":{row},\"error\":{}}}", json!(error)),
     };
-    response(status, body.to_string())
+    response(status, body)
 }
 
 fn response(status: StatusCode, body: String) -> Said {

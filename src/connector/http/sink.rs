@@ -25,8 +25,13 @@ use crate::record::Record;
 /// A request is delivered when it was answered 2xx. It is sent again when the server can't be
 /// reached, does not answer for 10 s, or answers 408, 429 or 5xx: after 50 ms, then after twice as
 /// long each time up to 5 s, and not before `retry-after` says. After a minute of that
-/// ([`give_up_after`](HttpSink::give_up_after)) the job fails. Any other answer fails it at once. A
-/// job that is stopped posts what is under way first, and waits for as long at most.
+/// ([`give_up_after`](HttpSink::give_up_after)) the job fails. Any other answer fails it at once.
+/// The error says how many records were not delivered.
+///
+/// A job that is stopped posts what is under way first, and that may take as long: a minute for a
+/// server that answers that it can't now, and 5 s more
+/// ([`PEER_AWAY_STOPPED`](crate::limits::PEER_AWAY_STOPPED)) for one that can't be reached. Where
+/// that is too long, make `give_up_after` shorter.
 ///
 /// # Back-pressure and guarantee
 ///

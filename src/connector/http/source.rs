@@ -30,7 +30,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// | 200 | a shard has read the body, and handed its records to the operators behind |
 /// | 202 | it waits in the queue of a shard for 30 s now; it will be read, unless the job ends |
 /// | 400 | row so-and-so can't be read; the records before it were taken, the others were not |
-/// | 404, 405, 415 | another path; not a POST; a body that is packed |
+/// | 404, 405, 415 | another path; not a POST; a body that is packed (`content-encoding` other than `identity`) |
 /// | 408 | the body took longer than 30 s |
 /// | 413 | it is longer than 8 MiB |
 /// | 429 | the job does not keep up: later, and how much later, says `retry-after` |

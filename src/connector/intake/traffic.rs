@@ -46,7 +46,11 @@ impl Traffic {
         self.0.refused.load(Relaxed)
     }
 
-    /// Attempts to reach a peer that have failed, and connections that were lost.
+    /// Attempts to reach a peer that have failed, requests of a sink that were not delivered,
+    /// connections that could not be taken, and connections of a sink, or that a source has made,
+    /// that were lost. How a peer that has connected to a source leaves is up to the peer, and is
+    /// not counted here, also when it resets the connection: the row that it was in the middle of
+    /// is a bad record, and counted as that ([`Report::bad`](crate::runtime::Report::bad)).
     pub fn failed(&self) -> u64 {
         self.0.failed.load(Relaxed)
     }

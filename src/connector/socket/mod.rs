@@ -138,7 +138,18 @@ impl Socket {
     }
 
     /// A source of bytes, as they are, with their length before them; see
-    /// [`length_prefixed`](SocketSource::length_prefixed).
+    /// [`length_prefixed`](SocketSource::length_prefixed). A record is a
+    /// [`Message`](crate::connector::Message), whose `bytes` a closure reads as a slice:
+    ///
+    /// ```
+    /// use thalweg::prelude::*;
+    ///
+    /// let job = Job::new("lengths").shards(1);
+    /// job.source(Tcp::listen("127.0.0.1:0").messages())
+    ///     .filter(|message| message.bytes.starts_with(b"GET "))
+    ///     .map(|message| message.bytes.len() as u64)
+    ///     .sink(Discard);
+    /// ```
     pub fn messages(self) -> SocketSource<Messages> {
         SocketSource::new(self, Messages).length_prefixed()
     }

@@ -28,6 +28,11 @@ impl Retry {
         }
     }
 
+    /// The peer is away, or about to be tried: since when.
+    pub fn since(&mut self) -> Instant {
+        *self.since.get_or_insert_with(Instant::now)
+    }
+
     /// The peer is away: whether it has been for too long.
     pub fn is_over(&mut self) -> bool {
         self.left().is_zero()
@@ -35,7 +40,7 @@ impl Retry {
 
     /// How much longer it may be away.
     pub fn left(&mut self) -> Duration {
-        self.away.saturating_sub(self.since.get_or_insert_with(Instant::now).elapsed())
+        self.away.saturating_sub(self.since().elapsed())
     }
 
     /// How long to wait before it is tried again: twice as long each time.

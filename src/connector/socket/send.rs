@@ -104,16 +104,24 @@ impl Line {
         let over = match &failed {
             Failed::Stopped => true,
             Failed::Late => !waits,
-            Failed::Io(_) => !waits && self.retry.is_over(),
+            Failed::Io(_) => {
+                let since = self.retry.since();
+                !waits && (self.retry.is_over() || inbox.has_waited(since))
+            }
         };
         if over {
             return Err(self.gone(failed, inbox));
         }
-        match listens {
-            true => sleep(RETRY.0.min(self.terms.away)).await,
-            false => self.retry.pause().await,
+        if listens {
+            sleep(RETRY.0.min(self.terms.away)).await;
+            return Ok(());
         }
-        Ok(())
+        let since = self.retry.since();
+        tokio::select! {
+            () = self.retry.pause() => Ok(()),
+            // What it would find out now it knows.
+            () = inbox.waited(since) => Err(self.gone(failed, inbox)),
+        }
     }
 
     fn lost(&mut self, why: impl fmt::Display) {
@@ -127,7 +135,14 @@ impl Line {
         loop {
             let stream = match &self.listener {
                 Some(listener) => accept(listener, &mut self.retry, inbox).await,
-                None => Stream::connect(&self.terms.address).await.map_err(Failed::Io),
+                None => {
+                    let since = self.retry.since();
+                    tokio::select! {
+                        biased;
+                        stream = Stream::connect(&self.terms.address) => stream.map_err(Failed::Io),
+                        () = inbox.waited(since) => Err(Failed::Io(ErrorKind::TimedOut.into())),
+                    }
+                }
             };
             let greeted = match stream {
                 Ok(stream) => {
@@ -152,22 +167,35 @@ impl Line {
         }
     }
 
-    fn gone(&self, failed: Failed, inbox: &Inbox) -> Error {
-        let Terms { address, away, .. } = &self.terms;
+    /// That there is no point in another attempt: why, how much that leaves, and what to do.
+    fn gone(&mut self, failed: Failed, inbox: &Inbox) -> Error {
         let left = format!("{} records are not delivered", inbox.under_way());
-        let cause = match failed {
+        let (address, listens) = (&self.terms.address, self.listener.is_some());
+        let stopped = if inbox.is_stopped() { " and the job is stopped" } else { "" };
+        let away = self.retry.since().elapsed();
+        match failed {
             Failed::Stopped => {
                 let what = format!(
                     "there was no peer at {address} when the job was stopped, {left}; let one \
                      connect before"
                 );
-                return Error::new(Kind::Io, what);
+                Error::new(Kind::Io, what)
             }
-            Failed::Late => ErrorKind::TimedOut.into(),
-            Failed::Io(error) => error,
-        };
-        let what = format!("no peer at {address} has taken anything for {away:?}, {left}");
-        Error::io(what, &cause).within("a longer absence can be allowed by give_up_after")
+            Failed::Late => {
+                // One that was there takes nothing for as long as it may, since it last did.
+                let away = away.max(self.terms.away);
+                let step = "give_up_after allows it longer";
+                let what = format!(
+                    "no peer at {address} has taken anything for {away:.1?}, {left}; {step}"
+                );
+                Error::new(Kind::Io, what)
+            }
+            Failed::Io(cause) => {
+                let step = if listens { "let a peer stay" } else { "start the peer" };
+                let so = format!("has taken anything for {away:.1?}{stopped}, {left}; {step}");
+                Error::led_to(&cause, format_args!("no peer at {address} {so}"))
+            }
+        }
     }
 }
 

@@ -94,6 +94,7 @@ pub(super) async fn connect(site: Rc<Site>, terms: Terms) -> Result {
     let mut left = terms.ends_after.unwrap_or(u64::MAX);
     let mut retry = Retry::new(terms.away);
     while left > 0 {
+        retry.since();
         match Stream::connect(&terms.address).await {
             Ok(stream) => {
                 left -= 1;
@@ -112,10 +113,10 @@ pub(super) async fn connect(site: Rc<Site>, terms: Terms) -> Result {
                 site.traffic().fail();
                 warn!(target: "thalweg", address = %terms.address, %error, "not connected");
                 if retry.is_over() {
-                    let (address, away) = (&terms.address, terms.away);
-                    let what = format!("{address} can't be reached, for {away:?} now");
-                    let error = Error::io(what, &error);
-                    return Err(error.within("give_up_after may allow it to be away for longer"));
+                    let (address, away) = (&terms.address, retry.since().elapsed());
+                    let what =
+                        format!("{address} can't be reached, for {away:.1?}; start the peer");
+                    return Err(Error::led_to(&error, what));
                 }
                 retry.pause().await;
             }

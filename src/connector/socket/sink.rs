@@ -33,7 +33,19 @@ use crate::record::Record;
 ///
 /// A connection that is lost, or that the peer closes, is made anew: after 50 ms, then after twice
 /// as long each time up to 5 s. The block that was being written is written again, whole, so that
-/// no record is torn. When a peer to connect to is away for a minute the job fails.
+/// no record is torn. When a peer to connect to is away for a minute
+/// ([`give_up_after`](SocketSink::give_up_after)) the job fails.
+///
+/// # When the job is stopped
+///
+/// What is under way is written first. A peer to connect to that is away is tried for 5 s more
+/// ([`PEER_AWAY_STOPPED`](crate::limits::PEER_AWAY_STOPPED)); one that is there has a minute to
+/// take some of it. That is how long the end of the job may take, [`Running::join`] and the
+/// dropping of a [`Running`]: where it is too long, make `give_up_after` shorter. The job then
+/// fails; the error says how many records were not delivered.
+///
+/// [`Running`]: crate::runtime::Running
+/// [`Running::join`]: crate::runtime::Running::join
 ///
 /// # One that listens, and to which nobody comes
 ///
@@ -44,8 +56,7 @@ use crate::record::Record;
 /// than that have not ended.
 ///
 /// A job that is stopped ends at once where nobody is there, and fails if there was something to
-/// deliver; a peer that is there has a minute to take some of it. An error says how many records
-/// were not delivered.
+/// deliver.
 ///
 /// # Guarantee
 ///
@@ -102,9 +113,10 @@ impl<E> SocketSink<E> {
     }
 
     /// How long a peer may be away, or take nothing, a minute ([`PEER_AWAY`]) unless said
-    /// otherwise. The job then fails. While its sources have more to give, a sink that listens
-    /// waits for a peer for as long as it takes, and closes the connection of one that takes
-    /// nothing for so long.
+    /// otherwise. The job then fails; a job that is stopped waits for one that takes nothing for as
+    /// long, and for one that is away for 5 s at most. While its sources have more to give, a sink
+    /// that listens waits for a peer for as long as it takes, and closes the connection of one that
+    /// takes nothing for so long.
     #[must_use]
     pub fn give_up_after(mut self, away: Duration) -> Self {
         self.away = away;
