@@ -211,8 +211,9 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         }
         let mut next = Some(prefix.first);
         while let Some(hash) = next.map(Prefix::hash_at).filter(|hash| prefix.holds(*hash)) {
-            next = self.pages.prefix(hash).next();
             let Some(at) = self.open(hash) else { return };
+            // A page that was too heavy may have become two.
+            next = self.pages.prefix(hash).next();
             let mut page = self.pages.page(at);
             page.set_lost(page.has_lost() || beside > 0);
             let slots: Vec<Slot> = page.slots().filter(|slot| goes(&page.get(*slot).0)).collect();

@@ -288,6 +288,23 @@ proptest! {
 }
 
 #[test]
+fn entries_are_cleared_of_a_page_that_becomes_two_meanwhile() {
+    for value in [1_791_086_162, 299, 150] {
+        for bits in 0..8 {
+            let acts = [
+                Act::Put(64, 0),
+                Act::Begin(false),
+                Act::Range(376, value),
+                Act::Clear(1_896, bits),
+            ];
+            run_on::<u64, _>(packing(), &acts, 28, |value| {
+                vec![u64::from(value); value as usize % 300]
+            });
+        }
+    }
+}
+
+#[test]
 fn little_of_a_large_table_is_in_memory() {
     let mut table: PagedTable<String, Vec<String>> = PagedTable::of(packing());
     let word = |n: u64| (n.to_string(), hash(n.to_string().as_str()));
