@@ -425,6 +425,6 @@ fn a_host_that_does_not_answer_does_not_hold_ctrl_c() {
     let begin = Instant::now();
     let output = end(child);
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
-    assert!(begin.elapsed() < Duration::from_millis(1_500), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
     drop(first);
 }

@@ -14,11 +14,14 @@ use super::numbers::{connections, count, count32, duration, part, rate};
 use super::outlet::Address;
 use super::threshold::Threshold;
 
+/// What the exit code says.
+const EXITS: &str = "Exits with 0 when all was sent; with 1 when something could not be sent, the \
+                     replay ended before, --fail-if says so, or a report can't be written; with \
+                     130 after Ctrl-C";
+
 /// The arguments of `thalweg replay`.
-///
-/// Exits with 0 when all was sent, 1 when something could not be sent or --fail-if says so, 130
-/// after Ctrl-C.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXITS)]
 pub struct Replay {
     /// Files of record logs, or directories of such; all are one stream
     #[arg(value_name = "LOG", required = true)]

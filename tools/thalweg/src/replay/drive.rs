@@ -85,8 +85,10 @@ pub fn send(
     if let Err(error) = note(plan, resume, &desks, sum.elapsed, done) {
         let cause = format!("{error:#}");
         match end {
+            // It may be what has ended it.
+            End::Failed(ref told) if *told == cause => {}
             End::Failed(_) => stop.note(&cause),
-            _ => end = End::Failed(cause),
+            End::All | End::Limit | End::Duration | End::Stopped => end = End::Failed(cause),
         }
     }
     Report { began: log.began, sum, log, end, notes: stop.notes(), stop: stop.clone() }

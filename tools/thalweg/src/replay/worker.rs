@@ -132,8 +132,10 @@ impl<'a> Worker<'a> {
     }
 
     fn send_all(&mut self, course: &mut Course<'_>) -> Result<End, Halt> {
-        // At once is not before the start.
-        self.wait(Duration::ZERO);
+        // At once is not before the start; what is due then is written meanwhile.
+        if !self.plan.is_paced() {
+            self.wait(Duration::ZERO);
+        }
         loop {
             if self.stop.is_asked() {
                 return Err(Halt::Asked);
