@@ -249,6 +249,20 @@ fn datagrams_are_rows() {
 }
 
 #[test]
+fn datagrams_of_csv_may_each_have_a_header() {
+    let (_directory, log, to) = place();
+    let args = ["record", "udp://127.0.0.1:0", "--to", &to, "--schema", "n: u64", "--events", "6"];
+    let mut child = start(&args);
+    let (address, _lines) = listening(&mut child);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    for datagram in ["n\n0\n1\n", "n\n2\n", "3\n4\n", "n\n5\n"] {
+        socket.send_to(datagram.as_bytes(), &address).expect("sent");
+    }
+    assert!(child.wait().expect("it ends").success());
+    assert!(numbers(&log).into_iter().eq(0..6));
+}
+
+#[test]
 fn places_that_are_none_are_refused_in_words() {
     let (_directory, _log, to) = place();
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
@@ -268,7 +282,7 @@ fn places_that_are_none_are_refused_in_words() {
         (&["-", "--event-time", "at:m"], "is no way to write a time: s, ms, us or ns"),
         (&["generate", "--keys", "zipf:1000"], "zipf:1.1:1000"),
         (&["generate", "--rate", "0", "--events", "1"], "above 0"),
-        (&["generate", "--rate", "fast"], "such as 100k or 2.5M"),
+        (&["generate", "--rate", "fast"], "100k or 2.5M"),
         (&["counter", "--keys", "uniform:5"], "--keys is for generate"),
         (&["nexmark", "--seed", "7"], "--seed changes nothing here"),
         (&["-", "--rate", "5"], "--rate is for generators"),

@@ -305,7 +305,7 @@ fn datagrams_and_unix_sockets_get_them_too() {
     let to = format!("unix:{}", path.display());
     let output = replay(log.path(), &["--to", &to, "--speed", "max", "--format", "csv"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(read.join().expect("it reads"), BIDS);
+    assert_eq!(read.join().expect("it reads"), BIDS + 1, "and a header");
 }
 
 /// A server that answers each post as it is told, and gives the bodies that it took.

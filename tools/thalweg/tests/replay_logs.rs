@@ -139,8 +139,11 @@ fn a_datagram_that_is_too_long_is_the_only_one_that_is_not_sent() {
     let to = format!("udp://{}", socket.local_addr().expect("an address"));
     let (log, json) = (folder.log(), folder.file("r.json"));
     let told = json.display().to_string();
-    let said = done(&["replay", &log, "--to", &to, "--speed", "max", "--report", &told]);
+    let output = thalweg(&["replay", &log, "--to", &to, "--speed", "max", "--report", &told]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("could not be sent: 6"), "{said}");
+    assert_eq!(said.matches("note: ").count(), 1, "however long each is: {said}");
     let numbers = ["scheduled", "sent", "unsent"].map(|name| report(&json)[name].as_u64());
     assert_eq!(numbers, [Some(RECORDS), Some(RECORDS - 6), Some(6)], "{said}");
 }

@@ -222,7 +222,9 @@ fn patience_leaves_a_retry_its_time() {
     });
     let (output, _) = end(child);
     let text = said(&output);
-    assert!(output.status.success() && text.contains("connected again"), "{text}");
+    // What was in hand when it went away was not sent.
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("connected again") && text.contains("it came to the end"), "{text}");
     assert!(read.join().expect("it reads") > 100_000, "{text}");
 }
 

@@ -277,7 +277,11 @@ fn datagrams(
     let mut room = vec![0; 64 << 10];
     loop {
         let len = socket.recv(&mut room).with_context(|| format!("receiving on {address}"))?;
-        for line in room[..len].split(|byte| *byte == b'\n') {
+        for (number, line) in room[..len].split(|byte| *byte == b'\n').enumerate() {
+            // Each may have a header of its own, or the first one alone.
+            if number == 0 && rows.repeats_header(line) {
+                continue;
+            }
             if rows.line(line).is_some_and(|came| to.send(came).is_err()) {
                 return Ok(());
             }

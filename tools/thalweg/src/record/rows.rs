@@ -147,6 +147,14 @@ impl Rows {
         Some(self.row(Value::Fields(names.zip(cells.into_iter().map(Value::Cell)).collect())))
     }
 
+    /// Whether a line is the header of CSV once more.
+    pub fn repeats_header(&self, line: &[u8]) -> bool {
+        let Some(names) = &self.how.names else { return false };
+        let line = str::from_utf8(line).unwrap_or_default().trim_end_matches('\r');
+        let cells = line.split(char::from(self.how.delimiter));
+        self.how.format == Some(Text::Csv) && cells.map(str::trim).eq(names)
+    }
+
     /// What is wrong with a header, if something is.
     fn unfit(&self, names: &[String]) -> Option<String> {
         let all = || format!("it has {}", names.join(", "));

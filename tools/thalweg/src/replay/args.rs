@@ -1,7 +1,7 @@
 //! What can be typed after `thalweg replay`.
 
 use std::fmt;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,10 +12,16 @@ use thalweg::time::Timestamp;
 
 use super::outlet::Address;
 use super::threshold::Threshold;
-use crate::args::count;
+use crate::args::numbers::{connections, count, count32, duration, part, rate};
+
+/// What the exit code says.
+const EXITS: &str = "Exits with 0 when all was sent; with 1 when something could not be sent, the \
+                     replay ended before, --fail-if says so, or a report can't be written; with \
+                     130 after Ctrl-C";
 
 /// The arguments of `thalweg replay`.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXITS)]
 pub struct Replay {
     /// Files of record logs, or directories of such; all are one stream
     #[arg(value_name = "LOG", required = true)]
@@ -65,8 +71,8 @@ pub struct Timing {
     pub rate: Option<f64>,
 
     /// How records follow one another at --rate: constant, poisson, bursts:100
-    #[arg(long, value_name = "PATTERN", requires = "rate", default_value_t = Pattern::Constant)]
-    pub pattern: Pattern,
+    #[arg(long, value_name = "PATTERN")]
+    pub pattern: Option<Pattern>,
 
     /// Instead: a rate that grows, such as 10k..1M/60s, and stays
     #[arg(long, value_name = "FROM..TO/TIME", conflicts_with = "rate")]
@@ -105,7 +111,7 @@ pub struct Choice {
     pub duration: Option<Duration>,
 
     /// The whole so often, one after the other; the times in later ones go on from those before
-    #[arg(long = "loop", value_name = "N", default_value = "1")]
+    #[arg(long = "loop", value_name = "N", default_value = "1", value_parser = count)]
     pub passes: NonZeroU64,
 
     /// Only this part of the records, such as 0.1, chosen at random
@@ -122,7 +128,7 @@ pub struct Change {
 
     /// Each record so often, at the same time, each with a key of its own: a number k becomes
     /// k*N, k*N+1, …, text t becomes t-0, t-1, …
-    #[arg(long, value_name = "N", requires = "key", default_value = "1")]
+    #[arg(long, value_name = "N", requires = "key", default_value = "1", value_parser = count32)]
     pub key_clone: NonZeroU32,
 
     /// The column that is the key
@@ -143,13 +149,17 @@ pub struct Sending {
 
     /// So many connections, each with a thread of its own; records are dealt to them in turn, or
     /// by --key
-    #[arg(long, value_name = "N", default_value = "1")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub connections: u16,
+    #[arg(long, value_name = "N", default_value = "1", value_parser = connections)]
+    pub connections: NonZeroU16,
 
-    /// A POST takes at most so many records
-    #[arg(long, value_name = "N", default_value = "1000")]
-    pub batch: NonZeroU32,
+    /// CSV without the columns' names; else each connection, file, POST and datagram begins with
+    /// them
+    #[arg(long)]
+    pub no_header: bool,
+
+    /// A POST takes at most so many records, 1000 when left out, and at most 4 MiB
+    #[arg(long, value_name = "N", value_parser = count32)]
+    pub batch: Option<NonZeroU32>,
 
     /// How long a target that went away is tried again, whatever --drain-timeout says
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
@@ -215,7 +225,7 @@ pub enum By {
 pub enum Form {
     /// A JSON object
     Json,
-    /// A row of CSV; a file begins with the columns' names
+    /// A row of CSV; the columns' names come first
     Csv,
     /// The engine's own encoding, as it lies in the log
     Raw,
@@ -263,32 +273,6 @@ impl fmt::Display for Ramp {
     }
 }
 
-/// Records a second, with K, M or G for thousands, millions, billions; `/s` may follow.
-pub fn rate(text: &str) -> Result<f64, String> {
-    let plain = text.strip_suffix("/s").unwrap_or(text);
-    let (digits, scale) = match plain.char_indices().next_back() {
-        Some((at, 'k' | 'K')) => (&plain[..at], 1e3),
-        Some((at, 'm' | 'M')) => (&plain[..at], 1e6),
-        Some((at, 'g' | 'G')) => (&plain[..at], 1e9),
-        _ => (plain, 1.0),
-    };
-    let rate = digits.parse().ok().map(|number: f64| number * scale);
-    rate.filter(|rate| (1e-6..=1e12).contains(rate))
-        .ok_or_else(|| "expected a number of records a second, such as 100k or 2.5M".into())
-}
-
-/// A time such as `5ms` or `1m30s`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok();
-    let time = parsed.and_then(|time| Duration::try_from(time).ok());
-    time.ok_or_else(|| "expected a time such as 500us, 5ms, 60s or 1m30s".into())
-}
-
-fn part(text: &str) -> Result<f64, String> {
-    let part = text.parse().ok().filter(|part: &f64| *part > 0.0 && *part <= 1.0);
-    part.ok_or_else(|| "expected a number above 0 and up to 1, such as 0.1".into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,20 +281,13 @@ mod tests {
     fn values_are_read_as_they_are_written() {
         assert_eq!("max".parse(), Ok(Speed::Max));
         assert_eq!("0.5".parse(), Ok(Speed::Times(0.5)));
-        assert_eq!(rate("100k/s"), Ok(1e5));
-        assert_eq!(rate("2.5M"), Ok(2.5e6));
-        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("5ms"), Ok(Duration::from_millis(5)));
         let ramp = Ramp { from: 1e4, to: 1e6, over: Duration::from_secs(60) };
         assert_eq!("10k..1M/60s".parse(), Ok(ramp));
         for bad in ["", "0", "-1", "nan", "inf", "1x", "k"] {
-            assert!(rate(bad).is_err() && bad.parse::<Speed>().is_err(), "{bad}");
+            assert!(bad.parse::<Speed>().is_err(), "{bad}");
         }
         for bad in ["", "10k", "10k..1M", "1M/60s", "1..2/0s", "1..2/-1s"] {
             assert!(bad.parse::<Ramp>().is_err(), "{bad}");
-        }
-        for bad in ["-5ms", "5", "ms", ""] {
-            assert!(duration(bad).is_err(), "{bad}");
         }
     }
 }

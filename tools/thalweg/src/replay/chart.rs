@@ -7,7 +7,7 @@ use plotters::chart::SeriesAnno;
 use plotters::prelude::*;
 
 use super::Plan;
-use super::report::{Micros, PERCENTS, Report};
+use super::report::{PERCENTS, Report, told};
 use super::tally::Row;
 
 const SIZE: (u32, u32) = (860, 320);
@@ -21,16 +21,23 @@ type Line = (&'static str, RGBColor, Vec<(f64, f64)>);
 /// When a chart can't be drawn.
 pub fn page(plan: &Plan, report: &Report) -> anyhow::Result<String> {
     let sum = &report.sum;
-    let at = |of: fn(&Row) -> f64| -> Vec<(f64, f64)> {
-        sum.rows.iter().map(|row| (row.second as f64, of(row))).collect()
+    let at = |of: fn(&Row) -> Option<f64>| -> Vec<(f64, f64)> {
+        sum.rows.iter().filter_map(|row| Some((row.second as f64, of(row)?))).collect()
     };
     let step = sum.step as f64;
+    // A last row that is short has few records, and not a low rate.
+    let end = sum.elapsed.as_secs_f64();
+    let whole = |second: f64| second == 0.0 || end - second >= step * 0.9;
     let per_second = |points: Vec<(f64, f64)>| -> Vec<(f64, f64)> {
-        points.into_iter().map(|(at, records)| (at, records / step)).collect()
+        let points = points.into_iter().filter(|(second, _)| whole(*second));
+        points
+            .map(|(second, records)| (second, records / step.min((end - second).max(1e-3))))
+            .collect()
     };
+    let scheduled = per_second(at(|row| Some(row.scheduled as f64)));
     let rates = [
-        ("scheduled", RGBColor(120, 120, 120), per_second(at(|row| row.scheduled as f64))),
-        ("sent", RGBColor(20, 110, 180), per_second(at(|row| row.sent as f64))),
+        ("scheduled", RGBColor(120, 120, 120), scheduled),
+        ("sent", RGBColor(20, 110, 180), per_second(at(|row| Some(row.sent as f64)))),
     ];
     let mut charts = chart("Records a second", "seconds since the start", &rates, false)?;
     if plan.is_paced() {
@@ -50,6 +57,10 @@ pub fn page(plan: &Plan, report: &Report) -> anyhow::Result<String> {
     };
     row("to", &plan.args.to);
     row("timing", &plan.timing());
+    let choices = plan.choices();
+    if !choices.is_empty() {
+        row("with", &choices.join(", "));
+    }
     row("began", &report.began);
     row("ended", &report.ended());
     row("scheduled", &sum.scheduled);
@@ -59,9 +70,12 @@ pub fn page(plan: &Plan, report: &Report) -> anyhow::Result<String> {
     row("records a second", &format!("{:.0}", sum.rate()));
     if plan.is_paced() {
         for percent in PERCENTS {
-            row(&format!("late, p{percent}"), &Micros(sum.percentile(percent)));
+            row(&format!("late, p{percent}"), &told(sum.percentile(percent)));
         }
-        row("late, max", &Micros(sum.max()));
+        row("late, max", &told(sum.max()));
+    }
+    if let Some(again) = report.again() {
+        row("again", &again);
     }
     for note in &report.notes {
         row("note", note);

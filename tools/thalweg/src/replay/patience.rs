@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-
 use super::Plan;
-use super::course::{Course, Turn};
-use super::tape::{NO_RECORD, size};
+use super::course::{Course, Step};
 
 /// Records that are looked at in one go.
 const STEP: usize = 100_000;
@@ -27,14 +24,7 @@ impl<'a> Patience<'a> {
 
     /// Why it ends at this time after the start, if it does. `still` is how long nobody has taken
     /// anything, none where some connection waits for no target.
-    ///
-    /// # Errors
-    /// When the log can't be read.
-    pub fn ends(
-        &mut self,
-        now: Duration,
-        still: Option<Duration>,
-    ) -> anyhow::Result<Option<String>> {
+    pub fn ends(&mut self, now: Duration, still: Option<Duration>) -> Option<String> {
         let patience = self.plan.args.sending.drain_timeout;
         let to = &self.plan.args.to;
         let asked = |since: Duration| now > since.saturating_add(patience);
@@ -45,20 +35,17 @@ impl<'a> Patience<'a> {
             });
         if end.is_some_and(asked) {
             let what = "had not taken all that was due";
-            return Ok(Some(format!(
-                "{to} {what} {patience:?} after --duration (--drain-timeout)"
-            )));
+            return Some(format!("{to} {what} {patience:?} after --duration (--drain-timeout)"));
         }
         if still.is_none_or(|still| still < patience) {
-            return Ok(None);
+            return None;
         }
-        let ahead = match &mut self.ahead {
-            Some(ahead) => ahead,
-            None => self.ahead.insert(Ahead::new(self.plan)?),
-        };
-        let last = ahead.last(now)?.filter(|last| asked(*last));
+        if self.ahead.is_none() {
+            self.ahead = Ahead::new(self.plan).ok();
+        }
+        self.ahead.as_mut()?.last(now).filter(|last| asked(*last))?;
         let what = "took nothing, and nothing more is to come";
-        Ok(last.map(|_| format!("{to} {what}, for {patience:?} (--drain-timeout)")))
+        Some(format!("{to} {what}, for {patience:?} (--drain-timeout)"))
     }
 }
 
@@ -76,37 +63,26 @@ impl<'a> Ahead<'a> {
     }
 
     /// When the last record of all is due; none as long as that is later, or not found out.
-    fn last(&mut self, now: Duration) -> anyhow::Result<Option<Duration>> {
+    fn last(&mut self, now: Duration) -> Option<Duration> {
         for _ in 0..STEP {
             if self.is_over || self.latest > now {
                 break;
             }
-            self.step(now)?;
+            self.step(now);
         }
-        Ok(Some(self.latest).filter(|_| self.is_over))
+        Some(self.latest).filter(|_| self.is_over)
     }
 
-    fn step(&mut self, now: Duration) -> anyhow::Result<()> {
-        let course = &mut self.course;
-        let plan = course.plan;
-        let Some(times) = course.next()? else {
-            self.is_over = true;
-            return Ok(());
-        };
-        let moved = plan.moved();
-        let copies = if course.is_chosen() { plan.args.change.key_clone.get() } else { 0 };
-        for _ in 0..copies {
-            match course.turn(times, || now) {
-                Turn::Due(Some(due)) => self.latest = self.latest.max(due.saturating_add(moved)),
-                // All is due from the start.
-                Turn::Due(None) | Turn::Over(_) => {
-                    self.is_over = true;
-                    return Ok(());
-                }
+    fn step(&mut self, now: Duration) {
+        let plan = self.course.plan;
+        match self.course.step(|| now) {
+            Ok(Step::Passed(_)) => {}
+            Ok(Step::Copy(at)) if at.due.is_some() => {
+                let due = plan.since(at.due.unwrap_or_default());
+                self.latest = self.latest.max(due.saturating_add(plan.moved()));
             }
-            course.index += 1;
+            // All is due from the start; or nothing comes behind what can't be read.
+            Ok(Step::Copy(_) | Step::Over(_)) | Err(_) => self.is_over = true,
         }
-        let bytes = size(&plan.reel.shape, course.bytes()).context(NO_RECORD)?;
-        course.pass(times, bytes)
     }
 }

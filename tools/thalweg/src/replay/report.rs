@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::fs;
+use std::io::{Write, stderr, stdout};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -16,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::args::{By, Speed};
 use super::chart;
+use super::stop::Stop;
 use super::tally::Sum;
 use super::worker::{Desk, End};
 use super::{Address, Plan};
@@ -36,6 +39,8 @@ pub struct Report {
     pub end: End,
     /// What went wrong on the way.
     pub notes: Vec<String>,
+    /// What was done once more.
+    pub stop: Arc<Stop>,
 }
 
 impl Plan {
@@ -43,7 +48,7 @@ impl Plan {
     pub fn timing(&self) -> String {
         let timing = &self.args.timing;
         if let Some(rate) = timing.rate {
-            return format!("{rate} records/s, {}", timing.pattern);
+            return format!("{rate} records/s, {}", timing.pattern.unwrap_or_default());
         }
         if let Some(ramp) = timing.ramp {
             return ramp.to_string();
@@ -55,36 +60,55 @@ impl Plan {
             None => format!("as the recorded {times}"),
         }
     }
+
+    /// What else was asked for that decides which records go, and when.
+    pub fn choices(&self) -> Vec<String> {
+        let (timing, choice, change) = (&self.args.timing, &self.args.choice, &self.args.change);
+        let connections = self.args.sending.connections.get();
+        let mut said = Vec::new();
+        let mut say = |name: &str, value: Option<&dyn fmt::Debug>| {
+            said.extend(value.map(|value| format!("--{name} {value:?}")));
+        };
+        say("jitter", timing.jitter.as_ref().map(|time| time as _));
+        say("disorder", timing.disorder.as_ref().map(|time| time as _));
+        say("sample", choice.sample.as_ref().map(|part| part as _));
+        say("loop", (choice.passes.get() > 1).then_some(&choice.passes as _));
+        say("key-clone", (change.key_clone.get() > 1).then_some(&change.key_clone as _));
+        say("connections", (connections > 1).then_some(&connections as _));
+        say("seed", (timing.seed > 0).then_some(&timing.seed as _));
+        said
+    }
 }
 
 impl Report {
     /// Writes it where it was asked for, and to standard error, or standard output where that does
-    /// not take the records.
-    ///
-    /// # Errors
-    /// When a file can't be written.
-    pub fn tell(&self, plan: &Plan) -> anyhow::Result<()> {
+    /// not take the records; gives why something could not be written.
+    pub fn tell(&self, plan: &Plan) -> Vec<anyhow::Error> {
         let text = self.text(plan);
+        // Who reads it may have gone.
         if plan.args.to == Address::Stdout {
-            eprint!("{text}")
+            stderr().write_all(text.as_bytes()).ok();
         } else {
-            print!("{text}")
+            stdout().write_all(text.as_bytes()).ok();
         }
-        for path in &plan.args.telling.report {
+        let written = |path| -> anyhow::Result<()> {
+            let path: &Path = path;
             let written = match path.extension().and_then(|ending| ending.to_str()) {
                 Some("json") => serde_json::to_string_pretty(&self.json(plan))? + "\n",
                 Some("html") => chart::page(plan, self)?,
                 Some("hlog") => self.log.text.clone(),
                 _ => text.clone(),
             };
-            write(path, &written)?;
-        }
-        Ok(())
+            write(path, &written)
+        };
+        let reports = plan.args.telling.report.iter();
+        reports.filter_map(|path| written(path).err()).collect()
     }
 
     fn text(&self, plan: &Plan) -> String {
         let sum = &self.sum;
-        let mut text = format!("replay to {}, {}: {}\n", plan.args.to, plan.timing(), self.ended());
+        let when = [vec![plan.timing()], plan.choices()].concat().join(", ");
+        let mut text = format!("replay to {}, {when}: {}\n", plan.args.to, self.ended());
         text += &format!(
             "scheduled {}, sent {} ({}) in {:.3} s: {:.0} records/s; could not be sent: {}\n",
             sum.scheduled,
@@ -97,9 +121,12 @@ impl Report {
         if plan.is_paced() {
             let late: Vec<String> = PERCENTS
                 .iter()
-                .map(|percent| format!("p{percent} {}", Micros(sum.percentile(*percent))))
+                .map(|percent| format!("p{percent} {}", told(sum.percentile(*percent))))
                 .collect();
-            text += &format!("late by {}, max {}\n", late.join(", "), Micros(sum.max()));
+            text += &format!("late by {}, max {}\n", late.join(", "), told(sum.max()));
+        }
+        if let Some(again) = self.again() {
+            text += &format!("{again}\n");
         }
         for note in &self.notes {
             text += &format!("note: {note}\n");
@@ -107,21 +134,47 @@ impl Report {
         text
     }
 
+    /// What was done once more, in words, if it was.
+    pub fn again(&self) -> Option<String> {
+        let (posts, [busy, gateway, lost]) = self.stop.again.posts();
+        let connected = self.stop.again.connected.load(Relaxed);
+        let parts = [
+            (posts > 0).then(|| {
+                let answers = format!("{busy} were answered 429 or 503, {gateway} 502 or 504");
+                let none = format!("{lost} had no answer");
+                format!("posts that were tried again: {posts} ({answers}, {none})")
+            }),
+            (connected > 0).then(|| format!("connections that were made again: {connected}")),
+        ];
+        let said: Vec<String> = parts.into_iter().flatten().collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+
     /// How it ended, in words.
     pub fn ended(&self) -> String {
-        match &self.end {
-            End::All if self.sum.unsent > 0 => "all but what could not be sent was sent".into(),
-            End::All => "all was sent".into(),
-            End::Limit => "as many were sent as were asked for (--limit)".into(),
-            End::Duration => "its time is over (--duration)".into(),
-            End::Stopped => "stopped".into(),
-            End::Failed(cause) => format!("ended before, as {cause}"),
+        let sum = &self.sum;
+        let what = match &self.end {
+            End::All if sum.unsent == 0 => return "all was sent".into(),
+            End::All => "it came to the end of the log",
+            End::Limit if sum.unsent == 0 => {
+                return "as many were sent as were asked for (--limit)".into();
+            }
+            End::Limit => "as many were due as were asked for (--limit)",
+            End::Duration => "its time is over (--duration)",
+            End::Stopped => "stopped",
+            End::Failed(cause) => return format!("ended before, as {cause}"),
+        };
+        match (sum.sent, sum.unsent) {
+            (_, 0) => what.into(),
+            (0, _) => format!("{what}, and nothing could be sent"),
+            (_, unsent) => format!("{what}, and {unsent} could not be sent"),
         }
     }
 
     fn json(&self, plan: &Plan) -> Value {
         let sum = &self.sum;
-        let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
+        let micros = |time: Option<Duration>| time.map(|time| time.as_nanos() as f64 / 1e3);
+        let (posts, [busy, gateway, lost]) = self.stop.again.posts();
         let percent =
             |percent: &f64| (format!("p{percent}"), json!(micros(sum.percentile(*percent))));
         let mut late: serde_json::Map<String, Value> = PERCENTS.iter().map(percent).collect();
@@ -130,6 +183,7 @@ impl Report {
         json!({
             "to": plan.args.to.to_string(),
             "timing": plan.timing(),
+            "choices": plan.choices(),
             "began": self.began.to_string(),
             "ended": self.ended(),
             "scheduled": sum.scheduled,
@@ -139,6 +193,8 @@ impl Report {
             "seconds": sum.elapsed.as_secs_f64(),
             "records_per_second": sum.rate(),
             "lateness_us": if plan.is_paced() { Value::Object(late) } else { Value::Null },
+            "retries": {"posts": posts, "busy": busy, "gateway": gateway, "no_answer": lost},
+            "reconnects": self.stop.again.connected.load(Relaxed),
             "seconds_of_a_row": sum.step,
             "rows": sum.rows,
             "notes": self.notes,
@@ -148,6 +204,11 @@ impl Report {
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write the report {}", path.display()))
+}
+
+/// A time as it is read best, if there is one.
+pub fn told(time: Option<Duration>) -> String {
+    time.map_or_else(|| "–".into(), |time| Micros(time).to_string())
 }
 
 /// A time as it is read best.
@@ -166,6 +227,8 @@ impl fmt::Display for Micros {
 
 /// The histograms of each second, as an HdrHistogram log: lateness in nanoseconds.
 pub struct HdrLog {
+    /// When the replay began.
+    pub began: Now,
     text: String,
     serializer: V2DeflateSerializer,
 }
@@ -183,7 +246,7 @@ impl HdrLog {
             .with_base_time(at)
             .begin_log_with(&mut head, &mut serializer)
             .ok();
-        HdrLog { text: String::from_utf8_lossy(&head).into_owned(), serializer }
+        HdrLog { began, text: String::from_utf8_lossy(&head).into_owned(), serializer }
     }
 
     /// Adds a second.
@@ -235,8 +298,8 @@ impl Progress {
             "{:.0} s: {sent} sent, {last}/s, behind by {}, late by p50 {}, p99 {}{failed}",
             elapsed.as_secs_f64(),
             Micros(behind),
-            Micros(sum.percentile(50.0)),
-            Micros(sum.percentile(99.0)),
+            told(sum.percentile(50.0)),
+            told(sum.percentile(99.0)),
         ));
         self.bar.tick();
     }

@@ -15,6 +15,9 @@ pub struct Position {
     pub due: f64,
     /// How many records each connection has passed.
     pub passed: Vec<u64>,
+    /// The numbers of those among them that are still to be sent, of each connection.
+    #[serde(default)]
+    pub held: Vec<Vec<u64>>,
     /// By how much times within records were moved, in microseconds.
     pub shift: i64,
     /// Whether nothing is left.

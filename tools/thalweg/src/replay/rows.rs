@@ -68,12 +68,17 @@ impl Rows {
         Ok(Rows { shape: shape.clone(), text, framing, key, range, copies })
     }
 
-    /// The names of the columns, where a file begins with them.
-    pub fn header(&mut self) -> Option<Vec<u8>> {
-        let Text::Csv(csv) = &mut self.text else { return None };
+    /// The names of the columns, where there are such, as they come before the first record: in a
+    /// datagram they end with a line break whatever the framing is.
+    pub fn header(&mut self, in_datagrams: bool) -> Vec<u8> {
+        let mut header = Vec::new();
+        let Text::Csv(csv) = &mut self.text else { return header };
         csv.clear();
         csv.header();
-        Some(csv.text().to_vec())
+        let framing = if in_datagrams { Framing::Lines } else { self.framing };
+        // So many columns that it had no length would not be named.
+        framed(framing, csv.text(), &mut header).ok();
+        header
     }
 
     /// Appends the record at the start of `bytes`; gives how many of these it takes.
@@ -126,16 +131,7 @@ impl Rows {
         if let Some(what) = wrong {
             return Err(Wrong::Change(what));
         }
-        let plain = text.strip_suffix(b"\n").unwrap_or(text);
-        match framing {
-            Framing::Lines => to.extend_from_slice(text),
-            Framing::None => to.extend_from_slice(plain),
-            Framing::Length => {
-                let much = |_| Wrong::Change("4 GiB are too long for --framing length".into());
-                to.extend_from_slice(&u32::try_from(plain.len()).map_err(much)?.to_be_bytes());
-                to.extend_from_slice(plain);
-            }
-        }
+        framed(*framing, text, to)?;
         Ok(size)
     }
 
@@ -146,6 +142,21 @@ impl Rows {
         self.shape.show(bytes, &mut hashed)?;
         Some(hashed.hash)
     }
+}
+
+/// Appends a record's text, which may end with a line break, as it is told apart.
+fn framed(framing: Framing, text: &[u8], to: &mut Vec<u8>) -> Result<(), Wrong> {
+    let plain = text.strip_suffix(b"\n").unwrap_or(text);
+    match framing {
+        Framing::Lines => to.extend_from_slice(text),
+        Framing::None => to.extend_from_slice(plain),
+        Framing::Length => {
+            let much = |_| Wrong::Change("4 GiB are too long for --framing length".into());
+            to.extend_from_slice(&u32::try_from(plain.len()).map_err(much)?.to_be_bytes());
+            to.extend_from_slice(plain);
+        }
+    }
+    Ok(())
 }
 
 /// What the key may be, if it is a number.

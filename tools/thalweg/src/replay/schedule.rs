@@ -37,7 +37,11 @@ impl Schedule {
     /// When the rate is none.
     pub fn new(timing: &Timing, first: i64) -> anyhow::Result<Schedule> {
         if let Some(rate) = timing.rate {
-            return Ok(Schedule::Rate(Arrivals::new(timing.pattern, rate, timing.seed)?));
+            return Ok(Schedule::Rate(Arrivals::new(
+                timing.pattern.unwrap_or_default(),
+                rate,
+                timing.seed,
+            )?));
         }
         if let Some(ramp) = timing.ramp {
             return Ok(Schedule::Ramp { ramp, next: 0 });
@@ -52,10 +56,7 @@ impl Schedule {
     pub fn due(&mut self, time: i64) -> Option<Duration> {
         match self {
             Schedule::Max => None,
-            Schedule::Recorded { speed, first } => {
-                let micros = time.saturating_sub(*first).max(0) as f64 / *speed;
-                Some(Duration::from_nanos((micros * 1e3) as u64))
-            }
+            Schedule::Recorded { .. } => self.recorded(time),
             Schedule::Rate(arrivals) => arrivals.next(),
             Schedule::Ramp { ramp, next } => {
                 let due = due_on(*ramp, *next as f64);
@@ -63,6 +64,13 @@ impl Schedule {
                 Some(Duration::from_nanos((due * 1e9) as u64))
             }
         }
+    }
+
+    /// When a record with this recorded time is due where that depends on nothing else.
+    pub fn recorded(&self, time: i64) -> Option<Duration> {
+        let Schedule::Recorded { speed, first } = self else { return None };
+        let micros = time.saturating_sub(*first).max(0) as f64 / *speed;
+        Some(Duration::from_nanos((micros * 1e3) as u64))
     }
 }
 

@@ -23,6 +23,29 @@ pub struct Stop {
     /// When a target took something last, in microseconds after it was made.
     moved: AtomicU64,
     notes: Mutex<Vec<String>>,
+    /// What was done once more.
+    pub again: Again,
+}
+
+/// How often something was done once more, because of the target.
+#[derive(Debug, Default)]
+pub struct Again {
+    /// Posts that were answered 429 or 503.
+    pub busy: AtomicU64,
+    /// Posts that were answered 502 or 504.
+    pub gateway: AtomicU64,
+    /// Posts that got no answer: the connection was lost, or it took too long.
+    pub lost: AtomicU64,
+    /// Connections over TCP or a Unix socket that were made anew.
+    pub connected: AtomicU64,
+}
+
+impl Again {
+    /// Posts that were repeated: all, and each of the three kinds.
+    pub fn posts(&self) -> (u64, [u64; 3]) {
+        let each = [&self.busy, &self.gateway, &self.lost].map(|count| count.load(Relaxed));
+        (each.iter().sum(), each)
+    }
 }
 
 impl Stop {
@@ -35,6 +58,7 @@ impl Stop {
             made: Instant::now(),
             moved: AtomicU64::new(0),
             notes: Mutex::default(),
+            again: Again::default(),
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Reel {
     pub by: By,
     /// The first record's time that it goes by, and its event time.
     pub first: (i64, Timestamp),
+    /// Files that nobody has finished: they are being written, or were when something broke.
+    pub unfinished: Vec<PathBuf>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 }
@@ -36,8 +38,12 @@ impl Reel {
         choice: &Choice,
     ) -> anyhow::Result<Reel> {
         let mut shape: Option<Shape> = None;
+        let mut unfinished = Vec::new();
         for path in splits.iter().flatten() {
-            let log = Segment::open(path)?;
+            let mut log = Segment::open(path)?;
+            if is_unfinished(&mut log) {
+                unfinished.push(path.clone());
+            }
             let (shown, data_type) = (path.display(), &log.head().data_type);
             let own = log.head().shape.clone().with_context(|| {
                 format!("{shown} does not say how its records lie; they are {data_type}")
@@ -50,7 +56,8 @@ impl Reel {
         let (from, to) = (choice.from_time, choice.to_time);
         let by_event = By::Event;
         let first = (0, Timestamp::MIN);
-        let mut reel = Reel { splits, shape, by: by.unwrap_or(by_event), first, from, to };
+        let by_first = by.unwrap_or(by_event);
+        let mut reel = Reel { splits, shape, by: by_first, first, unfinished, from, to };
         let Some(event) = reel.tape(true)?.peek().map(|times| times.event) else {
             anyhow::bail!(
                 "no record is to be replayed: the log is empty, or --from-time and \
@@ -64,6 +71,17 @@ impl Reel {
         let first = reel.tape(true)?.peek().map(|times| (times.time, times.event));
         reel.first = first.context("the log was changed meanwhile")?;
         Ok(reel)
+    }
+
+    /// What is to be said of files that nobody has finished.
+    pub fn doubt(&self) -> Option<String> {
+        let first = self.unfinished.first()?.display();
+        let what = match self.unfinished.len() {
+            1 => format!("{first} is not finished"),
+            files => format!("{first} and {} more files are not finished", files - 1),
+        };
+        let how = "being written, or its writer was killed: there may have been more";
+        Some(format!("{what}: {how} (thalweg verify)"))
     }
 
     /// From the start; a silent one says nothing of files that were cut off.
@@ -86,6 +104,11 @@ impl Reel {
         let tracks = self.splits.iter().map(open).collect::<anyhow::Result<_>>()?;
         Ok(Tape { reel: self, tracks, at: 0 })
     }
+}
+
+/// Whether it has no end although it has begun; one without records has none.
+fn is_unfinished(log: &mut Segment) -> bool {
+    !log.has_index() && (!matches!(log.next(), Ok(None)) || log.is_torn())
 }
 
 /// The records of a reel in the order of the times that it goes by: the order of each split stays,

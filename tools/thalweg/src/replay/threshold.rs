@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use super::args::{duration, rate};
 use super::tally::Sum;
+use crate::args::numbers::{duration, rate, whole};
 
 /// A condition such as `p99>5ms`, under which a replay has failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +37,7 @@ impl FromStr for Threshold {
             let (what, than) = match name {
                 "max" => (What::Max, time()?),
                 "mean" => (What::Mean, time()?),
-                "unsent" => (What::Unsent, value.parse::<u64>().ok()? as f64),
+                "unsent" => (What::Unsent, whole(value)? as f64),
                 "rate" => (What::Rate, rate(value).ok()?),
                 _ => {
                     let percent = name.strip_prefix('p')?.parse().ok()?;
@@ -55,16 +56,26 @@ impl FromStr for Threshold {
 }
 
 impl Threshold {
-    /// Whether a replay is as it says; what it was.
+    /// Whether it looks at how late records are.
+    pub fn is_of_lateness(&self) -> bool {
+        match self.what {
+            What::Percentile(_) | What::Max | What::Mean => true,
+            What::Unsent | What::Rate => false,
+        }
+    }
+
+    /// Whether a replay is as it says; of a lateness that no record has, nobody can say that it is
+    /// not.
     pub fn holds(&self, sum: &Sum) -> bool {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         let is = match self.what {
-            What::Percentile(percent) => sum.percentile(percent).as_secs_f64(),
-            What::Max => sum.max().as_secs_f64(),
-            What::Mean => sum.mean().as_secs_f64(),
-            What::Unsent => sum.unsent as f64,
-            What::Rate => sum.rate(),
+            What::Percentile(percent) => seconds(sum.percentile(percent)),
+            What::Max => seconds(sum.max()),
+            What::Mean => seconds(sum.mean()),
+            What::Unsent => Some(sum.unsent as f64),
+            What::Rate => Some(sum.rate()),
         };
-        if self.below { is < self.than } else { is > self.than }
+        is.is_none_or(|is| if self.below { is < self.than } else { is > self.than })
     }
 }
 
@@ -76,9 +87,16 @@ impl fmt::Display for Threshold {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    #[test]
+    fn nothing_is_as_late_as_it_may_be() {
+        let sum = Sum::new(Duration::from_secs(1));
+        for (text, holds) in [("p99>5ms", true), ("max<1s", true), ("mean>1s", true)] {
+            assert_eq!(text.parse::<Threshold>().map(|t| t.holds(&sum)), Ok(holds), "{text}");
+        }
+        assert_eq!("unsent>1k".parse::<Threshold>().map(|t| t.holds(&sum)), Ok(false));
+    }
 
     #[test]
     fn conditions_are_read_and_judged() {

@@ -30,8 +30,8 @@ fn has_reader(what: FileType) -> bool {
 pub struct Written {
     name: String,
     to: Box<dyn Write + Send>,
-    /// What comes before the first record.
-    header: Option<Vec<u8>>,
+    /// What comes before the first record; nothing any more when that was written.
+    header: Vec<u8>,
 }
 
 impl Written {
@@ -39,17 +39,19 @@ impl Written {
     ///
     /// # Errors
     /// When it can't be made.
-    pub fn create(path: &Path, header: Option<Vec<u8>>, go_on: bool) -> anyhow::Result<Written> {
+    pub fn create(path: &Path, header: Vec<u8>, go_on: bool) -> anyhow::Result<Written> {
         let name = path.display().to_string();
         let mut options = File::options();
         options.create(true).write(true).append(go_on).truncate(!go_on);
         let file = options.open(path).with_context(|| format!("cannot write to {name}"))?;
-        let header = header.filter(|_| !go_on);
+        // One in which there is nothing was not begun.
+        let is_begun = go_on && file.metadata().is_ok_and(|facts| facts.len() > 0);
+        let header = if is_begun { Vec::new() } else { header };
         Ok(Written { name, to: Box::new(file), header })
     }
 
     /// Standard output.
-    pub fn stdout(header: Option<Vec<u8>>) -> Written {
+    pub fn stdout(header: Vec<u8>) -> Written {
         Written { name: "standard output".into(), to: Box::new(stdout()), header }
     }
 
@@ -60,7 +62,7 @@ impl Written {
 
 impl Outlet for Written {
     fn send(&mut self, batch: Batch<'_>) -> Result<(), Unsent> {
-        let header = self.header.take().unwrap_or_default();
+        let header = std::mem::take(&mut self.header);
         let written = self.to.write_all(&header).and_then(|()| self.to.write_all(batch.bytes));
         written.and_then(|()| self.to.flush()).map_err(|error| self.failed(&error))
     }

@@ -1,19 +1,23 @@
 //! Where records are sent.
 
 mod apart;
+mod datagrams;
 mod file;
 mod http;
 mod job;
 mod log;
+mod peer;
 mod socket;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg::time::Timestamp;
 
 use self::apart::{Apart, unless_stopped};
+use self::peer::Peer;
 use super::args::{Form, Sending};
 use super::stop::Stop;
 use super::tape::Reel;
@@ -45,9 +49,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Address, String> {
         let with_port = |rest: &str| match rest.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                Ok(rest.to_owned())
-            }
+            Some((host, port)) if !host.is_empty() && is_port(port) => Ok(rest.to_owned()),
             _ => Err(format!("{text} names no host and port, such as {text}:9000")),
         };
         match text.split_once(':') {
@@ -65,7 +67,7 @@ impl FromStr for Address {
                 let query = name.strip_prefix("nexmark-").and_then(|name| query(name).ok());
                 query.map(Address::Job).ok_or_else(|| "there are job:nexmark-q0 to q22".into())
             }
-            Some(("http", _)) => Ok(Address::Http(text.to_owned())),
+            Some(("http", _)) => http::host_and_port(text).map(|_| Address::Http(text.to_owned())),
             Some(("https", _)) => Err("there is no TLS here; put a proxy before the target and \
                                        use http://"
                 .into()),
@@ -78,6 +80,11 @@ impl FromStr for Address {
             _ => Ok(Address::File(text.into())),
         }
     }
+}
+
+/// Whether it is the number of a port that somebody may listen at.
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 impl std::fmt::Display for Address {
@@ -155,6 +162,18 @@ pub trait Outlet: Send {
     }
 }
 
+/// On what terms a connection is made.
+pub struct Terms {
+    /// What comes before the first record.
+    pub header: Vec<u8>,
+    /// How long a peer that went away is tried again.
+    pub retry: Duration,
+    /// How long a peer may take nothing at the end.
+    pub patience: Duration,
+    /// Whether it shall stop.
+    pub stop: Arc<Stop>,
+}
+
 /// Connects; where a replay goes on, to what is there.
 ///
 /// # Errors
@@ -163,26 +182,31 @@ pub fn connect(
     to: &Address,
     reel: &Reel,
     sending: &Sending,
-    header: Option<Vec<u8>>,
+    header: Vec<u8>,
     go_on: bool,
     stop: &Arc<Stop>,
 ) -> anyhow::Result<Box<dyn Outlet>> {
-    let (retry, stop) = (sending.retry, stop.clone());
+    let terms = || {
+        let (retry, patience) = (sending.retry, sending.drain_timeout);
+        Terms { header: header.clone(), retry, patience, stop: stop.clone() }
+    };
+    let stream = |peer: Peer| -> anyhow::Result<Box<dyn Outlet>> {
+        Ok(Box::new(socket::Stream::connect(peer, terms())?))
+    };
     let apart = |outlet: Box<dyn Outlet>| -> anyhow::Result<Box<dyn Outlet>> {
         Ok(Box::new(Apart::new(to.to_string(), outlet, stop.clone())?))
     };
     Ok(match to {
-        Address::Tcp(to) => Box::new(socket::Stream::tcp(to, retry, stop.clone())?),
-        Address::Unix(path) => Box::new(socket::Stream::unix(path, retry, stop.clone())?),
-        Address::Udp(to) => Box::new(socket::Datagrams::connect(to, stop.clone())?),
+        Address::Tcp(to) => stream(Peer::Tcp(to.clone()))?,
+        Address::Unix(path) => stream(Peer::Unix(path.clone()))?,
+        Address::Udp(to) => Box::new(datagrams::Datagrams::connect(to, terms())?),
         Address::Http(url) => {
             let content = match sending.format {
                 Form::Json => "application/x-ndjson",
                 Form::Csv => "text/csv",
                 Form::Raw => "application/octet-stream",
             };
-            let posts = Box::new(http::Posts::new(url, content, retry, stop.clone()));
-            apart(posts)?
+            apart(Box::new(http::Posts::new(url, content, terms())?))?
         }
         Address::Job(query) => Box::new(job::Query::start(query, &reel.shape)?),
         Address::File(path) => {
@@ -190,7 +214,7 @@ pub fn connect(
             let (blocks, own) = (file::may_block(path), path.clone());
             let open = move || file::Written::create(&own, header, go_on);
             if blocks {
-                apart(Box::new(unless_stopped(&stop, &to.to_string(), open)?))?
+                apart(Box::new(unless_stopped(stop, &to.to_string(), open)?))?
             } else {
                 Box::new(open()?)
             }
@@ -216,6 +240,7 @@ mod tests {
             ("unix:///run/x.sock", Address::Unix("/run/x.sock".into())),
             ("unix:x.sock", Address::Unix("x.sock".into())),
             ("http://h/p", Address::Http("http://h/p".into())),
+            ("http://u:p@[::1]:9000/p?q", Address::Http("http://u:p@[::1]:9000/p?q".into())),
             ("job:nexmark-q5", Address::Job("q5".into())),
             ("-", Address::Stdout),
             ("out/x.json", Address::File("out/x.json".into())),
@@ -229,8 +254,17 @@ mod tests {
             "tcp://:9000",
             "udp://h:99999",
             "unix:",
+            "tcp://h:0",
             "https://h/",
             "ftp://h/",
+            "http:h/",
+            "http://",
+            "http:///p",
+            "http://:9000/p",
+            "http://h:99999/p",
+            "http://h:0/",
+            "http://h:x/",
+            "http://h h/",
         ] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
         }
