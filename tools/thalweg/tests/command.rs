@@ -76,7 +76,7 @@ fn arguments_out_of_range_are_refused() {
         ("--shards", "0"),
         ("--shards", "257"),
         ("--runs", "0"),
-        ("--events", "1.5M"),
+        ("--events", "1.5"),
         ("--format", "xml"),
         ("--executor", "tokio"),
     ] {

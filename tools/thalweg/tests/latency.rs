@@ -64,7 +64,7 @@ fn help_names_every_argument() {
 fn arguments_out_of_range_are_refused() {
     for args in [
         ["latency", "--rate", "0"],
-        ["latency", "--rate", "1.5k"],
+        ["latency", "--rate", "1.5"],
         ["latency", "--query", "q6"],
         ["latency", "--for", "10"],
         ["latency", "--for", "0s"],

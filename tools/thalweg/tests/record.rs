@@ -281,7 +281,7 @@ fn places_that_are_none_are_refused_in_words() {
         (&["counter", "--event-time", "at"], "a generator has times of its own"),
         (&["-", "--event-time", "at:m"], "is no way to write a time: s, ms, us or ns"),
         (&["generate", "--keys", "zipf:1000"], "zipf:1.1:1000"),
-        (&["generate", "--rate", "0", "--events", "1"], "above 0"),
+        (&["generate", "--rate", "0", "--events", "1"], "a number of records a second"),
         (&["generate", "--rate", "fast"], "100k or 2.5M"),
         (&["counter", "--keys", "uniform:5"], "--keys is for generate"),
         (&["nexmark", "--seed", "7"], "--seed changes nothing here"),
