@@ -68,6 +68,7 @@ impl Error {
     }
 
     /// What came of an error of the operating system, and what to do: the cause goes first.
+    #[cfg(not(loom))]
     pub(crate) fn led_to(cause: &std::io::Error, what: impl fmt::Display) -> Error {
         let retry = Error::io("", cause).retry();
         let mut error = Error::new(Kind::Io, format!("{cause}: {what}"));
