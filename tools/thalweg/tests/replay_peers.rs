@@ -16,12 +16,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 use thalweg::prelude::*;
 
+#[path = "support/child.rs"]
+mod child;
+use child::{end, start};
+
 record! { struct Bid { auction: u64, price: u64 } }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_thalweg");
 const BIDS: u64 = 10_000;
-/// Nothing here may take longer, on however busy a machine.
-const HANGS: Duration = Duration::from_secs(60);
 
 /// A log of bids.
 fn recorded() -> TempDir {
@@ -32,24 +34,6 @@ fn recorded() -> TempDir {
         .sink(RecordLog::write(directory.path()));
     job.run().expect("it is recorded");
     directory
-}
-
-fn start(log: &Path, args: &[&str]) -> Child {
-    let mut command = Command::new(PROGRAM);
-    let command = command.arg("replay").arg(log).args(args);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
-}
-
-fn end(mut child: Child) -> Output {
-    let begin = Instant::now();
-    while child.try_wait().expect("a child").is_none() {
-        if begin.elapsed() > HANGS {
-            child.kill().expect("killed");
-            panic!("it hangs");
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    child.wait_with_output().expect("an end")
 }
 
 fn replay(log: &Path, args: &[&str]) -> Output {

@@ -1,8 +1,8 @@
 //! What `thalweg replay` says of itself: its report, its end, what it refuses, where it goes on.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,13 @@ use tempfile::TempDir;
 use thalweg::connector::log::Recorder;
 use thalweg::prelude::*;
 
+#[path = "support/child.rs"]
+mod child;
+use child::{end, start};
+
 record! { struct Bid { auction: u64, price: u64 } }
 
 const BIDS: u64 = 10_000;
-/// Nothing here may take longer, on however busy a machine.
-const HANGS: Duration = Duration::from_secs(60);
 
 /// A folder with a log of bids in it.
 struct Folder(TempDir);
@@ -60,24 +62,6 @@ impl Folder {
         let price = |row: &str| serde_json::from_str::<Value>(row).expect("JSON")["price"].as_u64();
         text.lines().map(|row| price(row).expect("a number")).collect()
     }
-}
-
-fn start(log: &Path, args: &[&str]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
-    let command = command.arg("replay").arg(log).args(args);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
-}
-
-fn end(mut child: Child) -> Output {
-    let begin = Instant::now();
-    while child.try_wait().expect("a child").is_none() {
-        if begin.elapsed() > HANGS {
-            child.kill().expect("killed");
-            panic!("it hangs");
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    child.wait_with_output().expect("an end")
 }
 
 fn interrupt(child: &Child) {

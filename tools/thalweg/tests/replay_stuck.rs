@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use thalweg::prelude::*;
 
-record! { struct Bid { auction: u64, price: u64, at: Timestamp } }
+#[path = "support/child.rs"]
+mod child;
+use child::start;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_thalweg");
-/// Nothing here may take longer, on however busy a machine.
-const HANGS: Duration = Duration::from_secs(60);
+record! { struct Bid { auction: u64, price: u64, at: Timestamp } }
 
 /// A log of ten thousand bids, a millisecond apart.
 fn recorded() -> tempfile::TempDir {
@@ -33,24 +33,10 @@ fn recorded() -> tempfile::TempDir {
     directory
 }
 
-fn start(log: &Path, args: &[&str]) -> Child {
-    let mut command = Command::new(PROGRAM);
-    let command = command.arg("replay").arg(log).args(args);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
-}
-
 /// Waits for its end, which must come; how long that took.
-fn end(mut child: Child) -> (Output, Duration) {
+fn end(child: Child) -> (Output, Duration) {
     let begin = Instant::now();
-    while child.try_wait().expect("a child").is_none() {
-        if begin.elapsed() > HANGS {
-            child.kill().expect("killed");
-            panic!("it hangs");
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    let took = begin.elapsed();
-    (child.wait_with_output().expect("an end"), took)
+    (child::end(child), begin.elapsed())
 }
 
 fn said(output: &Output) -> String {
